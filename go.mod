@@ -1,0 +1,3 @@
+module dynamod
+
+go 1.26
