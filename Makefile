@@ -1,0 +1,82 @@
+# Two targets do all the set-up on a fresh machine: `make demo` needs Go alone,
+# `make check` installs what its tests need where it can and names the rest.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+BUILT    ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.builtAt=$(BUILT)
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# GOOS/GOARCH/variant of every router that the packages are built for.
+CROSS := arm-5 arm-6 arm-7 arm64 mipsle-softfloat mips-softfloat riscv64 amd64
+
+# What tests use from Debian: tool:package. A missing one skips its test with
+# a reason, so an ordinary user without apt-get can run `make check` as well.
+DEBIAN := ip:iproute2 nsenter:util-linux
+
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := build
+.PHONY: build demo check lint test deps fuzz bench soak cross cosa-db ci-roots clean
+
+build:
+	$(BUILD) -o bin/dynamod ./daemon
+
+demo: build
+	bin/dynamod demo $(DEMOFLAGS)
+
+check: deps lint test cross
+
+deps:
+	@missing=; for p in $(DEBIAN); do \
+	  command -v $${p%%:*} >/dev/null 2>&1 || missing="$$missing $${p##*:}"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null \
+	      || echo "cannot install:$$missing; tests that need them are skipped"; \
+	  else echo "not installed:$$missing; tests that need them are skipped"; fi; \
+	fi
+
+lint:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags nodemo ./...
+	$(GO) run $(STATICCHECK) ./...
+
+test:
+	$(GO) test -race -timeout 10m ./...
+
+cross:
+	@for t in $(CROSS); do \
+	  arch=$${t%%-*}; v=$${t#*-}; env="GOOS=linux GOARCH=$$arch"; \
+	  case $$t in arm-*) env="$$env GOARM=$$v";; mips*) env="$$env GOMIPS=$$v";; esac; \
+	  printf '%-18s' "linux/$$t"; \
+	  env $$env CGO_ENABLED=0 $(GO) build -trimpath -tags nodemo -ldflags '$(LDFLAGS)' -o bin/dynamod-linux-$$t ./daemon || exit 1; \
+	  wc -c <bin/dynamod-linux-$$t; \
+	done
+
+# Every fuzz target in turn, each for FUZZTIME.
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The long runs: the tests that take minutes, many times over.
+soak:
+	DYNAMOD_SOAK=1 $(GO) test -race -count=5 -timeout 60m ./...
+
+cosa-db:
+	@[ -r /usr/share/mobile-broadband-provider-info/serviceproviders.xml ] || apt-get install -y -qq --no-install-recommends mobile-broadband-provider-info
+	$(GO) generate ./configs/cosa
+
+ci-roots:
+	$(GO) generate ./euicc/ci
+
+clean:
+	rm -rf bin

@@ -1,0 +1,343 @@
+// Package journal is an append-only file of checksummed records that survives
+// power cuts: a record is on the medium before Append returns, and a tail that
+// was being written when the power went is cut off and reported.
+//
+// It knows no domain type: a record is a kind and a JSON value. Each line is
+//
+//	crc32c(json) as 8 hex digits, a blank, json, a line feed
+//
+// so that a person can read it with nothing but a pager. It needs only write,
+// fsync and rename, no mmap, so it works on jffs2 and ubifs.
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Format is the first record's kind; its data is the version of the layout.
+const Format = "journal"
+
+const version = 1
+
+// MaxLine bounds one record; a longer one is refused by Append.
+const MaxLine = 16 << 10
+
+// DefaultLimit is the size that makes Append report ErrFull before the file
+// outgrows its share of a router's flash.
+const DefaultLimit = 128 << 10
+
+var (
+	// ErrFull means that the journal has reached its limit; Compact makes room.
+	ErrFull = errors.New("journal is full")
+	// ErrVersion means that a newer dynamod wrote the journal.
+	ErrVersion = errors.New("journal has a newer format")
+)
+
+// Record is one line of the journal.
+type Record struct {
+	Seq  uint64          `json:"seq"` // counts up by one, also across compactions
+	Time time.Time       `json:"time"`
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Damage says what Open had to leave out.
+type Damage struct {
+	Offset int64  // where the first bad byte is
+	Bytes  int64  // how many bytes were left out
+	Kept   string // where they were put aside, "" for a torn tail
+}
+
+func (d *Damage) Error() string {
+	if d.Kept == "" {
+		return fmt.Sprintf("journal: the last record was torn by a power cut, %d bytes dropped at offset %d", d.Bytes, d.Offset)
+	}
+	return fmt.Sprintf("journal: damaged at offset %d, %d bytes put aside in %s", d.Offset, d.Bytes, d.Kept)
+}
+
+// Journal is an open journal. Its methods may be called from any goroutine.
+type Journal struct {
+	path  string
+	now   func() time.Time
+	limit int64
+
+	mu      sync.Mutex
+	f       *os.File
+	size    int64
+	seq     uint64
+	records []Record
+	damage  *Damage
+	dirty   bool // the file's tail may hold part of a failed write
+}
+
+// Open opens the journal at path, makes it when there is none, and reads it.
+// limit is in bytes; zero means DefaultLimit. The directory must exist.
+func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
+	if limit == 0 {
+		limit = DefaultLimit
+	}
+	j := &Journal{path: path, now: now, limit: limit}
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	records, good, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	if rest := b[good:]; len(rest) > 0 {
+		j.damage = &Damage{Offset: int64(good), Bytes: int64(len(rest))}
+		// A torn tail is what a power cut leaves: one line without its end, or
+		// zeros that the file system never filled. More than that is damage
+		// that somebody may want to look at.
+		if bytes.IndexByte(rest, '\n') >= 0 && bytes.IndexByte(rest, '\n') < len(rest)-1 {
+			j.damage.Kept = path + ".damaged"
+			if err := os.WriteFile(j.damage.Kept, rest, 0o600); err != nil {
+				j.damage.Kept = "nowhere (" + err.Error() + ")"
+			}
+		}
+	}
+	j.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	j.records, j.size = records, int64(good)
+	if n := len(records); n > 0 {
+		j.seq = records[n-1].Seq
+	}
+	j.dirty = j.damage != nil
+	if len(records) == 0 {
+		if _, err := j.Append(Format, version); err != nil {
+			j.f.Close()
+			return nil, err
+		}
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			j.f.Close()
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+	}
+	return j, nil
+}
+
+// Read returns the records of a journal that another process may hold open.
+func Read(path string) ([]Record, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	records, _, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	return records, nil
+}
+
+// Parse decodes records up to the first that is torn or damaged, and returns
+// how many bytes they take. The error is ErrVersion or nil.
+func Parse(b []byte) (records []Record, good int, err error) {
+	var last uint64
+	for {
+		n := bytes.IndexByte(b[good:], '\n') + 1
+		if n == 0 {
+			return records, good, nil
+		}
+		rec, ok := decode(b[good : good+n])
+		if !ok || rec.Seq <= last {
+			return records, good, nil
+		}
+		if rec.Kind == Format {
+			var v int
+			if json.Unmarshal(rec.Data, &v) != nil || v > version {
+				return nil, 0, fmt.Errorf("%w: version %s, this dynamod knows %d", ErrVersion, rec.Data, version)
+			}
+		}
+		last = rec.Seq
+		records = append(records, rec)
+		good += n
+	}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func encode(rec Record) ([]byte, error) {
+	body, err := json.Marshal(rec)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
+}
+
+func decode(line []byte) (Record, bool) {
+	if len(line) < 11 || len(line) > MaxLine || line[8] != ' ' {
+		return Record{}, false
+	}
+	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
+	body := line[9 : len(line)-1]
+	if err != nil || uint32(sum) != crc32.Checksum(body, castagnoli) {
+		return Record{}, false
+	}
+	var rec Record
+	if json.Unmarshal(body, &rec) != nil || rec.Kind == "" {
+		return Record{}, false
+	}
+	return rec, true
+}
+
+// Damage returns what Open had to leave out, or nil.
+func (j *Journal) Damage() *Damage { return j.damage }
+
+// Records returns the records that the journal holds, oldest first, without
+// its format record.
+func (j *Journal) Records() []Record {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([]Record, 0, len(j.records))
+	for _, r := range j.records {
+		if r.Kind != Format {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Size returns the journal's size in bytes and its limit.
+func (j *Journal) Size() (size, limit int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.size, j.limit
+}
+
+// Append writes a record and returns after it is on the medium. On an error
+// (full disk, read-only file system, ErrFull) the journal is as before and may
+// be used on: nothing of the record remains.
+func (j *Journal) Append(kind string, data any) (Record, error) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return Record{}, fmt.Errorf("journal: record %q: %w", kind, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.f == nil {
+		return Record{}, fmt.Errorf("journal: %w", os.ErrClosed)
+	}
+	rec := Record{Seq: j.seq + 1, Time: j.now().UTC().Round(time.Millisecond), Kind: kind, Data: raw}
+	line, err := encode(rec)
+	if err != nil {
+		return Record{}, fmt.Errorf("journal: record %q: %w", kind, err)
+	}
+	if len(line) > MaxLine {
+		return Record{}, fmt.Errorf("journal: record %q has %d bytes, at most %d", kind, len(line), MaxLine)
+	}
+	if j.size+int64(len(line)) > j.limit {
+		return Record{}, fmt.Errorf("%w: %d of %d bytes", ErrFull, j.size, j.limit)
+	}
+	if j.dirty {
+		if err := j.f.Truncate(j.size); err != nil {
+			return Record{}, fmt.Errorf("journal: %w", err)
+		}
+		j.dirty = false
+	}
+	if _, err := j.f.WriteAt(line, j.size); err != nil {
+		j.dirty = true
+		j.cut()
+		return Record{}, fmt.Errorf("journal: %w", err)
+	}
+	if err := j.f.Sync(); err != nil {
+		j.dirty = true
+		j.cut()
+		return Record{}, fmt.Errorf("journal: %w", err)
+	}
+	j.size += int64(len(line))
+	j.seq++
+	j.records = append(j.records, rec)
+	return rec, nil
+}
+
+// cut takes a failed write off the file's end. When even that fails the next
+// Append tries again; a reader stops at the torn line in any case.
+func (j *Journal) cut() {
+	if j.f.Truncate(j.size) == nil {
+		j.dirty = false
+	}
+}
+
+// Compact rewrites the journal with only the records that keep selects. The
+// new file takes the old one's place by rename, so that a power cut leaves
+// one of the two whole.
+func (j *Journal) Compact(keep func(Record) bool) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.f == nil {
+		return fmt.Errorf("journal: %w", os.ErrClosed)
+	}
+	var buf []byte
+	var kept []Record
+	for _, rec := range j.records {
+		if rec.Kind != Format && !keep(rec) {
+			continue
+		}
+		line, err := encode(rec)
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		buf, kept = append(buf, line...), append(kept, rec)
+	}
+	tmp := j.path + ".new"
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("journal: compact: %w", err)
+	}
+	if _, err = f.Write(buf); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = os.Rename(tmp, j.path)
+	}
+	if err != nil {
+		f.Close()
+		os.Remove(tmp)
+		return fmt.Errorf("journal: compact: %w", err)
+	}
+	j.f.Close()
+	j.f, j.size, j.records, j.dirty = f, int64(len(buf)), kept, false
+	if err := syncDir(filepath.Dir(j.path)); err != nil {
+		return fmt.Errorf("journal: compact: %w", err)
+	}
+	return nil
+}
+
+// Close closes the file. Records stay readable.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.f == nil {
+		return nil
+	}
+	err := j.f.Close()
+	j.f = nil
+	return err
+}
+
+// syncDir makes a new name in dir durable. Some flash file systems refuse to
+// sync a directory and need no such call, so that is no failure.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !isSyncUnsupported(err) {
+		return err
+	}
+	return nil
+}

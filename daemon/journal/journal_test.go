@@ -1,0 +1,259 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func now() time.Time { return epoch }
+
+func open(t *testing.T, path string) *Journal {
+	t.Helper()
+	j, err := Open(path, 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func kinds(records []Record) string {
+	var s []string
+	for _, r := range records {
+		s = append(s, r.Kind)
+	}
+	return strings.Join(s, " ")
+}
+
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	for i := range 3 {
+		if _, err := j.Append(fmt.Sprint("k", i), map[string]int{"i": i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	if _, err := j.Append("late", nil); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("append after close: %v", err)
+	}
+	j = open(t, path)
+	if got := kinds(j.Records()); got != "k0 k1 k2" || j.Damage() != nil {
+		t.Errorf("records %q, damage %v", got, j.Damage())
+	}
+	rec, err := j.Append("k3", nil)
+	if err != nil || rec.Seq != 5 {
+		t.Errorf("seq %d, err %v, want 5", rec.Seq, err)
+	}
+}
+
+// TestPowerCut cuts the file at every byte and expects every record that was
+// whole, a report of the rest, and a journal that goes on.
+func TestPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "journal")
+	j := open(t, path)
+	ends := []int64{}
+	for i := range 4 {
+		if _, err := j.Append("k", i); err != nil {
+			t.Fatal(err)
+		}
+		size, _ := j.Size()
+		ends = append(ends, size)
+	}
+	j.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(whole) {
+		for _, tail := range []string{"", "\x00\x00\x00\x00"} {
+			p := filepath.Join(dir, "cut")
+			if err := os.WriteFile(p, append(slices.Clip(whole[:cut]), tail...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			j, err := Open(p, 0, now)
+			if err != nil {
+				t.Fatalf("cut at %d: %v", cut, err)
+			}
+			want := 0
+			for _, e := range ends {
+				if int64(cut) >= e {
+					want++
+				}
+			}
+			if got := len(j.Records()); got != want {
+				t.Fatalf("cut at %d: %d records, want %d", cut, got, want)
+			}
+			if _, err := j.Append("after", cut); err != nil {
+				t.Fatalf("cut at %d: %v", cut, err)
+			}
+			j.Close()
+			again := open(t, p)
+			if again.Damage() != nil || len(again.Records()) != want+1 {
+				t.Fatalf("cut at %d: after the append %d records, damage %v", cut, len(again.Records()), again.Damage())
+			}
+			again.Close()
+		}
+	}
+}
+
+func TestDamageInTheMiddleIsPutAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	for i := range 3 {
+		j.Append("k", i)
+	}
+	j.Close()
+	b, _ := os.ReadFile(path)
+	i := bytes.Index(b, []byte(`"k","data":1`))
+	b[i+11] = '7'
+	os.WriteFile(path, b, 0o600)
+	j = open(t, path)
+	d := j.Damage()
+	if d == nil || d.Kept == "" || len(j.Records()) != 1 {
+		t.Fatalf("damage %v, records %d", d, len(j.Records()))
+	}
+	if kept, err := os.ReadFile(d.Kept); err != nil || int64(len(kept)) != d.Bytes {
+		t.Errorf("put aside %d bytes (%v), want %d", len(kept), err, d.Bytes)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	line, _ := encode(Record{Seq: 1, Kind: Format, Data: []byte("2")})
+	os.WriteFile(path, line, 0o600)
+	if _, err := Open(path, 0, now); !errors.Is(err, ErrVersion) {
+		t.Errorf("err %v, want %v", err, ErrVersion)
+	}
+	if b, _ := os.ReadFile(path); !bytes.Equal(b, line) {
+		t.Error("the newer journal was changed")
+	}
+}
+
+func TestLimitAndCompact(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := Open(path, 1000, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	n := 0
+	for {
+		if _, err = j.Append("k", strings.Repeat("x", 50)); err != nil {
+			break
+		}
+		n++
+	}
+	if !errors.Is(err, ErrFull) || n == 0 {
+		t.Fatalf("after %d records: %v", n, err)
+	}
+	last := j.Records()[n-1].Seq
+	for range 2 { // applied twice
+		if err := j.Compact(func(r Record) bool { return r.Seq == last }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec, err := j.Append("next", nil)
+	if err != nil || rec.Seq != last+1 {
+		t.Fatalf("seq %d, err %v, want %d", rec.Seq, err, last+1)
+	}
+	got, err := Read(path)
+	if err != nil || kinds(got) != "journal k next" {
+		t.Errorf("records %q, err %v", kinds(got), err)
+	}
+	if _, err := j.Append("big", strings.Repeat("x", MaxLine)); err == nil || errors.Is(err, ErrFull) {
+		t.Errorf("a record over %d bytes: %v", MaxLine, err)
+	}
+}
+
+// TestFullDisk needs a file system that is really full: a tmpfs of one page.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=4096"); err != nil {
+		t.Skip("cannot mount a small tmpfs: ", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	j := open(t, filepath.Join(dir, "journal"))
+	var err error
+	n := 0
+	for ; n < 1000; n++ {
+		if _, err = j.Append("k", strings.Repeat("x", 100)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("after %d records: %v", n, err)
+	}
+	if got, err := Read(j.path); err != nil || len(got) != n+1 {
+		t.Errorf("%d records on disk (%v), want %d", len(got), err, n+1)
+	}
+	// Compaction needs room for a second file, which there is not: the old one stays.
+	if err := j.Compact(func(Record) bool { return true }); err == nil {
+		t.Log("compaction found room")
+	}
+	if len(j.Records()) != n {
+		t.Errorf("%d records after a failed compaction, want %d", len(j.Records()), n)
+	}
+	j.Close()
+}
+
+func TestConcurrentAppend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 5 {
+				if _, err := j.Append("k", g*10+i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	j.Close()
+	if got := open(t, path).Records(); len(got) != 20 {
+		t.Errorf("%d records, want 20", len(got))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	line, _ := encode(Record{Seq: 1, Time: epoch, Kind: "k", Data: []byte(`{"a":1}`)})
+	f.Add(line)
+	f.Add(append(slices.Clip(line), line[:10]...))
+	f.Add([]byte("00000000 {}\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, good, err := Parse(b)
+		if err != nil {
+			return
+		}
+		if good > len(b) {
+			t.Fatalf("%d good bytes of %d", good, len(b))
+		}
+		// What was accepted is accepted again, and its meaning survives a rewrite.
+		var out []byte
+		for _, r := range records {
+			l, err := encode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, l...)
+		}
+		again, n, err := Parse(out)
+		if err != nil || len(again) != len(records) || n != len(out) {
+			t.Fatalf("%d records again, want %d (%v)", len(again), len(records), err)
+		}
+	})
+}
