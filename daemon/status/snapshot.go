@@ -1,0 +1,184 @@
+// Package status holds the one read model that every face of the daemon reads:
+// a snapshot of what is, and the stream of what changed. Parts write into it;
+// nobody is called back.
+package status
+
+import "time"
+
+// State is the link as a user of the router sees it.
+type State string
+
+// The link's states.
+const (
+	Up      State = "up"      // the reach check passes through the link
+	Limited State = "limited" // there is an address, but only a portal answers
+	Down    State = "down"
+)
+
+// Outcome is how an activation ended.
+type Outcome string
+
+// The outcomes of a run; empty while it goes on.
+const (
+	Committed  Outcome = "committed"   // up on the new profile
+	RolledBack Outcome = "rolled-back" // up on, or back to, the previous one
+	Failed     Outcome = "failed"
+)
+
+// Snapshot is everything that a face shows. Pointers are nil while unknown.
+type Snapshot struct {
+	Version      string        `json:"version"`
+	Time         time.Time     `json:"time"`
+	Started      time.Time     `json:"started"`
+	State        State         `json:"state"`
+	Reason       string        `json:"reason,omitempty"` // why the link is not up, in one line
+	Advice       string        `json:"advice,omitempty"` // what to do about it
+	Run          *Run          `json:"run,omitempty"`    // the current activation, or the last
+	Modem        *Modem        `json:"modem,omitempty"`
+	Card         *Card         `json:"card,omitempty"`
+	SIM          *SIM          `json:"sim,omitempty"`
+	Registration *Registration `json:"registration,omitempty"`
+	Signal       *Signal       `json:"signal,omitempty"`
+	Link         *Link         `json:"link,omitempty"`
+	Reach        *Reach        `json:"reach,omitempty"`
+	Outbox       Outbox        `json:"outbox"`
+	Warnings     []string      `json:"warnings,omitempty"` // standing conditions, such as a wrong clock
+}
+
+// Run is one activation. It holds no secret: the code is known by its address only.
+type Run struct {
+	ID        string     `json:"id"`
+	State     string     `json:"state"` // the activation's state; see docs/architecture.md
+	Waiting   string     `json:"waiting,omitempty"`
+	Outcome   Outcome    `json:"outcome,omitempty"`
+	SMDP      string     `json:"smdp,omitempty"`
+	ICCID     string     `json:"iccid,omitempty"`
+	Provider  string     `json:"provider,omitempty"` // service provider's name in the profile's metadata
+	Profile   string     `json:"profile,omitempty"`
+	Previous  string     `json:"previous,omitempty"` // ICCID of the way back
+	APN       string     `json:"apn,omitempty"`
+	APNReason string     `json:"apn_reason,omitempty"`
+	Progress  *Progress  `json:"progress,omitempty"`
+	Error     *Problem   `json:"error,omitempty"`
+	Resumes   int        `json:"resumes,omitempty"` // how often a restart took it up again
+	Started   time.Time  `json:"started"`
+	Ended     *time.Time `json:"ended,omitempty"`
+	Figures   *Figures   `json:"figures,omitempty"`
+}
+
+// Progress is how far the profile's download is, in bytes to the card.
+type Progress struct {
+	Done  int `json:"done"`
+	Total int `json:"total"`
+}
+
+// Figures are what an activation cost.
+type Figures struct {
+	APDUs         int   `json:"apdus"`
+	APDUBytes     int   `json:"apdu_bytes"` // both ways
+	HTTPRequests  int   `json:"http_requests"`
+	TLSHandshakes int   `json:"tls_handshakes"`
+	ElapsedMS     int64 `json:"elapsed_ms"` // from the request to traffic
+}
+
+// Problem is an error for people and programs.
+type Problem struct {
+	Code   string `json:"code"` // stable, for programs: "smdp-8.2.6-3.8", "no-apn"
+	Text   string `json:"text"`
+	Advice string `json:"advice,omitempty"`
+	Retry  string `json:"retry,omitempty"` // now, later, never, new-code
+	Stage  string `json:"stage,omitempty"`
+}
+
+// Error makes a Problem usable as an error on the client's side of the hook.
+func (p *Problem) Error() string { return p.Text }
+
+// Hint returns the line that is printed below the error.
+func (p *Problem) Hint() string { return p.Advice }
+
+// Modem is the modem and its AT port.
+type Modem struct {
+	Port         string `json:"port"`
+	Present      bool   `json:"present"`
+	Manufacturer string `json:"manufacturer,omitempty"`
+	Model        string `json:"model,omitempty"`
+	Revision     string `json:"revision,omitempty"`
+	IMEI         string `json:"imei,omitempty"` // shortened
+	Dialect      string `json:"dialect,omitempty"`
+	Error        string `json:"error,omitempty"`
+}
+
+// Card is the eUICC.
+type Card struct {
+	EID        string    `json:"eid,omitempty"`
+	SVN        string    `json:"svn,omitempty"`         // SGP.22 version that the card implements
+	FreeMemory int       `json:"free_memory,omitempty"` // non-volatile, in bytes
+	Default    string    `json:"default_smdp,omitempty"`
+	Profiles   []Profile `json:"profiles"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// Profile is one profile on the card.
+type Profile struct {
+	ICCID    string `json:"iccid"`
+	State    string `json:"state"` // enabled, disabled
+	Class    string `json:"class"` // test, provisioning, operational
+	Provider string `json:"provider,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Nickname string `json:"nickname,omitempty"`
+}
+
+// SIM is the enabled profile as the modem reads it.
+type SIM struct {
+	State    string `json:"state"` // ready, pin, no-profile, absent, ...
+	ICCID    string `json:"iccid,omitempty"`
+	IMSI     string `json:"imsi,omitempty"` // shortened
+	HomePLMN string `json:"home_plmn,omitempty"`
+	SPN      string `json:"spn,omitempty"`
+}
+
+// Registration is the packet-switched registration.
+type Registration struct {
+	Status   string `json:"status"` // home, roaming, searching, denied, ...
+	AcT      string `json:"act,omitempty"`
+	PLMN     string `json:"plmn,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Cause    int    `json:"reject_cause,omitempty"`
+}
+
+// Signal is the received signal; nil fields are unknown.
+type Signal struct {
+	RSSI *float64 `json:"rssi,omitempty"` // dBm
+	RSRP *float64 `json:"rsrp,omitempty"` // dBm
+	RSRQ *float64 `json:"rsrq,omitempty"` // dB
+	SINR *float64 `json:"sinr,omitempty"` // dB
+}
+
+// Link is the data link on the router's side.
+type Link struct {
+	Interface string    `json:"interface"`
+	Addresses []string  `json:"addresses"`
+	Gateway   string    `json:"gateway,omitempty"`
+	DNS       []string  `json:"dns,omitempty"`
+	MTU       int       `json:"mtu,omitempty"`
+	APN       string    `json:"apn"`
+	APNReason string    `json:"apn_reason,omitempty"`
+	Source    string    `json:"source,omitempty"` // dhcp, contrdp, ...
+	Since     time.Time `json:"since"`
+}
+
+// Reach is the last reach check through the link.
+type Reach struct {
+	Result string    `json:"result"` // ok, limited, none
+	Target string    `json:"target,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	RTTMS  float64   `json:"rtt_ms,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Outbox counts the notifications that wait for their receiver.
+type Outbox struct {
+	Pending int        `json:"pending"`
+	Oldest  *time.Time `json:"oldest,omitempty"`
+	Error   string     `json:"error,omitempty"` // why the last delivery failed
+}
