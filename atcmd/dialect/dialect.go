@@ -1,0 +1,283 @@
+// Package dialect holds what differs between modem families, as data: the
+// commands, limits and habits that 3GPP TS 27.007 leaves to the vendor or that
+// a vendor changed. It sends nothing.
+//
+// A Dialect is found by what the modem says of itself (Find) or by name
+// (ByName). Each row says where it comes from; a row that no source confirms is
+// Assumed and shown as such. All fields are exported and carry TOML keys, so
+// that one row can be replaced for one firmware without a release.
+//
+// Commands are written without "AT" and without a terminator, with placeholders
+// in braces that Expand fills in: {cid} {apn} {type} {user} {password} {auth}
+// {slot}.
+package dialect
+
+import "time"
+
+// Source says how a row is known.
+type Source string
+
+const (
+	Documented Source = "documented" // a standard's or the vendor's own document
+	Field      Source = "field"      // seen working in public reports or programs
+	Assumed    Source = "assumed"    // inferred; no source found
+)
+
+// Row names the origin of one part of a dialect.
+type Row struct {
+	Source Source `toml:"source"`
+	Ref    string `toml:"ref"` // "27.007 10.1.10", "lpac#186"; empty when assumed
+}
+
+// Dialect is one modem family.
+type Dialect struct {
+	Name  string  `toml:"name"`  // "quectel"
+	About string  `toml:"about"` // what it covers, one line
+	Match []Match `toml:"match"` // one of them is enough; see Find
+
+	Init   []Step   `toml:"init"`   // after the standard's own initialisation, each at most once a port opening
+	Finals []string `toml:"finals"` // final result codes beyond the session's own list
+	URCs   []URC    `toml:"urcs"`   // unsolicited result codes beyond 27.007's
+
+	APDU     APDU        `toml:"apdu"`
+	ICCID    []Query     `toml:"iccid"`     // tried in order
+	PINTries []Query     `toml:"pin_tries"` // remaining tries of PIN1, tried in order
+	Slots    Slots       `toml:"slots"`
+	SIMReset []ResetStep `toml:"sim_reset"` // the ladder, mildest rung first
+	Refresh  Refresh     `toml:"refresh"`
+
+	Function NetFunction   `toml:"function"`
+	Attach   AttachContext `toml:"attach"`
+	Auth     []AuthCommand `toml:"auth"` // tried in order
+	Data     []DataCall    `toml:"data"` // the first that lists the function is used
+}
+
+// Match is one pattern of identity. Empty fields match everything. A pattern
+// is compared without regard to case; '*' stands for any text, '|' separates
+// alternatives: "EC2*|EG2*".
+type Match struct {
+	Manufacturer string `toml:"manufacturer"` // +CGMI
+	Model        string `toml:"model"`        // +CGMM
+	Revision     string `toml:"revision"`     // +CGMR
+	USB          string `toml:"usb"`          // "2c7c:0125", hexadecimal
+}
+
+// Step is one command of a sequence.
+type Step struct {
+	Send     string   `toml:"send"`
+	Optional bool     `toml:"optional"` // an error result does not end the sequence
+	Timeout  Duration `toml:"timeout"`  // 0 = the session's default
+	Pause    Duration `toml:"pause"`    // to wait after it
+
+	Row // empty inside a sequence that has its own
+}
+
+// Event says what an unsolicited result code is about.
+type Event string
+
+const (
+	EventSIM          Event = "sim"          // the card changed or became ready
+	EventRegistration Event = "registration" // network registration
+	EventContext      Event = "context"      // a PDP context or the data call
+	EventBoot         Event = "boot"         // the modem started again
+	EventOther        Event = "other"
+)
+
+// URC is a tag of an unsolicited result code, "+QUSIM", or a whole line
+// without a tag, "RDY".
+type URC struct {
+	Tag   string `toml:"tag"`
+	Event Event  `toml:"event"`
+
+	Row
+}
+
+// Names of the ways to the card in APDU.Order.
+const (
+	CGLA = "cgla" // +CCHO, +CGLA, +CCHC (27.007 8.43 to 8.46)
+	CSIM = "csim" // +CSIM with MANAGE CHANNEL (27.007 8.17, TS 102 221 11.1.17)
+)
+
+// APDU says how command APDUs reach the card.
+type APDU struct {
+	Order       []string `toml:"order"`        // ways in the order to try; empty: this firmware offers none
+	Open        Duration `toml:"open"`         // limit of +CCHO and of opening a channel by +CSIM
+	Transmit    Duration `toml:"transmit"`     // limit of one APDU
+	Close       Duration `toml:"close"`        // limit of +CCHC
+	BareReplies bool     `toml:"bare_replies"` // answers may come without "+CCHO:" or "+CGLA:"
+	Unquoted    bool     `toml:"unquoted"`     // the APDU goes out without quotes
+	MaxChannel  int      `toml:"max_channel"`  // handles 1..n are closed when channels have leaked
+	BlockSize   int      `toml:"block_size"`   // STORE DATA bytes known to pass; 0 = unknown
+	BusyTries   int      `toml:"busy_tries"`   // times that "SIM busy" is waited out when opening
+	BusyPause   Duration `toml:"busy_pause"`
+
+	// TerminalCapability sends TERMINAL CAPABILITY (TS 102 221, 11.1.19) once
+	// before the first channel is opened by +CSIM.
+	TerminalCapability bool `toml:"terminal_capability"`
+
+	Row
+}
+
+// Query is a command whose answer holds one value.
+type Query struct {
+	Send  string `toml:"send"`
+	Tag   string `toml:"tag"`   // of the information line, "+QCCID"; a bare line is taken too
+	Key   string `toml:"key"`   // if set, the first parameter must equal it
+	Field int    `toml:"field"` // parameter that holds the value, from 0
+	// CRSM marks an answer of +CRSM: status words before the value, which is
+	// the file's content in hexadecimal.
+	CRSM bool `toml:"crsm"`
+
+	Row
+}
+
+// Slots reads and changes the active SIM slot. Send is empty when unknown.
+type Slots struct {
+	Active Query  `toml:"active"`
+	Select []Step `toml:"select"` // with {slot}
+
+	Row
+}
+
+// ResetStep is one rung of the SIM reset ladder. After its commands the new
+// ICCID is awaited for Settle.
+type ResetStep struct {
+	Name   string   `toml:"name"`
+	Steps  []Step   `toml:"steps"` // none: only wait for the modem to act on REFRESH
+	Settle Duration `toml:"settle"`
+	Drops  bool     `toml:"drops"` // the port may vanish and come back under another name
+
+	Row
+}
+
+// Refresh says whether the modem acts on the proactive command REFRESH that
+// the eUICC sends when a profile is enabled with refreshFlag (SGP.22, 5.7.16).
+type Refresh struct {
+	Flag bool `toml:"flag"`
+
+	Row
+}
+
+// Kind is a modem's data function: how IP packets reach the host.
+type Kind string
+
+const (
+	ECM   Kind = "ecm"
+	NCM   Kind = "ncm"
+	RNDIS Kind = "rndis"
+	RawIP Kind = "raw-ip"
+	QMI   Kind = "qmi"
+	MBIM  Kind = "mbim"
+	PPP   Kind = "ppp"
+	None  Kind = "none"
+)
+
+// Ethernet reports whether the interface carries Ethernet frames, so that DHCP
+// can be used on it.
+func (k Kind) Ethernet() bool { return k == ECM || k == NCM || k == RNDIS }
+
+// NetFunction reads and changes the modem's data function. Send is empty when
+// there is no known way.
+type NetFunction struct {
+	Query Query           `toml:"query"`
+	Kinds map[string]Kind `toml:"kinds"` // value of Query -> function
+	Set   []Step          `toml:"set"`   // with {function}, the value from Kinds; the modem restarts
+
+	Row
+}
+
+// AttachContext is the context of the initial EPS bearer (TS 23.401, 4.7.2.1:
+// default bearer made by the attach).
+type AttachContext struct {
+	CID    int    `toml:"cid"`
+	Define []Step `toml:"define"` // beyond +CGDCONT
+
+	Row
+}
+
+// AuthCommand sets user name and password of a context. {auth} is 1 for PAP, 2
+// for CHAP.
+type AuthCommand struct {
+	Set   string `toml:"set"`
+	Clear string `toml:"clear"`
+
+	Row
+}
+
+// Address says where the host's address comes from.
+type Address string
+
+const (
+	DHCP      Address = "dhcp"    // ask on the interface
+	CGCONTRDP Address = "contrdp" // +CGCONTRDP: address, gateway, DNS, MTU
+	CGPADDR   Address = "paddr"   // +CGPADDR: address alone
+)
+
+// DataCall brings a context to the host's interface.
+type DataCall struct {
+	Functions []Kind       `toml:"functions"` // functions that it serves; empty: any
+	Up        []Step       `toml:"up"`
+	Down      []Step       `toml:"down"`
+	State     []StateQuery `toml:"state"` // tried in order
+	Address   []Address    `toml:"address"`
+
+	Row
+}
+
+// StateQuery reads whether a data call is up.
+type StateQuery struct {
+	Send       string `toml:"send"`
+	Tag        string `toml:"tag"`
+	CIDField   int    `toml:"cid_field"` // parameter with the context number, -1: none
+	StateField int    `toml:"state_field"`
+	Up         string `toml:"up"` // value that means up
+
+	Row
+}
+
+// Call returns the data call for the function, or nil when AT commands cannot
+// start one there (QMI and MBIM need their own protocols).
+func (d *Dialect) Call(k Kind) *DataCall {
+	for i := range d.Data {
+		c := &d.Data[i]
+		if len(c.Functions) == 0 {
+			return c
+		}
+		for _, f := range c.Functions {
+			if f == k {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// URCTags returns the tags of the dialect's unsolicited result codes.
+func (d *Dialect) URCTags() []string {
+	tags := make([]string, len(d.URCs))
+	for i, u := range d.URCs {
+		tags[i] = u.Tag
+	}
+	return tags
+}
+
+// Duration is a time.Duration that TOML writes as "1m30s".
+type Duration time.Duration
+
+// Seconds makes a Duration of n seconds.
+func Seconds(n int) Duration { return Duration(n) * Duration(time.Second) }
+
+// Std returns d as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// UnmarshalText reads "250ms" or "4m".
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err == nil {
+		*d = Duration(v)
+	}
+	return err
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }

@@ -1,0 +1,107 @@
+package dialect
+
+import (
+	"slices"
+	"strings"
+)
+
+// Identity is what a modem says of itself.
+type Identity struct {
+	Manufacturer string // +CGMI
+	Model        string // +CGMM
+	Revision     string // +CGMR
+	USB          string // "2c7c:0125", empty when not on USB or unknown
+}
+
+// all returns fresh copies, so that overrides never leak into the table.
+func all() []*Dialect { return []*Dialect{generic(), quectel(), quectelUnisoc()} }
+
+// Find returns the dialect whose pattern fits most closely, counted in
+// literal characters, and the generic one when none fits. The caller owns the
+// result and may change it.
+func Find(id Identity) *Dialect {
+	best, score := generic(), 0
+	for _, d := range all() {
+		for _, m := range d.Match {
+			if n, ok := m.fits(id); ok && n > score {
+				best, score = d, n
+			}
+		}
+	}
+	return best
+}
+
+// ByName returns the dialect with the given name, or nil. The caller owns the
+// result and may change it.
+func ByName(name string) *Dialect {
+	for _, d := range all() {
+		if d.Name == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// Names returns the names of all dialects, sorted.
+func Names() []string {
+	var names []string
+	for _, d := range all() {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// fits reports whether all patterns of m match, and how many literal
+// characters did. A Match without any pattern fits nothing.
+func (m Match) fits(id Identity) (score int, ok bool) {
+	for _, p := range [...]struct{ pattern, value string }{
+		{m.Manufacturer, id.Manufacturer},
+		{m.Model, id.Model},
+		{m.Revision, id.Revision},
+		{m.USB, id.USB},
+	} {
+		if p.pattern == "" {
+			continue
+		}
+		n, ok := matchAny(p.pattern, p.value)
+		if !ok {
+			return 0, false
+		}
+		score += n
+	}
+	return score, score > 0
+}
+
+// matchAny matches value against alternatives separated by '|' and returns the
+// literal length of the longest that fits.
+func matchAny(pattern, value string) (score int, ok bool) {
+	value = strings.ToLower(strings.TrimSpace(value))
+	for alt := range strings.SplitSeq(strings.ToLower(pattern), "|") {
+		if matchOne(alt, value) {
+			ok = true
+			score = max(score, len(alt)-strings.Count(alt, "*"))
+		}
+	}
+	return score, ok
+}
+
+func matchOne(pattern, value string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == value
+	}
+	rest, ok := strings.CutPrefix(value, parts[0])
+	if !ok {
+		return false
+	}
+	last := len(parts) - 1
+	for _, part := range parts[1:last] {
+		i := strings.Index(rest, part)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(part):]
+	}
+	return strings.HasSuffix(rest, parts[last])
+}

@@ -1,0 +1,83 @@
+package dialect
+
+import "time"
+
+// generic is 27.007 and nothing else. Other dialects start from it.
+func generic() *Dialect {
+	return &Dialect{
+		Name:  "generic",
+		About: "any modem that follows 3GPP TS 27.007",
+
+		APDU: APDU{
+			// +CCHO and +CSIM are both optional in 27.007; the handle needs no
+			// knowledge of the card, so it comes first.
+			Order: []string{CGLA, CSIM},
+			Open:  Seconds(15),
+			// A card may think for 47 s about one block, and a modem was seen
+			// to need far longer (lpac#92, lpac#442).
+			Transmit:           Seconds(240),
+			Close:              Seconds(30),
+			BareReplies:        true,
+			MaxChannel:         3, // TS 102 221, 11.1.17: a card has at least channels 1 to 3 when it has any
+			TerminalCapability: true,
+			BusyTries:          10,
+			BusyPause:          Duration(250 * time.Millisecond),
+			Row:                Row{Field, "openpilot lpa.py, lpac#209, lpac#442, lpac#448"},
+		},
+		ICCID: []Query{
+			// READ BINARY of EF_ICCID 2FE2, 10 bytes (TS 102 221, 13.2).
+			{Send: "+CRSM=176,12258,0,0,10", Tag: "+CRSM", Field: 2, CRSM: true, Row: Row{Documented, "27.007 8.18"}},
+			{Send: "+CCID", Tag: "+CCID", Row: Row{Assumed, ""}},
+			{Send: "+ICCID", Tag: "+ICCID", Row: Row{Assumed, ""}},
+		},
+		PINTries: []Query{
+			{Send: "+CPINR", Tag: "+CPINR", Key: "SIM PIN", Field: 1, Row: Row{Documented, "27.007 8.65"}},
+		},
+		SIMReset: []ResetStep{
+			{Name: "wait for REFRESH", Settle: Seconds(10), Row: Row{Field, "agnos-builder#556"}},
+			{
+				Name:   "+CFUN=0, +CFUN=1",
+				Steps:  []Step{{Send: "+CFUN=0", Timeout: Seconds(30), Pause: Seconds(2)}, {Send: "+CFUN=1", Timeout: Seconds(30)}},
+				Settle: Seconds(30),
+				Drops:  true,
+				Row:    Row{Field, "openpilot lpa.py"},
+			},
+			{
+				Name:   "+CFUN=1,1",
+				Steps:  []Step{{Send: "+CFUN=1,1", Timeout: Seconds(30)}},
+				Settle: Seconds(60),
+				Drops:  true,
+				Row:    Row{Documented, "27.007 8.2"},
+			},
+		},
+		Refresh: Refresh{Flag: true, Row: Row{Documented, "SGP.22 5.7.16"}},
+
+		Attach: AttachContext{CID: 1, Row: Row{Assumed, ""}}, // 27.007 says 0; most modems on USB use 1
+		Auth: []AuthCommand{{
+			Set:   `+CGAUTH={cid},{auth},"{user}","{password}"`,
+			Clear: "+CGAUTH={cid},0",
+			Row:   Row{Documented, "27.007 10.1.31"},
+		}},
+		Data: []DataCall{
+			standardCall([]Address{DHCP, CGCONTRDP}, Row{Assumed, ""}, ECM, NCM, RNDIS),
+			standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Documented, "27.007 10.1.10, 10.1.23"}, RawIP),
+		},
+	}
+}
+
+// standardCall activates the context and leaves it to the modem to carry it to
+// the interface.
+func standardCall(address []Address, row Row, kinds ...Kind) DataCall {
+	return DataCall{
+		Functions: kinds,
+		Up:        []Step{{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)}},
+		Down:      []Step{{Send: "+CGACT=0,{cid}", Timeout: Seconds(40)}},
+		State:     []StateQuery{contextState()},
+		Address:   address,
+		Row:       row,
+	}
+}
+
+func contextState() StateQuery {
+	return StateQuery{Send: "+CGACT?", Tag: "+CGACT", CIDField: 0, StateField: 1, Up: "1", Row: Row{Documented, "27.007 10.1.10"}}
+}

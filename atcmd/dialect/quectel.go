@@ -1,0 +1,107 @@
+package dialect
+
+// quectel covers EC2x, EG2x, EG9x, EP06, EM, RM and RG. What differs inside
+// the family is tried in order: the LTE Standard models need +QNETDEVCTL to
+// carry a context to USB, the Qualcomm models answer ERROR to it and carry
+// context 1 by themselves.
+func quectel() *Dialect {
+	d := generic()
+	d.Name = "quectel"
+	d.About = "Quectel EC2x, EG2x, EG9x, EP06, EM, RM, RG"
+	d.Match = []Match{
+		{Manufacturer: "quectel*"},
+		{USB: "2c7c:*"},
+		{Model: "EC20*|EC21*|EC25*|EC200*|EG21*|EG25*|EG91*|EG95*|EG800*|EG915*|EG916*|EG06*|EP06*|EM05*|EM06*|EM12*|EM16*|EM20*|RM50*|RM52*|RM55*|RG50*|RG52*|RG65*"},
+	}
+	d.Init = []Step{
+		// URCs on the port that is open, wherever the last one was.
+		{Send: `+QURCCFG="urcport","all"`, Optional: true, Row: Row{Assumed, ""}},
+		{Send: "+QSIMSTAT=1", Optional: true, Row: Row{Field, "ModemManager, Quectel plugin"}},
+		// The clock follows the network and holds local time, as 27.007 says.
+		{Send: "+CTZU=3", Optional: true, Row: Row{Field, "vendor examples of EC20, EC800, M95"}},
+	}
+	d.URCs = []URC{
+		{"+QUSIM", EventSIM, Row{Field, "ModemManager, Quectel plugin"}},
+		{"+QSIMSTAT", EventSIM, Row{Field, "ModemManager, Quectel plugin"}},
+		{"+QNETDEVSTATUS", EventContext, Row{Field, "ModemManager, Quectel plugin"}},
+		{"+QIURC", EventOther, Row{Assumed, ""}},
+		{"+QIND", EventOther, Row{Assumed, ""}},
+		{"RDY", EventBoot, Row{Field, "modem reports"}},
+		{"POWERED DOWN", EventBoot, Row{Assumed, ""}},
+	}
+	d.APDU.BareReplies = false
+	d.APDU.Row = Row{Field, "openpilot on EG25 and EG916Q; EC20: lpac#186"}
+	d.ICCID = []Query{
+		d.ICCID[0],
+		// EG916Q answers CME 3 to reads of files.
+		{Send: "+QCCID", Tag: "+QCCID", Row: Row{Documented, "Quectel AT commands manual"}},
+	}
+	d.PINTries = append([]Query{
+		{Send: `+QPINC="SC"`, Tag: "+QPINC", Key: "SC", Field: 1, Row: Row{Documented, "Quectel AT commands manual"}},
+	}, d.PINTries...)
+	d.Slots = Slots{
+		Active: Query{Send: "+QUIMSLOT?", Tag: "+QUIMSLOT", Row: Row{Field, "QModem"}},
+		Select: []Step{
+			{Send: "+CFUN=0", Timeout: Seconds(30), Pause: Seconds(2)},
+			{Send: "+QUIMSLOT={slot}", Pause: Seconds(2)},
+			{Send: "+CFUN=1", Timeout: Seconds(30)},
+		},
+		Row: Row{Field, "QModem"},
+	}
+	d.SIMReset[1].Row = Row{Field, "EG916Q: openpilot lpa.py"}
+	d.Refresh.Row = Row{Field, "EG25: openpilot lpa.py"}
+	d.Function = NetFunction{
+		Query: Query{Send: `+QCFG="usbnet"`, Tag: "+QCFG", Key: "usbnet", Field: 1, Row: Row{Field, "QModem"}},
+		Kinds: map[string]Kind{"0": QMI, "1": ECM, "2": MBIM, "3": RNDIS, "5": NCM},
+		Set:   []Step{{Send: `+QCFG="usbnet",{function}`}, {Send: "+CFUN=1,1", Timeout: Seconds(30)}},
+		Row:   Row{Field, "QModem"},
+	}
+	d.Attach.Row = Row{Field, "ModemManager: lowest context of Qualcomm modems"}
+	d.Auth = append(d.Auth, AuthCommand{
+		Set:   `+QICSGP={cid},{ptype},"{apn}","{user}","{password}",{auth}`,
+		Clear: `+QICSGP={cid},{ptype},"{apn}","","",0`,
+		Row:   Row{Field, "EC20 and EC200 scripts"},
+	})
+	// Connect type 1 is "once"; type 3 would dial again by itself behind the
+	// bearer's back.
+	d.Data = []DataCall{
+		{
+			Functions: []Kind{ECM, NCM, RNDIS},
+			Up: []Step{
+				{Send: "+QNETDEVCTL=1,{cid},1", Optional: true, Timeout: Seconds(30)},
+				{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)},
+			},
+			Down: []Step{
+				{Send: "+QNETDEVCTL=0,{cid},0", Optional: true, Timeout: Seconds(30)},
+				{Send: "+CGACT=0,{cid}", Timeout: Seconds(40)},
+			},
+			State: []StateQuery{
+				{Send: "+QNETDEVCTL?", Tag: "+QNETDEVCTL", CIDField: 1, StateField: 3, Up: "1", Row: Row{Field, "ModemManager, Quectel plugin"}},
+				contextState(),
+			},
+			Address: []Address{DHCP},
+			Row:     Row{Field, "EC200A, EC801E, RG255: type, context, URC switch, state"},
+		},
+		standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP),
+	}
+	return d
+}
+
+// quectelUnisoc covers the 5G models on Unisoc chips, whose +QNETDEVCTL has the
+// same name and other parameters.
+func quectelUnisoc() *Dialect {
+	d := quectel()
+	d.Name = "quectel-unisoc"
+	d.About = "Quectel RM500U, RG200U, RG500U"
+	d.Match = []Match{
+		{Manufacturer: "quectel*", Model: "RM500U*|RG200U*|RG500U*"},
+		{Manufacturer: "quectel*", Revision: "RM500U*|RG200U*|RG500U*"},
+		{Model: "RM500U*|RG200U*|RG500U*"},
+	}
+	c := &d.Data[0]
+	c.Up = []Step{{Send: "+QNETDEVCTL={cid},1,1", Timeout: Seconds(150)}}
+	c.Down = []Step{{Send: "+QNETDEVCTL={cid},2,1", Timeout: Seconds(40)}}
+	c.State = []StateQuery{contextState()}
+	c.Row = Row{Field, "QModem; ranges from a log of an RM500U: (1-8),(0-3),(0,1)"}
+	return d
+}
