@@ -76,7 +76,7 @@ type usageError struct {
 	hint string
 }
 
-func (e usageError) Hint() string { return e.hint }
+func (e usageError) Hint() string  { return e.hint }
 func (e usageError) Unwrap() error { return e.error }
 
 // report prints an error on one line, its hint on the next, and returns the

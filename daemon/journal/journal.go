@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"dynamod/daemon/durable"
 )
 
 // Format is the first record's kind; its data is the version of the layout.
@@ -121,7 +123,7 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 			j.f.Close()
 			return nil, err
 		}
-		if err := syncDir(filepath.Dir(path)); err != nil {
+		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 			j.f.Close()
 			return nil, fmt.Errorf("journal: %w", err)
 		}
@@ -310,7 +312,7 @@ func (j *Journal) Compact(keep func(Record) bool) error {
 	}
 	j.f.Close()
 	j.f, j.size, j.records, j.dirty = f, int64(len(buf)), kept, false
-	if err := syncDir(filepath.Dir(j.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(j.path)); err != nil {
 		return fmt.Errorf("journal: compact: %w", err)
 	}
 	return nil
@@ -326,18 +328,4 @@ func (j *Journal) Close() error {
 	err := j.f.Close()
 	j.f = nil
 	return err
-}
-
-// syncDir makes a new name in dir durable. Some flash file systems refuse to
-// sync a directory and need no such call, so that is no failure.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !isSyncUnsupported(err) {
-		return err
-	}
-	return nil
 }

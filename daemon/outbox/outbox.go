@@ -1,0 +1,227 @@
+// Package outbox keeps copies of the notifications that an eUICC wants its
+// receivers to have (SGP.22, 3.5) until they are delivered.
+//
+// A notification is copied off the card first, offered oldest first per
+// receiver, and removed from the card only after its receiver has taken it.
+// One receiver's failure does not hold up another's. Each entry is a file of
+// its own, so that a power cut costs none.
+package outbox
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dynamod/daemon/durable"
+)
+
+// MaxEntries bounds the outbox; with at most a few kilobytes an entry it stays
+// within its 128 kB share of the state directory.
+const MaxEntries = 40
+
+// ErrFull means that MaxEntries notifications wait for their receivers. They
+// stay on the card.
+var ErrFull = errors.New("outbox is full")
+
+// Backoff is the time to wait after the nth failed try; the last one repeats.
+var Backoff = []time.Duration{
+	30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
+}
+
+// Entry is one notification.
+type Entry struct {
+	EID       string    `json:"eid"`
+	Seq       int64     `json:"seq"` // the card's sequence number; zero is valid
+	Operation string    `json:"operation"`
+	ICCID     string    `json:"iccid,omitempty"`
+	Address   string    `json:"address"` // FQDN of the receiver
+	Pending   []byte    `json:"pending"` // PendingNotification as the card made it
+	Added     time.Time `json:"added"`
+
+	Delivered bool      `json:"delivered,omitempty"` // taken by the receiver, still on the card
+	Tries     int       `json:"tries,omitempty"`
+	Next      time.Time `json:"next,omitzero"` // not before
+	LastError string    `json:"last_error,omitempty"`
+}
+
+func (e Entry) name() string {
+	sum := sha256.Sum256(append([]byte(e.EID+"\x00"), e.Pending...))
+	return fmt.Sprintf("%010d-%s.json", e.Seq, hex.EncodeToString(sum[:6]))
+}
+
+// Box is the outbox. Its methods may be called from any goroutine.
+type Box struct {
+	dir string
+	now func() time.Time
+
+	mu      sync.Mutex
+	entries []Entry // by EID and sequence number
+}
+
+// Open reads the outbox in dir and makes the directory when there is none. A
+// file that cannot be read as an entry is renamed to *.damaged and left out.
+func Open(dir string, now func() time.Time, log *slog.Logger) (*Box, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	b := &Box{dir: dir, now: now}
+	for _, n := range names {
+		path := filepath.Join(dir, n.Name())
+		if strings.HasPrefix(n.Name(), ".") {
+			os.Remove(path) // what a power cut left of a write
+			continue
+		}
+		if filepath.Ext(n.Name()) != ".json" {
+			continue
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("outbox: %w", err)
+		}
+		var e Entry
+		if err := json.Unmarshal(raw, &e); err != nil || len(e.Pending) == 0 || e.name() != n.Name() {
+			log.Warn("outbox entry is damaged and put aside", "file", n.Name())
+			if err := os.Rename(path, path+".damaged"); err != nil {
+				return nil, fmt.Errorf("outbox: %w", err)
+			}
+			continue
+		}
+		b.entries = append(b.entries, e)
+	}
+	b.sort()
+	return b, nil
+}
+
+func (b *Box) sort() {
+	slices.SortFunc(b.entries, func(x, y Entry) int {
+		return cmp.Or(cmp.Compare(x.EID, y.EID), cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.name(), y.name()))
+	})
+}
+
+// Put stores a notification and returns after it is on the medium. One that is
+// there already is left as it is.
+func (b *Box) Put(e Entry) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.find(e) >= 0 {
+		return nil
+	}
+	if len(b.entries) >= MaxEntries {
+		return fmt.Errorf("%w: %d notifications", ErrFull, len(b.entries))
+	}
+	e.Address = strings.TrimSpace(e.Address) // some servers put blanks around it
+	e.Added = b.now().UTC()
+	if err := b.write(e); err != nil {
+		return err
+	}
+	b.entries = append(b.entries, e)
+	b.sort()
+	return nil
+}
+
+// Entries returns what the outbox holds, by card and sequence number.
+func (b *Box) Entries() []Entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.entries)
+}
+
+// Due returns the entries to offer now: of each receiver the oldest one that is
+// not delivered, unless its time has not come. Waiting for one receiver's
+// oldest keeps its order and concerns no other.
+func (b *Box) Due() []Entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	var due []Entry
+	seen := map[string]bool{}
+	for _, e := range b.entries {
+		receiver := e.EID + " " + strings.ToLower(e.Address)
+		if e.Delivered || seen[receiver] {
+			continue
+		}
+		seen[receiver] = true
+		// A next try that lies further ahead than any back-off was written
+		// under a wrong clock.
+		if !now.Before(e.Next) || e.Next.Sub(now) > Backoff[len(Backoff)-1] {
+			due = append(due, e)
+		}
+	}
+	return due
+}
+
+// Delivered records that e's receiver has taken it. The entry stays until Drop,
+// which follows its removal from the card.
+func (b *Box) Delivered(e Entry) error {
+	return b.update(e, func(e *Entry) { e.Delivered, e.LastError = true, "" })
+}
+
+// Failed records a failed try and sets the time of the next one.
+func (b *Box) Failed(e Entry, cause error) error {
+	return b.update(e, func(e *Entry) {
+		e.Next = b.now().UTC().Add(Backoff[min(e.Tries, len(Backoff)-1)])
+		e.Tries++
+		e.LastError = cause.Error()
+	})
+}
+
+// Drop forgets a delivered entry after the card has.
+func (b *Box) Drop(e Entry) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.find(e)
+	if i < 0 {
+		return nil
+	}
+	if err := durable.Remove(filepath.Join(b.dir, e.name())); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	b.entries = slices.Delete(b.entries, i, i+1)
+	return nil
+}
+
+func (b *Box) find(e Entry) int {
+	name := e.name()
+	return slices.IndexFunc(b.entries, func(x Entry) bool { return x.EID == e.EID && x.name() == name })
+}
+
+func (b *Box) update(e Entry, change func(*Entry)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.find(e)
+	if i < 0 {
+		return fmt.Errorf("outbox: notification %d is not there", e.Seq)
+	}
+	changed := b.entries[i]
+	change(&changed)
+	if err := b.write(changed); err != nil {
+		return err
+	}
+	b.entries[i] = changed
+	return nil
+}
+
+func (b *Box) write(e Entry) error {
+	raw, err := json.Marshal(e)
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(b.dir, e.name()), append(raw, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}

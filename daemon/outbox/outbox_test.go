@@ -1,0 +1,135 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time { return c.t }
+
+func newBox(t *testing.T, dir string, c *clock) *Box {
+	t.Helper()
+	b, err := Open(dir, c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func entry(seq int64, address string) Entry {
+	return Entry{EID: "89049032000000000000000000000001", Seq: seq, Operation: "install", Address: address, Pending: fmt.Appendf(nil, "%d", seq)}
+}
+
+func seqs(entries []Entry) string {
+	s := ""
+	for _, e := range entries {
+		s += fmt.Sprint(e.Seq, " ")
+	}
+	return s
+}
+
+func TestOldestFirstPerReceiver(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	for _, e := range []Entry{entry(3, "a.example"), entry(0, " a.example "), entry(7, "b.example"), entry(9, "A.example")} {
+		for range 2 { // applied twice
+			if err := b.Put(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := seqs(b.Due()); got != "0 7 " {
+		t.Fatalf("due %q, want 0 and 7", got)
+	}
+	if err := b.Failed(b.Due()[0], errors.New("no route")); err != nil {
+		t.Fatal(err)
+	}
+	if got := seqs(b.Due()); got != "7 " {
+		t.Errorf("after a failure at a.example due %q, want 7: its order holds, b.example goes on", got)
+	}
+	c.t = c.t.Add(Backoff[0])
+	b = newBox(t, dir, c) // everything survives a restart
+	if got := seqs(b.Due()); got != "0 7 " {
+		t.Fatalf("after the back-off due %q", got)
+	}
+	first := b.Due()[0]
+	if first.Tries != 1 || first.LastError != "no route" {
+		t.Errorf("%+v", first)
+	}
+	if err := b.Delivered(first); err != nil {
+		t.Fatal(err)
+	}
+	if got := seqs(b.Due()); got != "3 7 " {
+		t.Errorf("after a delivery due %q, want 3 and 7", got)
+	}
+	for range 2 {
+		if err := b.Drop(first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := seqs(newBox(t, dir, c).Entries()); got != "3 7 9 " {
+		t.Errorf("left %q", got)
+	}
+}
+
+func TestBackoffGrowsAndSurvivesAClockJump(t *testing.T) {
+	c := &clock{time.Unix(2e9, 0)}
+	b := newBox(t, t.TempDir(), c)
+	if err := b.Put(entry(1, "a.example")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(Backoff) + 2 {
+		due := b.Due()
+		if len(due) != 1 {
+			t.Fatalf("try %d: not due", i)
+		}
+		if err := b.Failed(due[0], errors.New("x")); err != nil {
+			t.Fatal(err)
+		}
+		want := Backoff[min(i, len(Backoff)-1)]
+		if got := b.Entries()[0].Next.Sub(c.t); got != want {
+			t.Errorf("try %d: next in %v, want %v", i, got, want)
+		}
+		c.t = c.t.Add(want)
+	}
+	b.Failed(b.Entries()[0], errors.New("x"))
+	c.t = time.Unix(1e9, 0) // the clock was wrong and is set back by decades
+	if len(b.Due()) != 1 {
+		t.Error("waits for decades")
+	}
+}
+
+func TestDamagedEntryIsPutAside(t *testing.T) {
+	dir, c := t.TempDir(), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	b.Put(entry(1, "a.example"))
+	b.Put(entry(2, "a.example"))
+	path := filepath.Join(dir, entry(1, "").name())
+	os.WriteFile(path, []byte(`{"seq":`), 0o600)
+	os.WriteFile(filepath.Join(dir, ".x-123"), []byte("half"), 0o600)
+	if got := seqs(newBox(t, dir, c).Entries()); got != "2 " {
+		t.Errorf("entries %q", got)
+	}
+	if _, err := os.Stat(path + ".damaged"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFull(t *testing.T) {
+	b := newBox(t, t.TempDir(), &clock{})
+	for i := range MaxEntries {
+		if err := b.Put(entry(int64(i), "a.example")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Put(entry(1000, "a.example")); !errors.Is(err, ErrFull) {
+		t.Errorf("err %v", err)
+	}
+}
