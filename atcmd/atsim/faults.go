@@ -1,0 +1,272 @@
+package atsim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Fault tells how a fault behaves. Which fields matter depends on the fault;
+// see Faults.
+type Fault struct {
+	Command string        // only this command: "+CGLA"; empty means any
+	After   int           // let so many matching events pass first
+	Times   int           // then misbehave so many times; 0 means until cleared
+	Delay   time.Duration // how late, how far apart, how long
+	Code    int           // +CME number, status word, reject cause
+	Text    string        // URC or bytes to send
+}
+
+// faultDocs names every fault and says what it does.
+var faultDocs = map[string]string{
+	"silent":         "Command is not executed and not answered",
+	"mute":           "Command is executed and not answered",
+	"late":           "the answer to Command comes Delay late",
+	"cme":            "Command is not executed and answered with +CME ERROR: Code (ERROR if 0)",
+	"error-after":    "Command is executed and answered with +CME ERROR: Code (ERROR if 0): the tail of a download",
+	"sim-busy":       "commands that need the card get +CME ERROR: 14",
+	"split-echo":     "the echo comes in two pieces, Delay apart, with the URC Text between them",
+	"urc-mid-answer": "the URC Text comes between the lines of the answer to Command",
+	"urc-storm":      "the URC Text comes Times times, Delay apart",
+	"garbage":        "Text (default: binary rubbish) comes before the answer to Command",
+	"busy-drop":      "what arrives while a command runs is lost",
+	"sw":             "the card is not asked; the client's APDU is answered with status word Code",
+	"drop-answer":    "the client's APDU is executed, its answer is lost: +CME ERROR: 13",
+	"channels":       "no logical channel is free: MANAGE CHANNEL gets 6A81",
+	"leak":           "+CCHC answers OK but leaves the channel open on the card",
+	"deny":           "the network denies registration with cause Code",
+	"detach":         "the network detaches the modem now, once",
+	"no-data":        "contexts come up but the network interface stays dead",
+	"no-refresh":     "the modem ignores a REFRESH of the card",
+	"unplug":         "the modem is unplugged now and comes back after Delay; 0 means never",
+}
+
+// Faults returns the names that SetFault takes, sorted, each with what it does.
+func Faults() [][2]string {
+	var out [][2]string
+	for name, doc := range faultDocs {
+		out = append(out, [2]string{name, doc})
+	}
+	slices.SortFunc(out, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return out
+}
+
+// SetFault switches a fault on. Faults that happen at once (detach, unplug,
+// urc-storm) begin before it returns.
+func (m *Modem) SetFault(name string, f Fault) error {
+	if _, ok := faultDocs[name]; !ok {
+		return fmt.Errorf("atsim: unknown fault %q", name)
+	}
+	f.Command = strings.ToUpper(f.Command)
+	switch name {
+	case "detach", "unplug", "urc-storm":
+	default:
+		m.faults.set(name, f)
+		if name != "deny" {
+			return nil
+		}
+	}
+	m.state.lock()
+	defer m.state.release()
+	if !m.powered {
+		return nil
+	}
+	switch name {
+	case "detach":
+		m.networkDetach()
+	case "unplug":
+		m.unplug(f.Delay)
+	case "urc-storm":
+		m.storm(f)
+	case "deny":
+		m.after("register", 0, m.register)
+	}
+	return nil
+}
+
+// ClearFault switches a fault off; an empty name switches all of them off.
+func (m *Modem) ClearFault(name string) {
+	m.faults.clear(name)
+	m.state.lock()
+	defer m.state.release()
+	if name == "" || name == "urc-storm" {
+		m.cancel("urc-storm")
+	}
+	if m.powered && (name == "" || name == "deny") {
+		m.after("register", 0, m.register)
+	}
+}
+
+// ParseFault reads a fault as a control channel sends it: a name and then
+// fields as key=value, as in "late command=+CGLA delay=2s times=1".
+func ParseFault(s string) (name string, f Fault, err error) {
+	fields := strings.Fields(s)
+	if len(fields) == 0 {
+		return "", f, fmt.Errorf("atsim: no fault named")
+	}
+	name = fields[0]
+	if _, ok := faultDocs[name]; !ok {
+		return "", f, fmt.Errorf("atsim: unknown fault %q", name)
+	}
+	for _, field := range fields[1:] {
+		key, value, ok := strings.Cut(field, "=")
+		if !ok {
+			return "", f, fmt.Errorf("atsim: fault %s: %q is not key=value", name, field)
+		}
+		switch key {
+		case "command":
+			f.Command = value
+		case "after":
+			f.After, err = strconv.Atoi(value)
+		case "times":
+			f.Times, err = strconv.Atoi(value)
+		case "delay":
+			f.Delay, err = time.ParseDuration(value)
+		case "code":
+			var v int64
+			v, err = strconv.ParseInt(value, 0, 32)
+			f.Code = int(v)
+		case "text":
+			f.Text = strings.ReplaceAll(value, "_", " ")
+		default:
+			err = fmt.Errorf("unknown key")
+		}
+		if err != nil {
+			return "", f, fmt.Errorf("atsim: fault %s: %s: %v", name, field, err)
+		}
+	}
+	return name, f, nil
+}
+
+// result is the final result code of a fault with a code.
+func (f Fault) result() error {
+	switch {
+	case f.Text != "":
+		return rawFinal(f.Text)
+	case f.Code > 0:
+		return cme(f.Code)
+	}
+	return resError
+}
+
+type faultSet struct {
+	mu sync.Mutex
+	m  map[string]Fault
+}
+
+func (s *faultSet) set(name string, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil {
+		s.m = make(map[string]Fault)
+	}
+	if f.Times == 0 {
+		f.Times = -1
+	}
+	s.m[name] = f
+}
+
+func (s *faultSet) clear(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name == "" {
+		clear(s.m)
+	}
+	delete(s.m, name)
+}
+
+// on reports whether a fault without events is set.
+func (s *faultSet) on(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.m[name]
+	return ok
+}
+
+// take asks whether a fault strikes at this event, and counts it.
+func (s *faultSet) take(name, command string) (Fault, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.m[name]
+	if !ok || f.Command != "" && f.Command != command {
+		return f, false
+	}
+	if f.After > 0 {
+		f.After--
+		s.m[name] = f
+		return f, false
+	}
+	if f.Times > 0 {
+		if f.Times--; f.Times == 0 {
+			delete(s.m, name)
+		} else {
+			s.m[name] = f
+		}
+	}
+	return f, true
+}
+
+// faultsBefore applies the faults that keep a command from being executed.
+func (x *exec) faultsBefore() error {
+	name, fs := x.cmd.name, &x.m.faults
+	if f, ok := fs.take("late", name); ok {
+		x.late += f.Delay
+	}
+	if _, ok := fs.take("silent", name); ok {
+		x.silent = true
+		return nil
+	}
+	if f, ok := fs.take("cme", name); ok {
+		return f.result()
+	}
+	if x.usesCard() && x.cmd.form != formTest {
+		if _, ok := fs.take("sim-busy", name); ok {
+			return cmeSIMBusy
+		}
+	}
+	return nil
+}
+
+func (x *exec) faultsAfter() {
+	if _, ok := x.m.faults.take("mute", x.cmd.name); ok {
+		x.silent = true
+	}
+}
+
+func (x *exec) usesCard() bool {
+	switch x.cmd.name {
+	case "+CSIM", "+CRSM", "+CCHO", "+CGLA", "+CCHC", "+CPIN", "+CIMI", "+CCID", "+QCCID", "+ICCID", "+CNUM":
+		return true
+	}
+	return false
+}
+
+// storm sends a burst of URCs, in steps so that the modem stays responsive.
+func (m *Modem) storm(f Fault) {
+	text := f.Text
+	if text == "" {
+		text = "+CREG: 1"
+	}
+	left := f.Times
+	var step func(context.Context)
+	step = func(ctx context.Context) {
+		for n := 0; n < 64; n++ {
+			if f.Times > 0 {
+				if left == 0 {
+					return
+				}
+				left--
+			}
+			m.urc(text)
+			if f.Delay > 0 {
+				break
+			}
+		}
+		m.after("urc-storm", f.Delay, step)
+	}
+	step(context.Background())
+}
