@@ -1,0 +1,48 @@
+package es10
+
+import (
+	"context"
+	"strings"
+
+	"dynamod/euicc/bertlv"
+)
+
+// GetEuiccConfiguredAddresses reads the servers that the card names (SGP.22
+// 5.7.3, ES10a).
+type GetEuiccConfiguredAddresses struct{}
+
+// GetEuiccConfiguredAddressesResponse is the answer to
+// GetEuiccConfiguredAddresses.
+type GetEuiccConfiguredAddressesResponse struct {
+	DefaultSMDP string // empty when none is set
+	RootSMDS    string
+}
+
+// Bytes returns the encoded request.
+func (GetEuiccConfiguredAddresses) Bytes() []byte { return bertlv.Encode(0xBF3C) }
+
+// Execute sends the request to the card.
+func (r GetEuiccConfiguredAddresses) Execute(ctx context.Context, ch Channel) (*GetEuiccConfiguredAddressesResponse, error) {
+	return execute[GetEuiccConfiguredAddressesResponse](ctx, ch, r.Bytes())
+}
+
+// UnmarshalBinary decodes a response. Blanks around the addresses are dropped.
+func (r *GetEuiccConfiguredAddressesResponse) UnmarshalBinary(b []byte) error {
+	e, err := expect("getEuiccConfiguredAddresses", b, 0xBF3C)
+	if err != nil {
+		return err
+	}
+	for c, err := range e.Children() {
+		if err != nil {
+			return err
+		}
+		s := strings.TrimSpace(strings.ToValidUTF8(string(c.Value), "\uFFFD"))
+		switch c.Tag {
+		case 0x80:
+			r.DefaultSMDP = s
+		case 0x81:
+			r.RootSMDS = s
+		}
+	}
+	return nil
+}
