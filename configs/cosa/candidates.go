@@ -1,0 +1,191 @@
+package cosa
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Request says what a connection is wanted for. The zero value asks for an
+// internet connection without regard to roaming.
+type Request struct {
+	Purpose Purpose // 0: Internet
+	Roaming RoamState
+	AcT     AcT // 0: any
+
+	// Explicit are connections that somebody asked for, in order: from the
+	// activation request, then from the configuration. They hide the records
+	// as any higher source does, unless ExplicitFallback is set.
+	Explicit         []Given
+	ExplicitFallback bool
+
+	// Modem is the modem's own usable context, if it has one.
+	Modem *Given
+	// LastGood is the Key of the connection that last worked with this ICCID;
+	// it goes first among the records' connections.
+	LastGood string
+	// Purchase adds the operator's shop after all others.
+	Purchase bool
+	// NetworkAssigned adds an empty APN as the very last try, with which the
+	// network assigns one, except where a record says that the operator refuses it.
+	NetworkAssigned bool
+}
+
+// Given is a connection that does not come from a record.
+type Given struct {
+	Connection Connection
+	Origin     string // for the reason: "activation request", "[apn] apn"
+}
+
+// Candidate is a connection to try, with the reason for it.
+type Candidate struct {
+	Connection Connection
+	Profile    *OperatorProfile // nil for a Given and for the network-assigned APN
+	Source     Source
+	Reason     string // one line without secrets
+}
+
+// Candidates returns the connections to try, in order: the explicit ones; then
+// the last good one, the modem's own, the records' by AutoConnectOrder and list
+// order, the operator's shop, and the empty APN. Without any it returns a
+// *NoAPNError.
+func (d Decision) Candidates(req Request) ([]Candidate, error) {
+	if req.Purpose == 0 {
+		req.Purpose = Internet
+	}
+	var out []Candidate
+	for _, g := range req.Explicit {
+		out = append(out, Candidate{Connection: g.Connection, Source: SourceUser, Reason: "given by " + g.Origin})
+	}
+	if len(out) > 0 && !req.ExplicitFallback {
+		return dedupe(out), nil
+	}
+
+	records, shop, dropped := d.records(req)
+	if i := slices.IndexFunc(records, func(c Candidate) bool { return c.Connection.Key() == req.LastGood }); i >= 0 && req.LastGood != "" {
+		good := records[i]
+		good.Reason += ", worked last with this ICCID"
+		out = append(out, good)
+		records = slices.Delete(records, i, i+1)
+	}
+	if req.Modem != nil && req.Purpose == Internet {
+		out = append(out, Candidate{Connection: req.Modem.Connection, Source: SourceModem, Reason: "given by " + req.Modem.Origin})
+	}
+	out = append(append(out, records...), shop...)
+	if req.NetworkAssigned && req.Purpose == Internet && d.mayAssign() {
+		out = append(out, Candidate{Source: SourceModem, Reason: "empty APN as the last try: the network assigns one"})
+	}
+	if len(out) > 0 {
+		return dedupe(out), nil
+	}
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return nil, &NoAPNError{
+		Err:  ErrNoConnection,
+		What: fmt.Sprintf("%s: nothing for purpose %s", d.Reason(), req.Purpose),
+		Why:  strings.Join(dropped, "; "),
+	}
+}
+
+// records gives the usable connections of the winners and, where those allow
+// it, of the sources below, in order; those of the operator's shop apart.
+func (d Decision) records(req Request) (list, shop []Candidate, dropped []string) {
+	for first, last := 0, d.Winners; first < last; first, last = d.nextSource(first) {
+		group := d.Matches[first:last]
+		for _, m := range group {
+			reason := d.reasonFor(m)
+			for _, c := range m.Profile.inOrder() {
+				wanted := c.For(req.Purpose)
+				buys := req.Purchase && req.Purpose == Internet && c.For(Purchase)
+				if !wanted && !buys {
+					continue
+				}
+				if why := c.unusable(req); why != "" {
+					dropped = append(dropped, fmt.Sprintf("%q is %s", c.APN, why))
+					continue
+				}
+				cand := Candidate{Connection: *c, Profile: m.Profile, Source: m.Profile.Source, Reason: reason}
+				if wanted {
+					list = append(list, cand)
+				} else {
+					cand.Reason += ", for purchase only"
+					shop = append(shop, cand)
+				}
+			}
+		}
+		if !fallsBack(group) {
+			break
+		}
+	}
+	return list, shop, dropped
+}
+
+// inOrder gives the connections by AutoConnectOrder, those without one last and
+// in list order.
+func (p *OperatorProfile) inOrder() []*Connection {
+	out := make([]*Connection, len(p.Connections))
+	for i := range p.Connections {
+		out[i] = &p.Connections[i]
+	}
+	slices.SortStableFunc(out, func(a, b *Connection) int {
+		if (a.Order == 0) != (b.Order == 0) {
+			return cmp.Compare(b.Order, a.Order)
+		}
+		return cmp.Compare(a.Order, b.Order)
+	})
+	return out
+}
+
+// unusable says why the connection may not be used now, "" if it may.
+func (c *Connection) unusable(req Request) string {
+	switch {
+	case !c.Enabled.Or(true):
+		return "disabled"
+	case !c.Roaming.Allows(req.Roaming):
+		return "not for " + req.Roaming.String()
+	case !c.AcT.Has(req.AcT):
+		return "not for this access technology"
+	}
+	return ""
+}
+
+func fallsBack(group []Match) bool {
+	for _, m := range group {
+		if !m.Profile.AllowFallback.Or(false) {
+			return false
+		}
+	}
+	return true
+}
+
+// nextSource returns the bounds of the best group of the source below the one
+// of d.Matches[first].
+func (d Decision) nextSource(first int) (from, to int) {
+	from = first
+	for from < len(d.Matches) && d.Matches[from].Profile.Source == d.Matches[first].Profile.Source {
+		from++
+	}
+	return from, from + tied(d.Matches[from:])
+}
+
+func (d Decision) mayAssign() bool {
+	for _, m := range d.Matches[:d.Winners] {
+		if !m.Profile.NetworkAssigned.Or(true) {
+			return false
+		}
+	}
+	return true
+}
+
+// dedupe removes candidates that would ask the network for the same again.
+func dedupe(list []Candidate) []Candidate {
+	out := list[:0]
+	for _, c := range list {
+		if !slices.ContainsFunc(out, func(o Candidate) bool { return o.Connection.sameBearer(&c.Connection) }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

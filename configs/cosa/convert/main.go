@@ -1,0 +1,98 @@
+// Command convert makes the embedded operator database out of the
+// serviceproviders.xml of mobile-broadband-provider-info:
+//
+//	go run ./configs/cosa/convert [-version VERSION] [-o DIR] FILE
+//
+// It writes DIR/operators.tsv and DIR/rejected.txt (what was left out or
+// repaired, and why). `make cosa-db` installs Debian's package and runs it.
+// Without -version it asks dpkg for the package's.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"dynamod/configs/cosa"
+	"dynamod/configs/cosa/serviceproviders"
+)
+
+// maxEmbedded is the budget of the embedded database in bytes.
+const maxEmbedded = 120 << 10
+
+func main() {
+	version := flag.String("version", "", "version of the package that the file is from")
+	dir := flag.String("o", "configs/cosa/data", "directory to write to")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: convert [-version VERSION] [-o DIR] FILE")
+		os.Exit(2)
+	}
+	if *version == "" {
+		out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", "mobile-broadband-provider-info").Output()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "convert: dpkg does not know the package's version, give it with -version:", err)
+			os.Exit(1)
+		}
+		*version = string(out)
+	}
+	if err := run(flag.Arg(0), *version, *dir); err != nil {
+		fmt.Fprintln(os.Stderr, "convert:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file, version, dir string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	database, rejected, err := convert(data, version)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "operators.tsv"), database, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "rejected.txt"), rejected, 0o644)
+}
+
+// convert returns the contents of operators.tsv and rejected.txt.
+func convert(data []byte, version string) (database, rejected []byte, err error) {
+	profiles, refused, err := serviceproviders.Read(bytes.NewReader(data), "serviceproviders.xml")
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := cosa.New(profiles); err != nil { // also validates each
+		return nil, nil, err
+	}
+	source := strings.TrimSpace("mobile-broadband-provider-info " + version)
+	var db bytes.Buffer
+	if err := cosa.WriteDatabase(&db, source, profiles); err != nil {
+		return nil, nil, err
+	}
+	if db.Len() > maxEmbedded {
+		return nil, nil, fmt.Errorf("the database has %d bytes, the budget is %d", db.Len(), maxEmbedded)
+	}
+
+	var connections, networks int
+	for _, p := range profiles {
+		connections += len(p.Connections)
+		for _, t := range p.Targets {
+			networks += len(t.MCCMNC)
+		}
+	}
+	var log bytes.Buffer
+	fmt.Fprintf(&log, "source: %s, serviceproviders.xml\nsha256: %x\n", source, sha256.Sum256(data))
+	fmt.Fprintf(&log, "taken: %d operators, %d MCC+MNC entries, %d connections\n", len(profiles), networks, connections)
+	fmt.Fprintf(&log, "left out or repaired: %d\n\n", len(refused))
+	for _, r := range refused {
+		fmt.Fprintln(&log, r)
+	}
+	return db.Bytes(), log.Bytes(), nil
+}

@@ -1,0 +1,236 @@
+package cosa
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Limits of the fields. APN: COSA's schema (100); user name and password: the
+// same (255), which is also half of MBIM's 510 bytes of UTF-16.
+const (
+	maxAPN         = 100
+	maxCredential  = 255
+	maxName        = 200
+	maxTargets     = 256
+	maxValues      = 512 // of one condition
+	maxConnections = 64
+	maxMTU         = 65535
+	minMTU         = 576 // RFC 791: every host takes a datagram of this size
+)
+
+// problem is something wrong in a record; path leads to it from the record's
+// root, such as "targets[0].mccmnc[1]".
+type problem struct{ path, msg, hint string }
+
+type checker struct{ problems []problem }
+
+func (c *checker) add(path, hint, format string, args ...any) {
+	c.problems = append(c.problems, problem{path, fmt.Sprintf(format, args...), hint})
+}
+
+// validate checks a record. It never shows a user name or password.
+func (p *OperatorProfile) validate() []problem {
+	c := &checker{}
+	if p.ID == "" {
+		c.add("id", "", "the profile has no id")
+	}
+	c.text("id", p.ID, maxName)
+	c.text("name", p.Name, maxName)
+	if p.Country != "" && !isCountry(p.Country) {
+		c.add("country", `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", p.Country)
+	}
+	if p.Source == SourceUnset {
+		c.add("source", "", "the profile has no source")
+	}
+	if p.Rank < 0 {
+		c.add("rank", "lower goes first", "rank %d is negative", p.Rank)
+	}
+	c.count("targets", len(p.Targets), maxTargets)
+	for i := range p.Targets {
+		c.target(fmt.Sprintf("targets[%d]", i), &p.Targets[i])
+	}
+	c.count("connections", len(p.Connections), maxConnections)
+	for i := range p.Connections {
+		c.connection(fmt.Sprintf("connections[%d]", i), &p.Connections[i])
+	}
+	c.text("sim.brandName", p.SIM.BrandName, maxName)
+	c.url("sim.accountUrl", p.SIM.AccountURL)
+	c.url("portal.url", p.Portal.URL)
+	for i, h := range p.Portal.CallbackHosts {
+		if h == "" || strings.ContainsAny(h, "/:@ \t") {
+			c.add(fmt.Sprintf("portal.callbackHosts[%d]", i), "a host name only, without scheme, port or path", "callback host %q is not a host name", h)
+		}
+	}
+	for i, s := range p.Portal.Countries {
+		if !isCountry(s) {
+			c.add(fmt.Sprintf("portal.countries[%d]", i), `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", s)
+		}
+	}
+	c.ranges("portal.iccidRanges", p.Portal.ICCIDRanges, fullICCID)
+	return c.problems
+}
+
+func (c *checker) target(path string, t *Target) {
+	for i, s := range t.MCCMNC {
+		if !isDigits(s) || len(s) < 5 || len(s) > 6 {
+			c.add(fmt.Sprintf("%s.mccmnc[%d]", path, i), `MCC and MNC joined, as a string: "26201", "310260"`, "%q is not five or six digits", s)
+		}
+	}
+	for i, s := range t.MCC {
+		if !isDigits(s) || len(s) != 3 {
+			c.add(fmt.Sprintf("%s.mcc[%d]", path, i), "", "%q is not three digits", s)
+		}
+	}
+	c.ranges(path+".iccid", t.ICCID, fullICCID)
+	c.ranges(path+".imsi", t.IMSI, fullIMSI)
+	for i, p := range t.IMSIPattern {
+		if digits := strings.NewReplacer("x", "0", "X", "0").Replace(string(p)); !isDigits(digits) || len(p) > fullIMSI || strings.Trim(string(p), "xX") == "" {
+			c.add(fmt.Sprintf("%s.imsi[%d]", path, len(t.IMSI)+i), `digits with x for any digit: "302720x83"`, "%q is not an IMSI pattern of at most 15 digits", p)
+		}
+	}
+	c.gids(path+".gid1", t.GID1)
+	c.gids(path+".gid2", t.GID2)
+	c.names(path+".spn", t.SPN)
+	c.names(path+".pnn", t.PNN)
+	for _, n := range []int{len(t.MCCMNC), len(t.MCC), len(t.ICCID), len(t.IMSI) + len(t.IMSIPattern), len(t.GID1), len(t.GID2), len(t.SPN), len(t.PNN)} {
+		c.count(path, n, maxValues)
+	}
+	c.text(path+".uiName", t.UIName, maxName)
+
+	switch {
+	case t.empty():
+		c.add(path, `give mccmnc or another key`, "the target has no condition, it would match every SIM")
+	case len(t.MCCMNC) == 0 && len(t.ICCID) == 0 && len(t.IMSI)+len(t.IMSIPattern) == 0 && len(t.GID1)+len(t.GID2)+len(t.SPN)+len(t.PNN) > 0:
+		c.add(path, "add mccmnc", "gid1, gid2, spn and pnn are not unique in the world and need mccmnc beside them")
+	}
+}
+
+func (t *Target) empty() bool {
+	return len(t.MCCMNC)+len(t.MCC)+len(t.ICCID)+len(t.IMSI)+len(t.IMSIPattern)+
+		len(t.GID1)+len(t.GID2)+len(t.SPN)+len(t.PNN) == 0
+}
+
+func (c *checker) connection(path string, n *Connection) {
+	if why := CheckAPN(n.APN); why != "" {
+		c.add(path+".apn", "letters, digits, dot and hyphen (TS 23.003 9.1)", "APN %q %s", n.APN, why)
+	}
+	c.text(path+".friendlyName", n.FriendlyName, maxName)
+	if len(n.Username) > maxCredential || hasControl(n.Username) {
+		c.add(path+".username", "", "the user name is longer than %d bytes or has control characters", maxCredential)
+	}
+	if len(n.Password) > maxCredential || hasControl(string(n.Password)) {
+		c.add(path+".password", "", "the password is longer than %d bytes or has control characters", maxCredential)
+	}
+	if n.Auth > AuthNone && n.Username == "" && n.Password == "" {
+		c.add(path+".auth", `add username and password, or leave auth out`, "authentication %s needs a user name or password", n.Auth)
+	}
+	if n.Order < 0 {
+		c.add(path+".order", "from 1; leave it out for list order", "order %d is negative", n.Order)
+	}
+	if n.MTU != 0 && (n.MTU < minMTU || n.MTU > maxMTU) {
+		c.add(path+".mtu", "leave it out to use what the network says", "mtu %d is not in %d..%d", n.MTU, minMTU, maxMTU)
+	}
+	switch n.Plan {
+	case "", PlanPrepaid, PlanPostpaid, PlanBoth:
+	default:
+		c.add(path+".plan", "prepaid, postpaid, or prepaid,postpaid", "plan %q is not known", n.Plan)
+	}
+}
+
+// The values of Connection.Plan.
+const (
+	PlanPrepaid  = "prepaid"
+	PlanPostpaid = "postpaid"
+	PlanBoth     = "prepaid,postpaid"
+)
+
+// CheckAPN says why s cannot be an APN, or "" if it can. The empty APN can: the
+// network assigns one. Blanks around it are the caller's to trim.
+func CheckAPN(s string) string {
+	if len(s) > maxAPN {
+		return fmt.Sprintf("has %d characters, at most %d are allowed", len(s), maxAPN)
+	}
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-':
+		default:
+			return fmt.Sprintf("has the character %q", r)
+		}
+	}
+	return ""
+}
+
+func (c *checker) text(path, s string, limit int) {
+	if len(s) > limit {
+		c.add(path, "", "text of %d bytes, at most %d are allowed", len(s), limit)
+	}
+	if hasControl(s) {
+		c.add(path, "", "text has control characters")
+	}
+}
+
+func (c *checker) names(path string, list []string) {
+	for i, s := range list {
+		if strings.TrimSpace(s) == "" {
+			c.add(fmt.Sprintf("%s[%d]", path, i), "", "the name is empty")
+		}
+		c.text(fmt.Sprintf("%s[%d]", path, i), s, maxName)
+	}
+}
+
+func (c *checker) count(path string, n, limit int) {
+	if n > limit {
+		c.add(path, "", "%d entries, at most %d are allowed", n, limit)
+	}
+}
+
+func (c *checker) url(path, s string) {
+	if s == "" {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 2000 {
+		c.add(path, `such as "https://example.com/plans"`, "not an https URL")
+	}
+}
+
+func (c *checker) ranges(path string, list []Range, full int) {
+	for i, r := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case !isDigits(r.Lo) || !isDigits(r.Hi):
+			c.add(at, "", "range %q..%q is not of digits", r.Lo, r.Hi)
+		case len(r.Lo) != len(r.Hi):
+			c.add(at, "write both with the same number of digits", "range %q..%q has two lengths", r.Lo, r.Hi)
+		case len(r.Lo) > full:
+			c.add(at, "", "range %q..%q is longer than %d digits", r.Lo, r.Hi, full)
+		case r.Lo > r.Hi:
+			c.add(at, "", "range %q..%q ends before it begins", r.Lo, r.Hi)
+		}
+	}
+}
+
+func (c *checker) gids(path string, list []GID) {
+	for i, g := range list {
+		ok := g.Hex != "" && len(g.Hex) <= 64
+		for _, r := range g.Hex {
+			ok = ok && strings.ContainsRune("0123456789abcdefABCDEF", r)
+		}
+		if !ok {
+			c.add(fmt.Sprintf("%s[%d]", path, i), `such as "2AC9"`, "%q is not hex of at most 64 digits", g.Hex)
+			continue
+		}
+		if !g.Prefix && (len(g.Hex)%2 != 0 || trimFF(g.Hex) == "") {
+			c.add(fmt.Sprintf("%s[%d]", path, i), `whole bytes; give "mode": "prefix" for the beginning of a value`, "%q cannot be the whole value of the file", g.Hex)
+		}
+	}
+}
+
+func isCountry(s string) bool {
+	return len(s) == 2 && s[0] >= 'a' && s[0] <= 'z' && s[1] >= 'a' && s[1] <= 'z'
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
+}
