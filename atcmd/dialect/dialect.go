@@ -8,8 +8,8 @@
 // that one row can be replaced for one firmware without a release.
 //
 // Commands are written without "AT" and without a terminator, with placeholders
-// in braces that Expand fills in: {cid} {apn} {type} {user} {password} {auth}
-// {slot}.
+// in braces that Expand fills in: {cid} {apn} {type} {ptype} (1 IPv4, 2 IPv6, 3
+// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot}.
 package dialect
 
 import "time"
@@ -65,7 +65,7 @@ type Match struct {
 // Step is one command of a sequence.
 type Step struct {
 	Send     string   `toml:"send"`
-	Optional bool     `toml:"optional"` // an error result does not end the sequence
+	Optional bool     `toml:"optional"` // an error result does not end the sequence, unless it tells the network's refusal
 	Timeout  Duration `toml:"timeout"`  // 0 = the session's default
 	Pause    Duration `toml:"pause"`    // to wait after it
 

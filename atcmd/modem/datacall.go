@@ -1,0 +1,190 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dynamod/atcmd"
+	"dynamod/atcmd/dialect"
+)
+
+// Call describes a data link: the context, its credentials and the modem's
+// data function that carries it to the host.
+type Call struct {
+	Context  Context
+	Auth     Auth
+	Function dialect.Kind
+}
+
+// Lease says how the host gets its address on a data call that is up.
+type Lease struct {
+	// Source is dialect.DHCP when the host must ask on the interface; Config
+	// then holds what the network said, for information. Otherwise Config is
+	// what to set.
+	Source dialect.Address
+	Config IPConfig
+}
+
+var (
+	// ErrNoCall means that AT commands cannot start a data call with the
+	// modem's data function.
+	ErrNoCall = errors.New("AT commands cannot start a data call with this data function")
+	// ErrNoAddress means that the context is up and has no address.
+	ErrNoAddress = errors.New("context is active but the modem tells no address")
+)
+
+// Up defines the context, sets its credentials, brings the data call up and
+// says where the host's address comes from. A context that is already active
+// with the same definition is used as it is. A refusal by the network is an
+// *ActivationError.
+func (m *Modem) Up(ctx context.Context, call Call) (Lease, error) {
+	dial := m.d.Call(call.Function)
+	if dial == nil {
+		return Lease{}, fmt.Errorf("%w: %s", ErrNoCall, call.Function)
+	}
+	if err := m.prepare(ctx, call); err != nil {
+		return Lease{}, err
+	}
+	if _, err := m.run(ctx, dial.Up, 0, values(call.Context, call.Auth)); err != nil {
+		return Lease{}, m.activationError(ctx, call.Context.CID, err)
+	}
+	return m.lease(ctx, dial, call.Context.CID)
+}
+
+// prepare defines the context, unless it is defined so already: a modem may
+// drop an active context whose definition is written again.
+func (m *Modem) prepare(ctx context.Context, call Call) error {
+	defined, err := m.Contexts(ctx)
+	if err != nil && !answered(err) {
+		return err
+	}
+	same := false
+	for _, c := range defined {
+		same = same || c == call.Context
+	}
+	if !same {
+		active, err := m.ActiveContexts(ctx)
+		if err != nil && !answered(err) {
+			return err
+		}
+		if active[call.Context.CID] {
+			if err := m.Deactivate(ctx, call.Context.CID); err != nil && !answered(err) {
+				return err
+			}
+		}
+		if err := m.DefineContext(ctx, call.Context); err != nil {
+			return fmt.Errorf("cannot define context %d: %w", call.Context.CID, err)
+		}
+	}
+	return m.SetAuth(ctx, call.Context, call.Auth)
+}
+
+// lease tries the dialect's sources of addresses in order.
+func (m *Modem) lease(ctx context.Context, dial *dialect.DataCall, cid int) (Lease, error) {
+	for _, source := range dial.Address {
+		lease := Lease{Source: source, Config: IPConfig{CID: cid}}
+		var err error
+		switch source {
+		case dialect.DHCP:
+			// The network's MTU and DNS are good to know; not all modems tell.
+			lease.Config, err = m.DynamicParameters(ctx, cid)
+			if err != nil && !answered(err) {
+				return Lease{}, err
+			}
+			return lease, nil
+		case dialect.CGCONTRDP:
+			lease.Config, err = m.DynamicParameters(ctx, cid)
+		case dialect.CGPADDR:
+			addrs, aerr := m.Addresses(ctx, cid)
+			lease.Config, err = leaseOf(cid, addrs), aerr
+		default:
+			err = fmt.Errorf("dialect %s: unknown address source %q: %w", m.d.Name, source, ErrAnswer)
+		}
+		if err != nil && !answered(err) {
+			return Lease{}, err
+		}
+		if err == nil && len(lease.Config.Addrs) > 0 {
+			return lease, nil
+		}
+	}
+	return Lease{}, fmt.Errorf("context %d: %w", cid, ErrNoAddress)
+}
+
+// Lease says where the host's address comes from on a call that is up already,
+// one that an earlier process started for instance.
+func (m *Modem) Lease(ctx context.Context, call Call) (Lease, error) {
+	dial := m.d.Call(call.Function)
+	if dial == nil {
+		return Lease{}, fmt.Errorf("%w: %s", ErrNoCall, call.Function)
+	}
+	return m.lease(ctx, dial, call.Context.CID)
+}
+
+// Down ends the data call. The context stays defined.
+func (m *Modem) Down(ctx context.Context, call Call) error {
+	dial := m.d.Call(call.Function)
+	if dial == nil {
+		return fmt.Errorf("%w: %s", ErrNoCall, call.Function)
+	}
+	_, err := m.run(ctx, dial.Down, 0, values(call.Context, call.Auth))
+	if causeOfCME(cmeCode(err)) == CauseLastPDN {
+		return nil
+	}
+	return err
+}
+
+// Status reports whether the data call is up.
+func (m *Modem) Status(ctx context.Context, call Call) (bool, error) {
+	dial := m.d.Call(call.Function)
+	if dial == nil {
+		return false, fmt.Errorf("%w: %s", ErrNoCall, call.Function)
+	}
+	var last error = ErrAnswer
+	for _, q := range dial.State {
+		up, err := m.callState(ctx, q, call.Context.CID)
+		if err == nil {
+			return up, nil
+		}
+		if !answered(err) {
+			return false, err
+		}
+		last = err
+	}
+	return false, fmt.Errorf("cannot read the state of context %d: %w", call.Context.CID, last)
+}
+
+// callState runs one query. A context that is not in the answer is down.
+func (m *Modem) callState(ctx context.Context, q dialect.StateQuery, cid int) (bool, error) {
+	reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: []string{q.Tag}})
+	if err != nil {
+		return false, err
+	}
+	for _, line := range reply.Lines {
+		f, ok := atcmd.Fields(line, q.Tag)
+		if !ok || q.StateField >= len(f) {
+			continue
+		}
+		if n, ok := number(at(f, q.CIDField), 255); q.CIDField >= 0 && (!ok || n != cid) {
+			continue
+		}
+		return f[q.StateField] == q.Up, nil
+	}
+	return false, nil
+}
+
+// Function asks the modem which data function it has. It returns "" when the
+// dialect has no way to ask or the answer has no known meaning.
+func (m *Modem) Function(ctx context.Context) (dialect.Kind, error) {
+	if m.d.Function.Query.Send == "" {
+		return "", nil
+	}
+	v, err := m.query(ctx, m.d.Function.Query)
+	if err != nil {
+		if answered(err) {
+			return "", nil
+		}
+		return "", err
+	}
+	return m.d.Function.Kinds[v], nil
+}

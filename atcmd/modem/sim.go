@@ -1,0 +1,242 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"dynamod/atcmd"
+	"dynamod/atcmd/dialect"
+)
+
+// Secret is a PIN or a password. It prints as "[secret]" however it is printed;
+// the text comes out by a conversion to string.
+type Secret string
+
+const redacted = "[secret]"
+
+func (s Secret) String() string               { return redacted }
+func (s Secret) GoString() string             { return redacted }
+func (s Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
+func (s Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// SIMState is what the modem says of the card (27.007, 8.3).
+type SIMState string
+
+const (
+	SIMReady     SIMState = "ready"
+	SIMNeedsPIN  SIMState = "pin"
+	SIMNeedsPUK  SIMState = "puk"
+	SIMLocked    SIMState = "locked"     // another lock, such as SIM PIN2 or network personalisation; see Text
+	SIMNoProfile SIMState = "no-profile" // an eUICC with no enabled profile, as some firmwares say
+	SIMAbsent    SIMState = "absent"     // +CME ERROR 10; also what some firmwares say without an enabled profile
+	SIMFailure   SIMState = "failure"    // +CME ERROR 13 or 15; likewise
+	SIMBusy      SIMState = "busy"       // +CME ERROR 14: ask again
+	SIMUnknown   SIMState = "unknown"    // see Text
+)
+
+// SIM is the card's state. None of them says that the eUICC cannot be reached:
+// the ISD-R is open to an LPA also without an enabled profile.
+type SIM struct {
+	State SIMState
+	Text  string // as the modem put it, "SIM PIN"
+}
+
+// SIM reads +CPIN?. That no profile is enabled, that a PIN is missing or that
+// there is no card are states and not errors.
+func (m *Modem) SIM(ctx context.Context) (SIM, error) {
+	reply, err := m.s.Do(ctx, atcmd.Command{Text: "+CPIN?"})
+	if err != nil {
+		return simFromError(err)
+	}
+	for _, line := range reply.Lines {
+		if rest, ok := atcmd.CutTag(line, "+CPIN"); ok {
+			return ParseSIM(rest), nil
+		}
+	}
+	return SIM{State: SIMUnknown}, fmt.Errorf("AT+CPIN?: %w", ErrAnswer)
+}
+
+func simFromError(err error) (SIM, error) {
+	if !answered(err) {
+		return SIM{State: SIMUnknown}, err
+	}
+	sim := SIM{State: SIMUnknown, Text: err.Error()}
+	switch cmeCode(err) {
+	case 10:
+		sim.State = SIMAbsent
+	case 11:
+		sim.State = SIMNeedsPIN
+	case 12:
+		sim.State = SIMNeedsPUK
+	case 13, 15:
+		sim.State = SIMFailure
+	case 14:
+		sim.State = SIMBusy
+	case 17, 18:
+		sim.State = SIMLocked
+	}
+	return sim, nil
+}
+
+// ParseSIM reads what follows "+CPIN:", in an answer or in a URC.
+func ParseSIM(text string) SIM {
+	text = strings.Trim(strings.TrimSpace(text), `"`)
+	sim := SIM{State: SIMLocked, Text: text}
+	switch strings.ToUpper(text) {
+	case "READY":
+		sim.State = SIMReady
+	case "SIM PIN":
+		sim.State = SIMNeedsPIN
+	case "SIM PUK":
+		sim.State = SIMNeedsPUK
+	case "EMPTY_EUICC":
+		sim.State = SIMNoProfile
+	case "NOT INSERTED", "SIM NOT INSERTED", "SIM REMOVED":
+		sim.State = SIMAbsent
+	case "NOT READY":
+		sim.State = SIMBusy
+	case "SIM FAILURE", "SIM ERROR", "ERROR":
+		sim.State = SIMFailure
+	case "", "UNKNOWN":
+		sim.State = SIMUnknown
+	}
+	return sim
+}
+
+var (
+	// ErrPIN means that the card refused the PIN. The same PIN is not sent again.
+	ErrPIN = errors.New("card refused the PIN")
+	// ErrLastTry means that the PIN was not sent because the card would block
+	// after one more wrong one.
+	ErrLastTry = errors.New("one try of the PIN is left; enter it in a phone, or confirm that it is right")
+	// ErrPUK means that the card is blocked and needs the PUK.
+	ErrPUK = errors.New("card is blocked and needs the PUK")
+)
+
+// PINTries returns how many wrong PINs the card still takes, and false when the
+// modem does not tell.
+func (m *Modem) PINTries(ctx context.Context) (int, bool, error) {
+	for _, q := range m.d.PINTries {
+		v, err := m.query(ctx, q)
+		if err != nil {
+			if !answered(err) {
+				return 0, false, err
+			}
+			continue
+		}
+		if n, ok := number(v, 99); ok {
+			return n, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// EnterPIN unlocks a card that asks for PIN1 and does nothing to one that does
+// not. It sends the PIN at most once, and not at all when this card refused it
+// before (as far as this Modem knows; a restart forgets) or, unless lastTry is set, when one try is left. Its errors are
+// ErrPIN, ErrLastTry, ErrPUK or those of the session; none holds the PIN.
+func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
+	if n := len(pin); n < 4 || n > 8 || !digits(string(pin)) {
+		return errors.New("a PIN has 4 to 8 digits")
+	}
+	sim, err := m.SIM(ctx)
+	if err != nil {
+		return err
+	}
+	switch sim.State {
+	case SIMNeedsPIN:
+	case SIMReady:
+		return nil
+	case SIMNeedsPUK:
+		return ErrPUK
+	default:
+		return fmt.Errorf("card does not ask for a PIN: %s", sim.State)
+	}
+	// The ICCID can be read without the PIN; a card that hides it counts as
+	// one and the same.
+	iccid, err := m.ICCID(ctx)
+	if err != nil && !answered(err) && !isStatus(err) {
+		return err
+	}
+	key := iccid + " " + string(pin)
+	m.mu.Lock()
+	refused := m.refusedPIN == key
+	m.mu.Unlock()
+	if refused {
+		return ErrPIN
+	}
+	tries, known, err := m.PINTries(ctx)
+	switch {
+	case err != nil:
+		return err
+	case known && tries == 0:
+		return ErrPUK
+	case known && tries == 1 && !lastTry:
+		return ErrLastTry
+	}
+	_, err = m.s.Do(ctx, atcmd.Command{Text: `+CPIN="` + string(pin) + `"`, Timeout: 30 * time.Second, Secret: true})
+	if err == nil {
+		return nil
+	}
+	if !answered(err) {
+		// Whether the card saw it is unknown; a second try could be one too many.
+		return fmt.Errorf("PIN sent, outcome unknown: %w", err)
+	}
+	// Also a bare ERROR counts as a refusal: guessing otherwise costs tries.
+	m.mu.Lock()
+	m.refusedPIN = key
+	m.mu.Unlock()
+	if cmeCode(err) == 12 {
+		return ErrPUK
+	}
+	if left, known, _ := m.PINTries(ctx); known {
+		return fmt.Errorf("%w, %s left", ErrPIN, plural(left, "try", "tries"))
+	}
+	return ErrPIN
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// query runs a dialect's query and returns its value.
+func (m *Modem) query(ctx context.Context, q dialect.Query) (string, error) {
+	reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: []string{q.Tag}, Bare: true})
+	if err != nil {
+		return "", err
+	}
+	for _, line := range reply.Lines {
+		f, ok := atcmd.Fields(line, q.Tag)
+		if !ok {
+			if strings.HasPrefix(line, "+") || q.Key != "" || q.Field != 0 || q.CRSM {
+				continue
+			}
+			f, ok = atcmd.Fields(q.Tag+": "+line, q.Tag) // a bare line
+		}
+		if !ok || q.Key != "" && !strings.EqualFold(at(f, 0), q.Key) {
+			continue
+		}
+		if q.CRSM {
+			_, sw, err := parseCRSM(f)
+			if err != nil {
+				return "", err
+			}
+			if !sw.ok() {
+				return "", fmt.Errorf("AT+CRSM: %w", sw)
+			}
+		}
+		if v := at(f, q.Field); v != "" {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("AT%s: %w", atcmd.Command{Text: q.Send}.Name(), ErrAnswer)
+}
