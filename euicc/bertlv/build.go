@@ -1,12 +1,17 @@
 package bertlv
 
+// Append appends the tag's bytes, as a tag list (5C) holds them.
+func (t Tag) Append(dst []byte) []byte {
+	for i := t.size() - 1; i >= 0; i-- {
+		dst = append(dst, byte(t>>(8*i)))
+	}
+	return dst
+}
+
 // AppendHeader appends tag and length of a data object whose value has n bytes.
 // The length takes its shortest form.
 func AppendHeader(dst []byte, tag Tag, n int) []byte {
-	for i := tag.size() - 1; i >= 0; i-- {
-		dst = append(dst, byte(tag>>(8*i)))
-	}
-	return appendLength(dst, n)
+	return appendLength(tag.Append(dst), n)
 }
 
 func appendLength(dst []byte, n int) []byte {
