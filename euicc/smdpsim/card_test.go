@@ -509,3 +509,13 @@ func (w *world) notify(pending []byte) {
 		w.Fatalf("handleNotification answered %v, %v; want 204", out, err)
 	}
 }
+
+// raw sends a body as it is.
+func (w *world) raw(fn Function, body []byte) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", pathPrefix+string(fn), bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v2.2.0")
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, r)
+	return rec
+}
