@@ -115,11 +115,18 @@ func (t *Transport) exchange(ctx context.Context, op, way, tag, text string, siz
 	if err := ctx.Err(); err != nil {
 		return nil, wrap(op, way, err, false)
 	}
+	limit := t.apdu.Transmit
+	switch op { // a card answers these at once; a port that is none never does
+	case "open":
+		limit = t.apdu.Open
+	case "close":
+		limit = t.apdu.Close
+	}
 	reply, err := t.s.Do(ctx, atcmd.Command{
 		Text:    text,
 		Tags:    []string{tag},
 		Bare:    t.apdu.BareReplies,
-		Timeout: t.apdu.Transmit.Std(),
+		Timeout: limit.Std(),
 	})
 	if err != nil {
 		e := wrap(op, way, err, true)

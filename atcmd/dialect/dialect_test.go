@@ -1,0 +1,220 @@
+package dialect
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFind(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		id   Identity
+		want string
+	}{
+		{"EG25-G", Identity{"Quectel", "EG25", "EG25GGBR07A08M2G", ""}, "quectel"},
+		{"EC20, manufacturer in capitals", Identity{"QUECTEL", "EC20F", "EC20CEFAGR06A04M4G", ""}, "quectel"},
+		{"RM520N", Identity{"Quectel", "RM520N-GL", "RM520NGLAAR01A07M4G", ""}, "quectel"},
+		{"RM500U, Unisoc", Identity{"Quectel", "RM500U-CNV", "RM500UCNVAAR03A06M2G_01.001.01.001", ""}, "quectel-unisoc"},
+		{"known by USB alone", Identity{USB: "2C7C:0125"}, "quectel"},
+		{"model without manufacturer", Identity{Model: "EG916Q-GL"}, "quectel"},
+		{"FM350, no dialect yet", Identity{"Fibocom Wireless Inc.", "FM350-GL", "81600.0000.00.29.23.05", ""}, "generic"},
+		{"nothing known", Identity{}, "generic"},
+	} {
+		if got := Find(tt.id).Name; got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	names := Names()
+	if !slices.IsSorted(names) || !slices.Contains(names, "generic") || !slices.Contains(names, "quectel") {
+		t.Fatalf("names: %q", names)
+	}
+	for _, name := range names {
+		if d := ByName(name); d == nil || d.Name != name || d.About == "" {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+	if ByName("no such") != nil {
+		t.Error("a dialect that does not exist was found")
+	}
+}
+
+// An override of one modem must not reach the next one.
+func TestDialectsAreCopies(t *testing.T) {
+	d := ByName("quectel")
+	d.ICCID[0].Send = "changed"
+	d.Data[0].Up[0].Send = "changed"
+	d.Function.Kinds["0"] = None
+	if again := ByName("quectel"); reflect.DeepEqual(d, again) {
+		t.Fatal("a change of one copy is in the next")
+	}
+}
+
+func TestMatchPattern(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, value string
+		score          int
+		ok             bool
+	}{
+		{"quectel*", "Quectel", 7, true},
+		{"quectel", "Quectel Ltd", 0, false},
+		{"EC2*|EG25*", "EG25-G", 4, true},
+		{"*g*", "eg25g", 1, true},
+		{"a*b*c", "aXbYc", 3, true},
+		{"a*b*c", "acb", 0, false},
+		{"ab*b", "ab", 0, false},
+		{"*", "", 0, true},
+	} {
+		if score, ok := matchAny(tt.pattern, tt.value); score != tt.score || ok != tt.ok {
+			t.Errorf("%q on %q: %d %v, want %d %v", tt.pattern, tt.value, score, ok, tt.score, tt.ok)
+		}
+	}
+}
+
+// Every part of every dialect says where it is known from, and a part that is
+// not assumed names its source.
+func TestRowsNameTheirSource(t *testing.T) {
+	for _, d := range all() {
+		var walk func(path string, v reflect.Value, inherited bool)
+		walk = func(path string, v reflect.Value, inherited bool) {
+			switch v.Kind() {
+			case reflect.Pointer:
+				walk(path, v.Elem(), inherited)
+			case reflect.Slice:
+				for i := range v.Len() {
+					walk(path+"["+string(rune('0'+i))+"]", v.Index(i), inherited)
+				}
+			case reflect.Struct:
+				if f := v.FieldByName("Row"); f.IsValid() && !v.IsZero() {
+					row := f.Interface().(Row)
+					switch row.Source {
+					case Documented, Field:
+						if row.Ref == "" {
+							t.Errorf("%s %s: %s without a reference", d.Name, path, row.Source)
+						}
+						inherited = true
+					case Assumed:
+						inherited = true
+					case "":
+						if !inherited {
+							t.Errorf("%s %s: no source", d.Name, path)
+						}
+					default:
+						t.Errorf("%s %s: source %q", d.Name, path, row.Source)
+					}
+				}
+				for i := range v.NumField() {
+					if name := v.Type().Field(i).Name; name != "Row" && name != "Match" {
+						walk(path+"."+name, v.Field(i), inherited)
+					}
+				}
+			}
+		}
+		walk("", reflect.ValueOf(d), false)
+	}
+}
+
+// Commands of the tables fill in and hold nothing that only a shell of a modem
+// would need.
+func TestCommandsExpand(t *testing.T) {
+	v := Values{"cid": "1", "apn": "internet", "type": "IP", "ptype": "1", "user": "u", "password": "p", "auth": "1", "slot": "2", "function": "1"}
+	for _, d := range all() {
+		steps := slices.Concat(d.Init, d.Slots.Select, d.Function.Set, d.Attach.Define)
+		for _, r := range d.SIMReset {
+			steps = append(steps, r.Steps...)
+		}
+		for _, c := range d.Data {
+			steps = append(steps, slices.Concat(c.Up, c.Down)...)
+		}
+		for _, a := range d.Auth {
+			steps = append(steps, Step{Send: a.Set}, Step{Send: a.Clear})
+		}
+		for _, s := range steps {
+			got, _, err := Expand(s.Send, v)
+			if err != nil || strings.ContainsAny(got, "{}\r\n") || strings.HasPrefix(strings.ToUpper(got), "AT") || strings.HasSuffix(got, "=?") {
+				t.Errorf("%s: %q becomes %q, %v", d.Name, s.Send, got, err)
+			}
+		}
+	}
+}
+
+func TestExpand(t *testing.T) {
+	for _, tt := range []struct {
+		name, send string
+		v          Values
+		want       string
+		secret     bool
+		err        string
+	}{
+		{"plain", "+CGACT?", nil, "+CGACT?", false, ""},
+		{"credentials", `+CGAUTH={cid},{auth},"{user}","{password}"`, Values{"cid": "1", "auth": "2", "user": "me", "password": "s3cret"}, `+CGAUTH=1,2,"me","s3cret"`, true, ""},
+		{"quote", `X="{apn}"`, Values{"apn": `a"b`}, "", false, "{apn}"},
+		{"line end", `X={apn}`, Values{"apn": "a\rATD"}, "", false, "{apn}"},
+		{"missing", `X={apn}`, nil, "", false, "no value for {apn}"},
+		{"unclosed", `X={apn`, nil, "", false, "without '}'"},
+		{"a value is not expanded again", `X={apn}`, Values{"apn": "{cid}", "cid": "1"}, "X={cid}", false, ""},
+	} {
+		got, secret, err := Expand(tt.send, tt.v)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: error %v, want %q", tt.name, err, tt.err)
+			}
+			continue
+		}
+		if err != nil || got != tt.want || secret != tt.secret {
+			t.Errorf("%s: %q %v %v", tt.name, got, secret, err)
+		}
+	}
+	_, _, err := Expand(`X="{password}"`, Values{"password": "hunter2\""})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error about a password: %v", err)
+	}
+}
+
+func TestCall(t *testing.T) {
+	for _, name := range Names() {
+		d := ByName(name)
+		for _, k := range []Kind{ECM, NCM, RNDIS, RawIP} {
+			if d.Call(k) == nil {
+				t.Errorf("%s: no data call for %s", name, k)
+			}
+		}
+		for _, k := range []Kind{QMI, MBIM, None} {
+			if d.Call(k) != nil {
+				t.Errorf("%s: data call by AT for %s", name, k)
+			}
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	var d Duration
+	if err := d.UnmarshalText([]byte("4m")); err != nil || d.Std() != 4*time.Minute {
+		t.Errorf("4m: %v %v", d, err)
+	}
+	if text, err := d.MarshalText(); err != nil || string(text) != "4m0s" {
+		t.Errorf("%s %v", text, err)
+	}
+	if err := d.UnmarshalText([]byte("4 minutes")); err == nil {
+		t.Error("4 minutes is a duration")
+	}
+}
+
+func FuzzExpand(f *testing.F) {
+	f.Add(`+CGDCONT={cid},"{apn}"`, "internet")
+	f.Add("{", "")
+	f.Fuzz(func(t *testing.T, send, value string) {
+		got, _, err := Expand(send, Values{"apn": value, "cid": "1"})
+		if err != nil {
+			return
+		}
+		if strings.Contains(send, "{apn}") && strings.ContainsAny(value, "\"\r\n") {
+			t.Errorf("%q with %q became %q", send, value, got)
+		}
+	})
+}
