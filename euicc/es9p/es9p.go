@@ -1,0 +1,321 @@
+// Package es9p is the client's side of ES9+, the interface between LPA and
+// SM-DP+ (SGP.22 5.6): one HTTPS POST per function, JSON both ways (6.5.2).
+//
+// A function is a request type with Execute, which posts it to a server and
+// returns the decoded response. A status code of the server is a *StatusError;
+// *TLSError, *HTTPError and *BodyError tell the other failures apart.
+package es9p
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"dynamod/euicc"
+)
+
+// Limits and times that hold unless Config says otherwise.
+const (
+	// DefaultProtocol is the version in X-Admin-Protocol: the one that the most
+	// servers have been seen to accept. 6.5.1.1 asks for the highest one that
+	// the sender supports, and nothing on the wire differs up to v2.5.
+	DefaultProtocol = "2.2.2"
+
+	DefaultTimeout = 90 * time.Second
+	// DefaultMaxBody bounds a response. Profile packages have 10 to 60 kB, a
+	// few some 100 kB, and base64 adds a third.
+	DefaultMaxBody = 4 << 20
+
+	dialTimeout      = 20 * time.Second
+	handshakeTimeout = 30 * time.Second
+	maxHeader        = 32 << 10
+	// A server may keep the connection over the minutes that a card
+	// takes for a package, so that the report needs no second handshake.
+	idleTimeout = 5 * time.Minute
+)
+
+// Config says how to reach servers and whom to trust.
+type Config struct {
+	// Roots are the certificate issuers that a server's chain has to end in.
+	// They are required; see package ci.
+	Roots *x509.CertPool
+	// Resolve replaces name resolution: host, or host:port, to ip or ip:port.
+	// The certificate is still checked against the host's name.
+	Resolve map[string]string
+	// Dial opens a TCP connection, for example bound to an interface. Nil means
+	// a plain net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Timeout bounds one function, from name resolution to the last byte.
+	// 0 means DefaultTimeout.
+	Timeout time.Duration
+	// MaxBody bounds a response's body. 0 means DefaultMaxBody.
+	MaxBody int64
+	// Protocol is the version of SGP.22 that is announced. "" means
+	// DefaultProtocol.
+	Protocol string
+	// Now is the clock that certificates are checked with. Nil means time.Now.
+	Now func() time.Time
+	// Log gets one line per request. Nil discards.
+	Log *slog.Logger
+}
+
+// Client posts to servers. It keeps one connection to each alive between
+// requests. It may be used by several goroutines.
+type Client struct {
+	http     *http.Client
+	tr       *http.Transport
+	now      func() time.Time
+	log      *slog.Logger
+	timeout  time.Duration
+	maxBody  int64
+	protocol string
+
+	requests, handshakes atomic.Int64
+	sent, received       atomic.Int64
+}
+
+// Stats count what a Client did.
+type Stats struct {
+	Requests, Handshakes int
+	Sent, Received       int64 // bytes on the wire, TLS included
+}
+
+// NewClient returns a client. The only error is a Config without Roots: a
+// server is never trusted unchecked.
+func NewClient(c Config) (*Client, error) {
+	if c.Roots == nil {
+		return nil, errors.New("no certificate issuers are configured to check servers with")
+	}
+	cl := &Client{now: c.Now, log: c.Log, timeout: c.Timeout, maxBody: c.MaxBody, protocol: c.Protocol}
+	if cl.now == nil {
+		cl.now = time.Now
+	}
+	if cl.log == nil {
+		cl.log = slog.New(slog.DiscardHandler)
+	}
+	if cl.timeout <= 0 {
+		cl.timeout = DefaultTimeout
+	}
+	if cl.maxBody <= 0 {
+		cl.maxBody = DefaultMaxBody
+	}
+	if cl.protocol == "" {
+		cl.protocol = DefaultProtocol
+	}
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	resolve := make(map[string]string, len(c.Resolve))
+	for host, address := range c.Resolve {
+		resolve[strings.ToLower(host)] = address
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // a download is four requests; HTTP/2 adds only code
+	cl.tr = &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, redirect(resolve, address))
+			if err != nil {
+				return nil, err
+			}
+			return &countingConn{conn, cl}, nil
+		},
+		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, Time: cl.now},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		Protocols:              &protocols,
+	}
+	cl.http = &http.Client{Transport: cl.tr, CheckRedirect: checkRedirect}
+	return cl, nil
+}
+
+// redirect applies Config.Resolve to host:port.
+func redirect(resolve map[string]string, address string) string {
+	address = strings.ToLower(address)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	to, ok := resolve[address]
+	if !ok {
+		to, ok = resolve[host]
+	}
+	if !ok {
+		return address
+	}
+	if _, _, err := net.SplitHostPort(to); err != nil {
+		return net.JoinHostPort(strings.Trim(to, "[]"), port)
+	}
+	return to
+}
+
+// errRedirect is a redirect that is not followed: the host would not be the one
+// that card and operator named, or the POST would become a GET.
+var errRedirect = errors.New("server redirects to another host or method")
+
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > 3 || next.Method != first.Method || next.URL.Scheme != "https" || !strings.EqualFold(next.URL.Host, first.URL.Host) {
+		return errRedirect
+	}
+	return nil
+}
+
+// Stats returns what was done so far.
+func (c *Client) Stats() Stats {
+	return Stats{int(c.requests.Load()), int(c.handshakes.Load()), c.sent.Load(), c.received.Load()}
+}
+
+// Close closes the idle connections. The client stays usable.
+func (c *Client) Close() { c.tr.CloseIdleConnections() }
+
+// countingConn counts bytes on the wire.
+type countingConn struct {
+	net.Conn
+	c *Client
+}
+
+func (c *countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.c.received.Add(int64(n))
+	return n, err
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.c.sent.Add(int64(n))
+	return n, err
+}
+
+// post sends req as JSON to function at server and decodes the answer into
+// resp. A nil resp is for functions without output data.
+func (c *Client) post(ctx context.Context, server, function string, req, resp any) (err error) {
+	server, err = euicc.ParseAddress(server)
+	if err != nil {
+		return fmt.Errorf("server address: %w", err)
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fmt.Errorf("%s: %w", function, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeDone: func(tls.ConnectionState, error) { c.handshakes.Add(1) },
+	})
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+server+"/gsma/rsp2/es9plus/"+function, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s: %w", function, err)
+	}
+	r.Header.Set("User-Agent", "gsma-rsp-lpad")
+	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v"+c.protocol)
+	r.Header.Set("Content-Type", "application/json")
+	c.requests.Add(1)
+	start := time.Now()
+	defer func() {
+		c.log.LogAttrs(ctx, slog.LevelDebug, "es9+", slog.String("function", function), slog.String("server", server),
+			slog.Duration("took", time.Since(start)), slog.Any("err", err))
+	}()
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return c.diagnose(function, server, err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, c.maxBody+1))
+	if err != nil {
+		return &BodyError{Function: function, Truncated: true, Err: err}
+	}
+	if int64(len(data)) > c.maxBody {
+		return &BodyError{Function: function, Err: fmt.Errorf("body of more than %d bytes", c.maxBody)}
+	}
+	return decode(function, answer, data, resp)
+}
+
+// header is what every JSON response begins or ends with (SGP.22 6.5.1.4).
+type header struct {
+	Header *struct {
+		Status *struct {
+			Status string `json:"status"`
+			Data   *struct {
+				Subject string `json:"subjectCode"`
+				Reason  string `json:"reasonCode"`
+				Message string `json:"message"`
+			} `json:"statusCodeData"`
+		} `json:"functionExecutionStatus"`
+	} `json:"header"`
+}
+
+func decode(function string, answer *http.Response, data []byte, resp any) error {
+	good := answer.StatusCode/100 == 2
+	if resp == nil && good && len(bytes.TrimSpace(data)) == 0 {
+		return nil // 204, as HandleNotification answers (SGP.22 6.5.1.2)
+	}
+	mediaType, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
+	var h header
+	if err := json.Unmarshal(data, &h); err != nil {
+		var syntax *json.SyntaxError
+		looksJSON := len(data) > 0 && data[0] == '{'
+		if good && looksJSON && errors.As(err, &syntax) && syntax.Offset >= int64(len(data)) {
+			return &BodyError{Function: function, Truncated: true, Err: errors.New("the JSON text ends too early")}
+		}
+		if good && looksJSON {
+			return &BodyError{Function: function, Err: err}
+		}
+		if good && resp == nil {
+			return nil // 2xx with something else for a body: it was taken
+		}
+		return &HTTPError{Function: function, Status: answer.StatusCode, ContentType: clean(mediaType)}
+	}
+	if h.Header != nil && h.Header.Status != nil {
+		s := h.Header.Status
+		// Executed-WithWarning is success too (SGP.22 5.2.6.3).
+		if !strings.HasPrefix(s.Status, "Executed-") {
+			e := &StatusError{Function: function, Status: clean(s.Status)}
+			if s.Data != nil {
+				e.Subject, e.Reason, e.Message = clean(s.Data.Subject), clean(s.Data.Reason), clean(s.Data.Message)
+			}
+			return e
+		}
+	}
+	if !good {
+		return &HTTPError{Function: function, Status: answer.StatusCode, ContentType: clean(mediaType)}
+	}
+	if resp == nil {
+		return nil
+	}
+	if h.Header == nil || h.Header.Status == nil {
+		return &BodyError{Function: function, Err: errors.New("the JSON text has no functionExecutionStatus")}
+	}
+	if err := json.Unmarshal(data, resp); err != nil {
+		return &BodyError{Function: function, Err: err}
+	}
+	return nil
+}
+
+// clean makes a server's text fit for a log line.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7F || r == 0xFFFD {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "")
+	}
+	return s
+}
