@@ -203,3 +203,13 @@ func (c *lineClient) until(prefix string) string {
 		}
 	}
 }
+
+// eventually waits for something that happens after an answer.
+func (b *bench) eventually(ok func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatal("did not happen")
+		}
+	}
+}

@@ -222,7 +222,7 @@ func (m *Modem) powerOff() {
 // reboot is +CFUN=1,1: settings go back to their defaults, the card and the
 // radio start again, and the modem says so.
 func (m *Modem) reboot(ctx context.Context) {
-	m.setRegistration(Registration{})
+	m.leave()
 	m.powerOff()
 	for p := range m.ports {
 		p.resetSettings()

@@ -20,7 +20,8 @@ type personality struct {
 	noSession     error  // +CGLA and +CCHC of an unknown handle
 
 	bootURCs    []string // after a reset of the modem
-	simURCs     []string // after +CPIN: READY
+	simURCs     []string // after the +CPIN line of a card that came
+	readyURCs   []string // then, when its USIM can be used
 	notReadyURC string   // when the card goes away
 
 	defaultPDP  string // type of the factory's context

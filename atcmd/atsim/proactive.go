@@ -102,8 +102,7 @@ func (m *Modem) terminalResponse(ctx context.Context, body, details []byte) (sw 
 // refresh is what a REFRESH does to the modem: it leaves the network, resets
 // the card, reads it again and registers as whoever it finds.
 func (m *Modem) refresh(ctx context.Context) {
-	m.dropContexts("")
-	m.setRegistration(Registration{})
+	m.leave()
 	if m.pers.notReadyURC != "" {
 		m.urc(m.pers.notReadyURC)
 	}
@@ -117,8 +116,14 @@ func (m *Modem) announceSIM() {
 	if state, err := m.pinText(); err == nil {
 		m.urc("+CPIN: " + state)
 	}
-	if m.card.present {
-		for _, line := range m.pers.simURCs {
+	if !m.card.present {
+		return
+	}
+	for _, line := range m.pers.simURCs {
+		m.urc(line)
+	}
+	if _, ok := m.card.subscriber(); ok {
+		for _, line := range m.pers.readyURCs {
 			m.urc(line)
 		}
 	}

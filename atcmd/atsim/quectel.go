@@ -20,7 +20,8 @@ func quectel() personality {
 		noApplication: cmeSIMFailure,
 		noSession:     cmeSIMFailure,
 		bootURCs:      []string{"RDY", "+CFUN: 1"},
-		simURCs:       []string{"+QUSIM: 1", `+QIND: SMS DONE`, "+QIND: PB DONE"},
+		simURCs:       []string{"+QUSIM: 1"},
+		readyURCs:     []string{"+QIND: SMS DONE", "+QIND: PB DONE"},
 		notReadyURC:   "+CPIN: NOT READY",
 		defaultPDP:    "IPV4V6",
 		cgregInLTE:    true,
@@ -256,7 +257,7 @@ func qpowd(x *exec) error {
 	m := x.m
 	m.after("reboot", 10*time.Millisecond, func(context.Context) {
 		m.urc("POWERED DOWN")
-		m.setRegistration(Registration{})
+		m.leave()
 		m.unplug(m.habits.ReplugAfter)
 	})
 	return nil

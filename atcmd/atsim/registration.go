@@ -37,14 +37,14 @@ func (m *Modem) ready() (Subscriber, bool) {
 // answer after Config.RegisterTime.
 func (m *Modem) startRadio(ctx context.Context) {
 	if _, ok := m.ready(); !ok {
-		m.setRegistration(Registration{})
+		m.leave()
 		return
 	}
 	if m.cfg.RegisterTime <= 0 {
 		m.register(ctx)
 		return
 	}
-	m.setRegistration(Registration{Status: 2})
+	m.setRegistration(Registration{Status: 2}, "")
 	m.after("register", m.cfg.RegisterTime, m.register)
 }
 
@@ -53,7 +53,7 @@ func (m *Modem) register(context.Context) {
 	m.cancel("register")
 	sub, ok := m.ready()
 	if !ok {
-		m.setRegistration(Registration{})
+		m.leave()
 		return
 	}
 	reg := Registration{Status: 2}
@@ -67,21 +67,24 @@ func (m *Modem) register(context.Context) {
 	if m.radio.plmn != "" && reg.Registered() && reg.PLMN != m.radio.plmn {
 		reg = Registration{Status: 2}
 	}
-	m.setRegistration(reg)
+	m.setRegistration(reg, "NW DETACH")
 	if m.cfg.RegisterEvery > 0 {
 		m.after("register", m.cfg.RegisterEvery, m.register)
 	}
 }
 
+// leave is the modem's own detach.
+func (m *Modem) leave() { m.setRegistration(Registration{}, "ME DETACH") }
+
 // setRegistration takes a new state over and tells the ports that asked. The
-// loss of registration is the loss of every context.
-func (m *Modem) setRegistration(reg Registration) {
+// loss of registration is the loss of every context; event is what +CGEV calls it.
+func (m *Modem) setRegistration(reg Registration, event string) {
 	old := m.radio.reg
 	if reg == old {
 		return
 	}
 	if old.Registered() && !reg.Registered() {
-		m.dropContexts("NW DETACH")
+		m.dropContexts(event)
 	}
 	m.radio.reg = reg
 	if reg.RejectCause != 0 {
@@ -188,7 +191,7 @@ func setCFUN(x *exec) error {
 		m.after("reboot", 0, func(ctx context.Context) {
 			m.reboot(ctx)
 			if m.fun = fun; fun != 1 {
-				m.setRegistration(Registration{})
+				m.leave()
 			}
 		})
 		return nil
@@ -198,8 +201,7 @@ func setCFUN(x *exec) error {
 		return nil
 	}
 	if fun != 1 {
-		m.dropContexts("ME DETACH")
-		m.setRegistration(Registration{})
+		m.leave()
 	}
 	m.fun = fun
 	switch {
@@ -215,7 +217,7 @@ func setCFUN(x *exec) error {
 	if fun == 1 {
 		m.after("register", m.cfg.RegisterTime, m.register)
 		if _, ok := m.ready(); ok {
-			m.setRegistration(Registration{Status: 2})
+			m.setRegistration(Registration{Status: 2}, "")
 		}
 	}
 	return nil
@@ -251,8 +253,7 @@ func setCOPS(x *exec) error {
 	switch mode {
 	case 2:
 		m.radio.mode = 2
-		m.dropContexts("ME DETACH")
-		m.setRegistration(Registration{})
+		m.leave()
 		return nil
 	case 1, 4:
 		plmn, err := m.findOperator(format, x.str(2))
@@ -366,8 +367,7 @@ func setCGATT(x *exec) error {
 	}
 	if state == 0 {
 		m.radio.detached = true
-		m.dropContexts("ME DETACH")
-		m.setRegistration(Registration{})
+		m.leave()
 		return nil
 	}
 	return m.attachNow(x.ctx)
@@ -394,7 +394,7 @@ func (m *Modem) attachNow(ctx context.Context) error {
 
 // networkDetach is a detach by the network: the modem leaves and tries again.
 func (m *Modem) networkDetach() {
-	m.setRegistration(Registration{Status: 0})
+	m.setRegistration(Registration{}, "NW DETACH")
 	m.after("register", m.cfg.RegisterTime, m.register)
 }
 
