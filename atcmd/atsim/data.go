@@ -87,6 +87,8 @@ func connect(x *exec, cid int) error {
 func (p *port) goOnline(ctx context.Context, c *call) {
 	p.mu.Lock()
 	p.data = true
+	p.m.stats.urcsDropped.Add(int64(len(p.held))) // no place for them in the data
+	p.held = nil
 	p.mu.Unlock()
 	c.online, c.plus, c.last = true, 0, time.Now()
 	if p.call == c {

@@ -179,14 +179,12 @@ func (p *port) write(ctx context.Context, rw io.Writer) error {
 			}
 			if p.m.cfg.Baud > 0 { // pieces of 20 ms
 				n = min(n, max(1, p.m.cfg.Baud/500))
+				sleep(ctx, p.m.airtime(n))
 			}
 			if _, err := rw.Write(b[:n]); err != nil {
 				return err
 			}
 			p.m.stats.bytesOut.Add(int64(n))
-			if p.m.cfg.Baud > 0 {
-				gap += p.m.airtime(n)
-			}
 			sleep(ctx, gap)
 			if ctx.Err() != nil {
 				return nil
