@@ -1,0 +1,653 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+const (
+	codeText = "LPA:1$smdp.example.com$SECRET-MATCHING-ID"
+	newICCID = "8900000000000000018"
+	oldICCID = "8900000000000000026"
+)
+
+// world is a card, a server and a link without any protocol below them. It
+// records what was done, and fails where fail says so.
+type world struct {
+	mu        sync.Mutex
+	profiles  map[string]euicc.State
+	pending   []euicc.PendingNotification
+	delivered int
+	abandoned []euicc.TransactionID
+	cancelled []euicc.CancelReason
+	log       []string
+	held      int
+	md        euicc.Metadata
+	confirm   bool
+	sessions  int
+	fail      func(call string) error // before the call has its effect
+	lost      func(call string) error // after it
+	block     func(ctx context.Context, call string)
+	linkFails map[string]error // by ICCID
+}
+
+func newWorld(t *testing.T) *world {
+	id, err := euicc.ParseICCID(newICCID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{profiles: map[string]euicc.State{}, md: euicc.Metadata{ICCID: id, ServiceProvider: "Example", Name: "Data"}, linkFails: map[string]error{}}
+}
+
+func (w *world) do(ctx context.Context, call string, effect func() error) error {
+	w.mu.Lock()
+	w.log = append(w.log, call)
+	fail, lost, block := w.fail, w.lost, w.block
+	w.mu.Unlock()
+	if block != nil {
+		block(ctx, call)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if fail != nil {
+		if err := fail(call); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	err := effect()
+	w.mu.Unlock()
+	if err == nil && lost != nil {
+		err = lost(call)
+	}
+	return err
+}
+
+func (w *world) enabled() string {
+	for id, s := range w.profiles {
+		if s == euicc.Enabled {
+			return id
+		}
+	}
+	return ""
+}
+
+func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
+	return w.do(ctx, "preflight", func() error { return nil })
+}
+
+func (w *world) Authenticate(ctx context.Context, _ euicc.ActivationCode) (Order, error) {
+	var o *worldOrder
+	err := w.do(ctx, "authenticate", func() error {
+		w.sessions++
+		o = &worldOrder{w, euicc.TransactionID(fmt.Sprintf("%02X", w.sessions))}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (w *world) Abandon(ctx context.Context, _ string, id euicc.TransactionID) error {
+	return w.do(ctx, "abandon", func() error { w.abandoned = append(w.abandoned, id); return nil })
+}
+
+func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
+	err = w.do(ctx, "profiles", func() error {
+		for id, s := range w.profiles {
+			iccid, err := euicc.ParseICCID(id)
+			if err != nil {
+				return err
+			}
+			ps = append(ps, euicc.Profile{ICCID: iccid, State: s})
+		}
+		return nil
+	})
+	return ps, err
+}
+
+func (w *world) Enable(ctx context.Context, id euicc.ICCID) error {
+	return w.do(ctx, "enable", func() error {
+		if _, ok := w.profiles[id.String()]; !ok {
+			return errors.New("no such profile")
+		}
+		for other := range w.profiles {
+			w.profiles[other] = euicc.Disabled
+		}
+		w.profiles[id.String()] = euicc.Enabled
+		return nil
+	})
+}
+
+func (w *world) Disable(ctx context.Context, id euicc.ICCID) error {
+	return w.do(ctx, "disable", func() error { w.profiles[id.String()] = euicc.Disabled; return nil })
+}
+
+func (w *world) Collect(ctx context.Context) (p []euicc.PendingNotification, err error) {
+	err = w.do(ctx, "collect", func() error { p = slices.Clone(w.pending); return nil })
+	return p, err
+}
+
+func (w *world) Deliver(ctx context.Context) error {
+	return w.do(ctx, "deliver", func() error { w.delivered += len(w.pending); w.pending = nil; return nil })
+}
+
+func (w *world) Figures() status.Figures { return status.Figures{} }
+
+type worldOrder struct {
+	w  *world
+	id euicc.TransactionID
+}
+
+func (o *worldOrder) TransactionID() euicc.TransactionID { return o.id }
+func (o *worldOrder) Metadata() euicc.Metadata           { return o.w.md }
+func (o *worldOrder) ConfirmationRequired() bool         { return o.w.confirm }
+func (o *worldOrder) Close()                             {}
+
+func (o *worldOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(int, int)) (r euicc.InstallResult, err error) {
+	err = o.w.do(ctx, "download", func() error {
+		progress(1, 2)
+		if o.w.confirm && cc.Reveal() != "1234" {
+			return &euicc.Error{Stage: "download", Code: "es9p-8.2.7-3.8", Retry: euicc.RetryNever, Text: "confirmation code refused"}
+		}
+		o.w.profiles[o.w.md.ICCID.String()] = euicc.Disabled
+		r = euicc.InstallResult{TransactionID: o.id, Success: true}
+		o.w.pending = append(o.w.pending, euicc.PendingNotification{Install: &r})
+		return nil
+	})
+	return r, err
+}
+
+func (o *worldOrder) Cancel(_ context.Context, reason euicc.CancelReason) error {
+	o.w.mu.Lock()
+	defer o.w.mu.Unlock()
+	o.w.cancelled = append(o.w.cancelled, reason)
+	return nil
+}
+
+type worldPlan string
+
+func (p worldPlan) First() (string, string) { return "lab.test", "test" }
+
+func (w *world) Choose(ctx context.Context, md euicc.Metadata, _ *APN) (Plan, error) {
+	return worldPlan(md.ICCID.String()), w.do(ctx, "choose", func() error { return nil })
+}
+
+func (w *world) Plan(ctx context.Context, iccid string, _ *APN) (Plan, error) {
+	return worldPlan(iccid), w.do(ctx, "plan", func() error { return nil })
+}
+
+func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
+	stage(Configuring)
+	stage(Probing)
+	err := w.do(ctx, "up", func() error {
+		if w.held == 0 {
+			return errors.New("day-two work was not held off")
+		}
+		if w.enabled() != string(p.(worldPlan)) {
+			return fmt.Errorf("profile %s is enabled", w.enabled())
+		}
+		return w.linkFails[w.enabled()]
+	})
+	return Up{APN: "lab.test", Interface: "wwan0"}, err
+}
+
+func (w *world) Hold() func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held++
+	return func() { w.mu.Lock(); w.held--; w.mu.Unlock() }
+}
+
+// boot starts an orchestrator on the state in dir and returns it with a
+// function that shuts it down.
+func boot(t *testing.T, dir string, w *world) (*Orchestrator, func()) {
+	t.Helper()
+	j, err := journal.Open(filepath.Join(dir, "journal"), 0, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := OpenVault(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := New(Config{Card: w, Link: w, Journal: j, Vault: v, Status: status.New("test", time.Now), Deadline: 5 * time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := o.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	return o, func() { cancel(); <-done; j.Close() }
+}
+
+func request(t *testing.T) Request {
+	t.Helper()
+	code, err := euicc.ParseActivationCode(codeText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Request{Code: code, Consent: true}
+}
+
+// ended waits for a run's end; inside a bubble that costs no time.
+func ended(t *testing.T, o *Orchestrator, id string) Record {
+	t.Helper()
+	for range 100000 {
+		rec, err := o.Get(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.State.Ended() && rec.Ended != nil {
+			return rec
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the run does not end")
+	return Record{}
+}
+
+func TestActivation(t *testing.T) {
+	noData := errors.New("registration denied")
+	for _, tt := range []struct {
+		name    string
+		prepare func(*world, *Request)
+		outcome status.Outcome
+		code    string // of the error
+		enabled string
+		check   func(*testing.T, *world)
+	}{
+		{name: "first profile", outcome: status.Committed, enabled: newICCID},
+		{name: "switch", prepare: func(w *world, _ *Request) { w.profiles[oldICCID] = euicc.Enabled }, outcome: status.Committed, enabled: newICCID},
+		{
+			name: "no data, back to the previous profile",
+			prepare: func(w *world, _ *Request) {
+				w.profiles[oldICCID] = euicc.Enabled
+				w.linkFails[newICCID] = noData
+			},
+			outcome: status.RolledBack, code: "failed", enabled: oldICCID,
+		},
+		{
+			name:    "no data, nothing to go back to",
+			prepare: func(w *world, _ *Request) { w.linkFails[newICCID] = noData },
+			outcome: status.Failed, code: "failed", enabled: "",
+		},
+		{
+			name:    "no data, keep trying",
+			prepare: func(w *world, r *Request) { w.linkFails[newICCID] = noData; r.KeepTrying = true },
+			outcome: status.Failed, code: "failed", enabled: newICCID,
+		},
+		{
+			name: "never up before the deadline",
+			prepare: func(w *world, _ *Request) {
+				w.profiles[oldICCID] = euicc.Enabled
+				w.block = func(ctx context.Context, call string) {
+					if call == "up" && w.enabledNow() == newICCID {
+						<-ctx.Done()
+					}
+				}
+			},
+			outcome: status.RolledBack, code: "deadline", enabled: oldICCID,
+		},
+		{
+			name: "profile is on the card already",
+			prepare: func(w *world, _ *Request) {
+				w.profiles[newICCID] = euicc.Disabled
+			},
+			outcome: status.Failed, code: "already-installed", enabled: "",
+			check: func(t *testing.T, w *world) {
+				if len(w.cancelled) != 1 || w.cancelled[0] != euicc.CancelPostponed {
+					t.Errorf("cancelled %v", w.cancelled)
+				}
+			},
+		},
+		{
+			name: "answer to the last segment lost, profile installed",
+			prepare: func(w *world, _ *Request) {
+				w.lost = func(call string) error {
+					if call == "download" {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
+			name: "answer lost, nothing installed: the session is ended",
+			prepare: func(w *world, _ *Request) {
+				w.fail = func(call string) error {
+					if call == "download" {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Failed, code: "transport",
+			check: func(t *testing.T, w *world) {
+				if len(w.abandoned) != 1 || w.sessions != 1 {
+					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
+				}
+			},
+		},
+		{
+			name: "no connection known",
+			prepare: func(w *world, _ *Request) {
+				w.fail = func(call string) error {
+					if call == "choose" {
+						return &Fault{Code: "no-apn", Text: "no connection is known"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Failed, code: "no-apn",
+			check: func(t *testing.T, w *world) {
+				if len(w.cancelled) != 1 || slices.Contains(w.log, "download") {
+					t.Errorf("cancelled %v after %v", w.cancelled, w.log)
+				}
+			},
+		},
+		{
+			name:    "receiver of the installation result is dead",
+			prepare: func(w *world, _ *Request) { w.fail = failOn("deliver") },
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
+			name:    "nobody gives consent",
+			prepare: func(_ *world, r *Request) { r.Consent = false },
+			outcome: status.Failed, code: "no-answer",
+			check: func(t *testing.T, w *world) {
+				if len(w.cancelled) != 1 || w.cancelled[0] != euicc.CancelTimeout {
+					t.Errorf("cancelled %v", w.cancelled)
+				}
+			},
+		},
+		{
+			name:    "confirmation code with the request",
+			prepare: func(w *world, r *Request) { w.confirm, r.ConfirmationCode = true, "1234" },
+			outcome: status.Committed, enabled: newICCID,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w, req := t.TempDir(), newWorld(t), request(t)
+				if tt.prepare != nil {
+					tt.prepare(w, &req)
+				}
+				o, shutdown := boot(t, dir, w)
+				defer shutdown()
+				rec, err := o.Submit(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				if rec.Outcome != tt.outcome || w.enabledNow() != tt.enabled {
+					t.Errorf("outcome %s with %q enabled, want %s with %q (error %+v, calls %v)", rec.Outcome, w.enabledNow(), tt.outcome, tt.enabled, rec.Error, w.log)
+				}
+				code := ""
+				if rec.Error != nil {
+					code = rec.Error.Code
+				}
+				if code != tt.code {
+					t.Errorf("error %+v, want code %q", rec.Error, tt.code)
+				}
+				if tt.check != nil {
+					tt.check(t, w)
+				}
+				if w.held != 0 {
+					t.Errorf("day-two work is held %d times", w.held)
+				}
+				noSecret(t, dir)
+			})
+		})
+	}
+}
+
+func failOn(call string) func(string) error {
+	return func(c string) error {
+		if c == call {
+			return errors.New(call + " failed")
+		}
+		return nil
+	}
+}
+
+func (w *world) enabledNow() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.enabled()
+}
+
+// noSecret searches everything on disk for the matching ID, and expects no
+// request to be left.
+func noSecret(t *testing.T, dir string) {
+	t.Helper()
+	synctest.Wait()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), "SECRET") {
+			t.Errorf("%s holds the matching ID", path)
+		}
+		if filepath.Base(filepath.Dir(path)) == "requests" {
+			t.Errorf("request %s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPowerCut stops the daemon in each call of a switch, before and after the
+// call's effect, starts it again and expects the run to end as it should.
+func TestPowerCut(t *testing.T) {
+	calls := []string{"preflight", "authenticate", "profiles", "choose", "download", "collect", "deliver", "enable", "up"}
+	for _, call := range calls {
+		for _, when := range []string{"before", "after"} {
+			t.Run(call+"/"+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					dir, w := t.TempDir(), newWorld(t)
+					w.profiles[oldICCID] = euicc.Enabled
+					cut := make(chan struct{})
+					var once sync.Once
+					strike := func(c string) error {
+						var err error
+						if c == call {
+							once.Do(func() { close(cut); err = context.Canceled; time.Sleep(time.Second) })
+						}
+						return err
+					}
+					if when == "before" {
+						w.fail = strike
+					} else {
+						w.lost = strike
+					}
+					o, shutdown := boot(t, dir, w)
+					rec, err := o.Submit(request(t))
+					if err != nil {
+						t.Fatal(err)
+					}
+					<-cut
+					shutdown()
+					o, shutdown = boot(t, dir, w)
+					defer shutdown()
+					rec = ended(t, o, rec.ID)
+					if rec.Outcome != status.Committed || w.enabledNow() != newICCID {
+						t.Errorf("outcome %s, %q enabled, error %+v, calls %v", rec.Outcome, w.enabledNow(), rec.Error, w.log)
+					}
+					if len(w.profiles) != 2 || w.sessions > 2 {
+						t.Errorf("profiles %v, %d sessions", w.profiles, w.sessions)
+					}
+					noSecret(t, dir)
+				})
+			})
+		}
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		req := request(t)
+		req.Key = "k1"
+		first, err := o.Submit(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if again, err := o.Submit(req); err != nil || again.ID != first.ID {
+				t.Errorf("same key: run %s, %v", again.ID, err)
+			}
+		}
+		other := req
+		other.Key, other.Code.MatchingID = "k2", "ANOTHER"
+		if _, err := o.Submit(other); !errors.Is(err, ErrBusy) {
+			t.Errorf("second request while one runs: %v", err)
+		}
+		ended(t, o, first.ID)
+		other = req
+		other.Key = "k3"
+		if again, err := o.Submit(other); err != nil || again.ID != first.ID {
+			t.Errorf("same code after success: run %s, %v", again.ID, err)
+		}
+		if w.sessions != 1 {
+			t.Errorf("%d sessions", w.sessions)
+		}
+	})
+}
+
+func TestAnswerAndCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.confirm = true
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		req := request(t)
+		req.Consent = false
+		rec, err := o.Submit(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Answer("nobody", Answer{}); !errors.Is(err, ErrNoRun) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		yes := true
+		if err := o.Answer(rec.ID, Answer{Consent: &yes, ConfirmationCode: "1234"}); err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed {
+			t.Errorf("%+v", rec.Error)
+		}
+		if err := o.Cancel(rec.ID); err == nil {
+			t.Error("an ended run was cancelled")
+		}
+
+		w.md.ICCID[9] ^= 0x10 // another profile
+		req.Code.MatchingID = "SECOND"
+		if rec, err = o.Submit(req); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := o.Cancel(rec.ID); err != nil {
+			t.Fatal(err)
+		}
+		rec = ended(t, o, rec.ID)
+		if rec.Error == nil || rec.Error.Code != "cancelled" || !slices.Equal(w.cancelled, []euicc.CancelReason{euicc.CancelEndUserRejection}) {
+			t.Errorf("%+v, cancelled %v", rec.Error, w.cancelled)
+		}
+	})
+}
+
+func TestRestartLoopEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, w := t.TempDir(), newWorld(t)
+		w.profiles[oldICCID] = euicc.Enabled
+		id := ""
+		w.block = func(ctx context.Context, call string) {
+			if call == "up" && w.enabledNow() == newICCID {
+				<-ctx.Done()
+			}
+		}
+		for i := range maxResumes + 2 {
+			o, shutdown := boot(t, dir, w)
+			if i == 0 {
+				rec, err := o.Submit(request(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				id = rec.ID
+			}
+			synctest.Wait()
+			if i == maxResumes+1 {
+				rec := ended(t, o, id)
+				if rec.Outcome != status.RolledBack || rec.Error.Code != "interrupted" || w.enabledNow() != oldICCID {
+					t.Errorf("%s %+v, %s enabled", rec.Outcome, rec.Error, w.enabledNow())
+				}
+			}
+			shutdown()
+		}
+	})
+}
+
+func TestVault(t *testing.T) {
+	dir := t.TempDir()
+	v, err := OpenVault(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := request(t)
+	req.ConfirmationCode, req.APN = "9876", &APN{APN: "a.example", Password: "SECRET-PASSWORD"}
+	for range 2 {
+		if err := v.Put("run1", req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _ := os.ReadFile(filepath.Join(dir, "requests", "run1"))
+	if len(b) == 0 || strings.Contains(string(b), "SECRET") || strings.Contains(string(b), "9876") {
+		t.Error("the request is not sealed")
+	}
+	v, err = OpenVault(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Get("run1")
+	if err != nil || got.Code.Reveal() != codeText || got.ConfirmationCode != "9876" || got.APN.Password != "SECRET-PASSWORD" {
+		t.Errorf("%v", err)
+	}
+	if s := fmt.Sprintf("%v %+v %#v", got, got, got); strings.Contains(s, "SECRET") || strings.Contains(s, "9876") {
+		t.Errorf("printing a request shows a secret: %s", s)
+	}
+	if _, err := v.Get("run2"); err == nil {
+		t.Error("a request that was never put")
+	}
+	os.Rename(filepath.Join(dir, "requests", "run1"), filepath.Join(dir, "requests", "run3"))
+	if _, err := v.Get("run3"); err == nil {
+		t.Error("a request passes for another run's")
+	}
+}

@@ -1,0 +1,321 @@
+package activation
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// Card is the eUICC and the SM-DP+ behind it, as a run needs them.
+type Card interface {
+	// Preflight checks, before anything is spent, that there is a way to the
+	// server, a sane clock and a reachable eUICC with some memory.
+	Preflight(ctx context.Context, code euicc.ActivationCode) error
+	// Authenticate begins an RSP session. The order holds one logical channel
+	// until it is closed.
+	Authenticate(ctx context.Context, code euicc.ActivationCode) (Order, error)
+	// Abandon ends the stranded session of an order that a crash has lost, on
+	// the card and, when it can be reached, at the server.
+	Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error
+	Profiles(ctx context.Context) ([]euicc.Profile, error)
+	// Enable enables a profile and returns when the modem shows its ICCID. An
+	// unknown outcome is settled by reading the card; enabling the profile that
+	// is enabled already only waits for the modem.
+	Enable(ctx context.Context, iccid euicc.ICCID) error
+	Disable(ctx context.Context, iccid euicc.ICCID) error
+	// Collect copies the card's notifications to the outbox.
+	Collect(ctx context.Context) ([]euicc.PendingNotification, error)
+	// Deliver offers what the outbox holds to its receivers, and removes what
+	// they took from the card.
+	Deliver(ctx context.Context) error
+	// Figures are the running totals of what card and servers were asked.
+	Figures() status.Figures
+}
+
+// Order is one RSP session from AuthenticateServer on.
+type Order interface {
+	TransactionID() euicc.TransactionID
+	Metadata() euicc.Metadata
+	ConfirmationRequired() bool
+	// Download installs the profile; see lpa.Order.
+	Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(done, total int)) (euicc.InstallResult, error)
+	Cancel(ctx context.Context, reason euicc.CancelReason) error
+	Close()
+}
+
+// Link is the data link, as a run needs it.
+type Link interface {
+	// Choose finds the connections to try for a profile that is not enabled
+	// yet. It fails when there is none, so that nothing is switched in vain.
+	Choose(ctx context.Context, md euicc.Metadata, apn *APN) (Plan, error)
+	// Plan finds them again for the profile that is enabled: after a restart,
+	// and for the way back.
+	Plan(ctx context.Context, iccid string, apn *APN) (Plan, error)
+	// Up registers, activates, configures and probes. It calls stage when it
+	// begins Configuring and Probing, and returns when traffic flows.
+	Up(ctx context.Context, plan Plan, stage func(State)) (Up, error)
+	// Hold keeps the day-two work (renewal, retries, recovery) off the modem
+	// until the returned function is called.
+	Hold() (release func())
+}
+
+// Plan is a list of connections to try, made and read by the Link.
+type Plan interface {
+	First() (apn, reason string)
+}
+
+// Up is a link that carries traffic.
+type Up struct {
+	APN       string
+	APNReason string
+	Interface string
+	Address   string
+}
+
+// Config is what an Orchestrator is made of. All fields but Log are needed.
+type Config struct {
+	Card     Card
+	Link     Link
+	Journal  *journal.Journal
+	Vault    *Vault
+	Status   *status.Model
+	Deadline time.Duration // from the switch to traffic
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Orchestrator runs one activation at a time.
+type Orchestrator struct {
+	Config
+	wake chan struct{}
+
+	mu      sync.Mutex
+	runs    []Record // last record of each run, oldest first
+	current *run
+	closed  bool
+}
+
+// keepRuns is how many ended runs the journal keeps when it is compacted.
+const keepRuns = 16
+
+// New reads the journal. Run takes up an unfinished run.
+func New(c Config) (*Orchestrator, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	o := &Orchestrator{Config: c, wake: make(chan struct{}, 1), runs: Runs(c.Journal.Records())}
+	keep := ""
+	if n := len(o.runs); n > 0 {
+		last := o.runs[n-1]
+		c.Status.Update(func(s *status.Snapshot) { s.Run = last.view() })
+		if !last.State.Ended() {
+			keep = last.ID
+			o.current = newRun(o, last)
+			o.wake <- struct{}{}
+		}
+	}
+	if err := c.Vault.Sweep(keep); err != nil {
+		c.Log.Warn("cannot remove the requests of ended runs", "error", err)
+	}
+	return o, nil
+}
+
+// Submit accepts a request and returns its run. A key, or a code whose run goes
+// on or was committed, that is known already returns that run. The run is on
+// the medium when Submit returns.
+func (o *Orchestrator) Submit(r Request) (Record, error) {
+	if err := r.Validate(); err != nil {
+		return Record{}, err
+	}
+	mark := o.Vault.Mark(r.Code)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return Record{}, ErrClosed
+	}
+	for _, rec := range slices.Backward(o.runs) {
+		sameKey := r.Key != "" && rec.Key == r.Key
+		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed)
+		// Without a matching ID the code names a server, not an order.
+		if sameKey || sameCode && r.Code.MatchingID.Reveal() != "" {
+			return rec, nil
+		}
+	}
+	if o.current != nil {
+		return Record{}, &Fault{Code: "busy", Text: fmt.Sprintf("another activation is in state %s", o.current.state()), Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater, Err: ErrBusy}
+	}
+	id := rand.Text()[:13]
+	if err := o.Vault.Put(id, r); err != nil {
+		return Record{}, stateFault(err)
+	}
+	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, SMDP: r.Code.Address, Started: o.Now().UTC().Round(time.Millisecond)}
+	if err := o.append(rec); err != nil {
+		o.Vault.Remove(id)
+		return Record{}, stateFault(err)
+	}
+	o.current = newRun(o, rec)
+	o.wake <- struct{}{}
+	o.publish(rec)
+	return rec, nil
+}
+
+func stateFault(err error) error {
+	return &Fault{
+		Code: "state-unwritable", Text: "the activation is refused, because it could not survive a power cut", Err: err,
+		Advice: "make room on, or remount, the file system of the state directory; the link is not affected", Retry: euicc.RetryLater,
+	}
+}
+
+// Runs returns the last record of each known run, oldest first.
+func (o *Orchestrator) Runs() []Record {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.runs)
+}
+
+// Get returns the last record of a run.
+func (o *Orchestrator) Get(id string) (Record, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := slices.IndexFunc(o.runs, func(r Record) bool { return r.ID == id })
+	if i < 0 {
+		return Record{}, ErrNoRun
+	}
+	return o.runs[i], nil
+}
+
+// Answer answers what a run is waiting for.
+func (o *Orchestrator) Answer(id string, a Answer) error {
+	r, err := o.find(id)
+	if err != nil {
+		return err
+	}
+	return r.answer(a)
+}
+
+// Cancel ends a run as long as nothing of it is on the card.
+func (o *Orchestrator) Cancel(id string) error {
+	r, err := o.find(id)
+	if err != nil {
+		return err
+	}
+	return r.cancel()
+}
+
+func (o *Orchestrator) find(id string) (*run, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != nil && o.current.rec.ID == id {
+		return o.current, nil
+	}
+	if slices.ContainsFunc(o.runs, func(r Record) bool { return r.ID == id }) {
+		return nil, ErrNotWaiting
+	}
+	return nil, ErrNoRun
+}
+
+// String names the task.
+func (o *Orchestrator) String() string { return "activation" }
+
+// Run carries runs out until ctx ends. A run that is interrupted by that goes
+// on at the next start.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	defer func() {
+		o.mu.Lock()
+		o.closed = true
+		o.mu.Unlock()
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.wake:
+		}
+		o.mu.Lock()
+		r := o.current
+		o.mu.Unlock()
+		if r == nil {
+			continue
+		}
+		ended := r.execute(ctx)
+		if !ended {
+			return nil
+		}
+		o.mu.Lock()
+		o.current = nil
+		o.mu.Unlock()
+		if err := o.Vault.Remove(r.rec.ID); err != nil {
+			o.Log.Warn("cannot remove the request of an ended run", "run", r.rec.ID, "error", err)
+		}
+	}
+}
+
+// append journals a record and makes room when the journal is full. The lock is held.
+func (o *Orchestrator) append(rec Record) error {
+	_, err := o.Journal.Append(Kind, rec)
+	if errors.Is(err, journal.ErrFull) {
+		if err := o.compact(); err != nil {
+			return err
+		}
+		_, err = o.Journal.Append(Kind, rec)
+	}
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(o.runs, func(r Record) bool { return r.ID == rec.ID }); i >= 0 {
+		o.runs[i] = rec
+	} else {
+		o.runs = append(o.runs, rec)
+	}
+	return nil
+}
+
+// compact keeps the last record of the youngest runs.
+func (o *Orchestrator) compact() error {
+	if drop := len(o.runs) - keepRuns; drop > 0 {
+		o.runs = slices.Delete(o.runs, 0, drop)
+	}
+	last := map[string]uint64{}
+	records := o.Journal.Records()
+	for _, jr := range records {
+		if runs := Runs([]journal.Record{jr}); len(runs) == 1 {
+			last[runs[0].ID] = jr.Seq
+		}
+	}
+	keep := map[uint64]bool{}
+	for _, r := range o.runs {
+		keep[last[r.ID]] = true
+	}
+	return o.Journal.Compact(func(jr journal.Record) bool { return keep[jr.Seq] })
+}
+
+// record journals a run's new state. From installed on a run has to go on even
+// when the journal cannot be written: the card has changed already.
+func (o *Orchestrator) record(rec Record) error {
+	o.mu.Lock()
+	err := o.append(rec)
+	o.mu.Unlock()
+	o.publish(rec)
+	return err
+}
+
+func (o *Orchestrator) publish(rec Record) {
+	o.Status.Update(func(s *status.Snapshot) {
+		view := rec.view()
+		if s.Run != nil && s.Run.ID == rec.ID && rec.State == Downloading {
+			view.Progress = s.Run.Progress
+		}
+		s.Run = view
+	})
+	o.Log.Info("activation", "run", rec.ID, "state", rec.State, "outcome", cmp.Or(string(rec.Outcome), "-"))
+}

@@ -1,0 +1,91 @@
+package activation
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// Kind is the kind of the journal's records of runs.
+const Kind = "run"
+
+// Record is everything about a run that has to survive a power cut; each
+// record holds the whole of it, so the last one is enough. It holds no secret.
+type Record struct {
+	ID            string              `json:"id"`
+	State         State               `json:"state"`
+	Key           string              `json:"key,omitempty"`
+	Mark          string              `json:"mark"` // of the code, see Vault.Mark
+	SMDP          string              `json:"smdp"`
+	TransactionID euicc.TransactionID `json:"transaction_id,omitempty"`
+	ICCID         string              `json:"iccid,omitempty"`
+	Provider      string              `json:"provider,omitempty"`
+	Profile       string              `json:"profile,omitempty"`
+	HomePLMN      string              `json:"home_plmn,omitempty"` // profile owner in the metadata
+	Previous      string              `json:"previous,omitempty"`  // ICCID of the way back
+	Waiting       string              `json:"waiting,omitempty"`
+	APN           string              `json:"apn,omitempty"`
+	APNReason     string              `json:"apn_reason,omitempty"`
+	Resumes       int                 `json:"resumes,omitempty"`
+	Outcome       status.Outcome      `json:"outcome,omitempty"`
+	Error         *status.Problem     `json:"error,omitempty"`
+	Started       time.Time           `json:"started"`
+	Ended         *time.Time          `json:"ended,omitempty"`
+	Figures       *status.Figures     `json:"figures,omitempty"`
+}
+
+// Runs returns the last record of each run, oldest run first.
+func Runs(records []journal.Record) []Record {
+	var runs []Record
+	index := map[string]int{}
+	for _, jr := range records {
+		if jr.Kind != Kind {
+			continue
+		}
+		var r Record
+		if json.Unmarshal(jr.Data, &r) != nil || r.ID == "" {
+			continue
+		}
+		i, ok := index[r.ID]
+		if !ok {
+			i = len(runs)
+			index[r.ID] = i
+			runs = append(runs, r)
+		}
+		runs[i] = r
+	}
+	return runs
+}
+
+// view is the run as the faces show it.
+func (r Record) view() *status.Run {
+	return &status.Run{
+		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Previous: r.Previous,
+		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
+		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
+	}
+}
+
+// problem describes an error for people and programs.
+func problem(stage State, err error) *status.Problem {
+	p := &status.Problem{Code: "failed", Text: err.Error(), Stage: string(stage), Retry: string(euicc.RetryNever)}
+	if e, ok := errors.AsType[*euicc.Error](err); ok {
+		p.Code, p.Advice, p.Retry = e.Code, e.Advice, string(e.Retry)
+	} else if f, ok := errors.AsType[*Fault](err); ok {
+		p.Code, p.Advice = f.Code, f.Advice
+		if f.Retry != "" {
+			p.Retry = string(f.Retry)
+		}
+	} else if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		p.Advice = h.Hint()
+	}
+	return p
+}

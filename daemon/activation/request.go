@@ -1,0 +1,107 @@
+// Package activation turns an activation code into a data link, in journalled
+// steps that a power cut may interrupt anywhere. table.go holds the states and
+// the picture of how they follow each other.
+package activation
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"dynamod/euicc"
+)
+
+// Request asks for one activation. Every face of the daemon builds one and
+// submits it to the Runner.
+type Request struct {
+	// Key makes a request idempotent: the same key always names the same run.
+	// Empty is allowed; the code itself then tells repeats.
+	Key              string
+	Code             euicc.ActivationCode
+	ConfirmationCode euicc.ConfirmationCode
+	// Consent says that whoever asks has agreed to install whatever profile
+	// the code gives. Without it the run waits for an answer once the profile's
+	// metadata are known.
+	Consent bool
+	// KeepTrying leaves the new profile enabled when it gives no data and there
+	// is none to go back to.
+	KeepTrying bool
+	// APN, when set, outranks every other source of connection settings.
+	APN *APN
+	// Deadline is the time from the switch to traffic, after which the run goes
+	// back. Zero means the configured one.
+	Deadline time.Duration
+}
+
+// APN is a connection that came with the request.
+type APN struct {
+	APN      string `json:"apn"`
+	IPType   string `json:"ip_type,omitempty"` // ipv4, ipv6, ipv4v6
+	Auth     string `json:"auth,omitempty"`    // none, pap, chap
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+}
+
+// String hides the credentials.
+func (a APN) String() string { return a.APN }
+
+// GoString hides the credentials.
+func (a APN) GoString() string { return fmt.Sprintf("%q", a.APN) }
+
+// Answer is what a waiting run is told.
+type Answer struct {
+	Consent          *bool // nil leaves the question open
+	ConfirmationCode euicc.ConfirmationCode
+}
+
+// Limits of a request. A key comes from outside and is journalled.
+const (
+	maxKey      = 128
+	minDeadline = 10 * time.Second
+	maxDeadline = 24 * time.Hour
+)
+
+// Errors of Submit, Answer and Cancel.
+var (
+	ErrBusy       = errors.New("another activation is running")
+	ErrNoRun      = errors.New("no such activation")
+	ErrNotWaiting = errors.New("the activation is not waiting for an answer")
+	ErrTooLate    = errors.New("the profile is on the card already; the activation goes on to its end")
+	ErrClosed     = errors.New("the daemon is shutting down")
+)
+
+// Validate checks what does not need the card or the network.
+func (r Request) Validate() error {
+	if r.Code.Address == "" {
+		return &Fault{Code: "no-code", Text: "the request has no activation code", Advice: "give a code such as LPA:1$smdp.example.com$..., or the SM-DP+ address"}
+	}
+	if len(r.Key) > maxKey {
+		return &Fault{Code: "bad-key", Text: fmt.Sprintf("the idempotency key has %d bytes, at most %d", len(r.Key), maxKey), Advice: "use a UUID"}
+	}
+	if r.Deadline != 0 && (r.Deadline < minDeadline || r.Deadline > maxDeadline) {
+		return &Fault{Code: "bad-deadline", Text: fmt.Sprintf("the deadline is %v, it must be from %v to %v", r.Deadline, minDeadline, maxDeadline)}
+	}
+	return nil
+}
+
+// Fault is an error of ours with a stable code and advice.
+type Fault struct {
+	Code   string
+	Text   string
+	Advice string
+	Retry  euicc.Retry
+	Err    error
+}
+
+func (f *Fault) Error() string {
+	if f.Err != nil {
+		return f.Text + ": " + f.Err.Error()
+	}
+	return f.Text
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Hint returns the advice.
+func (f *Fault) Hint() string { return f.Advice }

@@ -1,0 +1,247 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// run carries one activation out. Its record is changed by execute's goroutine
+// only, under mu where others read it.
+type run struct {
+	o       *Orchestrator
+	req     Request
+	order   Order // held from authenticated to the installation result
+	plan    Plan
+	answers chan Answer
+	base    status.Figures // totals when the run began in this process
+
+	mu      sync.Mutex
+	rec     Record
+	abort   context.CancelFunc // nil once the run cannot be cancelled any more
+	aborted bool
+}
+
+func newRun(o *Orchestrator, rec Record) *run {
+	return &run{o: o, rec: rec, answers: make(chan Answer, 1)}
+}
+
+func (r *run) state() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rec.State
+}
+
+// change edits the record.
+func (r *run) change(f func(*Record)) Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.rec)
+	return r.rec
+}
+
+func (r *run) answer(a Answer) error {
+	if r.state() != Waiting {
+		return ErrNotWaiting
+	}
+	select {
+	case r.answers <- a:
+		return nil
+	default:
+		return ErrNotWaiting // an answer is on its way already
+	}
+}
+
+func (r *run) cancel() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.rec.State {
+	case Accepted, Authenticated, Agreed, Waiting, Downloading:
+		r.aborted = true
+		if r.abort != nil {
+			r.abort()
+		}
+		return nil
+	}
+	return ErrTooLate
+}
+
+// execute drives the run to its end and reports whether it got there.
+func (r *run) execute(ctx context.Context) (ended bool) {
+	defer func() {
+		if r.order != nil {
+			r.order.Close()
+		}
+	}()
+	r.base = r.o.Card.Figures()
+	state, req, err := r.begin()
+	if err != nil {
+		state = r.fail(state, err)
+	}
+	r.req = req
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	r.mu.Lock()
+	r.abort = abort
+	if r.aborted {
+		abort()
+	}
+	r.mu.Unlock()
+
+	var release func()
+	letGo := func() {
+		if release != nil {
+			release()
+			release = nil
+		}
+	}
+	defer letGo()
+	var deadman time.Time // when the switch has to have led to traffic
+	for !state.Ended() {
+		if err := r.enter(state); err != nil && before(state, Installed) {
+			state = r.fail(state, stateFault(err))
+			continue
+		}
+		if !before(state, Installed) {
+			// From here on only the daemon's own end interrupts the run.
+			r.mu.Lock()
+			r.abort = nil
+			r.mu.Unlock()
+		}
+		row := table[state]
+		limit := row.limit
+		switch state {
+		case Enabling, Attaching:
+			if deadman.IsZero() {
+				deadman = time.Now().Add(r.deadline())
+			}
+			limit = max(time.Until(deadman), time.Millisecond)
+			fallthrough
+		case Undoing:
+			if release == nil {
+				release = r.o.Link.Hold()
+			}
+		default:
+			letGo()
+		}
+		next, err := r.perform(ctx, row, limit)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil && !r.wasAborted():
+			return false // shut down: the next start goes on from the record
+		default:
+			next = r.fail(state, err)
+		}
+		state = next
+	}
+	now := r.o.Now().UTC().Round(time.Millisecond)
+	r.change(func(rec *Record) {
+		rec.Ended = &now
+		if rec.Outcome == "" {
+			rec.Outcome = status.Failed
+		}
+		if rec.Figures == nil {
+			rec.Figures = r.figures()
+		}
+	})
+	if err := r.enter(state); err != nil {
+		r.o.Log.Error("the end of an activation could not be journalled", "run", r.rec.ID, "error", err)
+	}
+	return true
+}
+
+func (r *run) perform(ctx context.Context, row step, limit time.Duration) (State, error) {
+	if limit > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, limit)
+		defer done()
+	}
+	return row.do(r, ctx)
+}
+
+// begin opens the request and finds the state to start from.
+func (r *run) begin() (State, Request, error) {
+	from := r.rec.State
+	req, err := r.o.Vault.Get(r.rec.ID)
+	if row, ok := table[from]; ok && from != Accepted {
+		r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
+		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)
+		if r.rec.Resumes > maxResumes && from != Undoing && from != Notifying {
+			return from, req, &Fault{
+				Code: "interrupted", Text: fmt.Sprintf("interrupted %d times in state %s", r.rec.Resumes, from),
+				Advice: "look for the cause of the restarts in `dynamod log`, then start it again", Retry: euicc.RetryLater,
+			}
+		}
+		from = row.resume
+	}
+	if err != nil && before(from, Installed) && from != Downloading {
+		return from, req, &Fault{Code: "request-lost", Text: "the request cannot be read any more", Advice: "submit the activation code again", Retry: euicc.RetryNow, Err: err}
+	}
+	return from, req, nil
+}
+
+// enter journals a state before its action.
+func (r *run) enter(s State) error {
+	rec := r.change(func(rec *Record) { rec.State = s })
+	err := r.o.record(rec)
+	if err != nil {
+		r.o.Log.Error("cannot write the journal", "run", rec.ID, "state", s, "error", err)
+	}
+	return err
+}
+
+// fail records an error and names the state that it leads to.
+func (r *run) fail(s State, err error) State {
+	if r.wasAborted() && before(s, Installed) {
+		err = &Fault{Code: "cancelled", Text: "cancelled on request", Retry: euicc.RetryNow}
+	}
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*Fault)) && !errors.As(err, new(*euicc.Error)) {
+		err = &Fault{Code: "deadline", Text: fmt.Sprintf("%s took longer than allowed", s), Err: err, Advice: "see `dynamod diag` for what is slow", Retry: euicc.RetryLater}
+	}
+	next := table[s].onError
+	r.o.Log.Warn("activation step failed", "run", r.rec.ID, "state", s, "next", next, "error", err)
+	if s != Reporting && s != Notifying { // those are offered again later
+		r.change(func(rec *Record) {
+			if rec.Error == nil {
+				rec.Error = problem(s, err)
+			}
+		})
+	}
+	return next
+}
+
+func (r *run) wasAborted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.aborted
+}
+
+func (r *run) deadline() time.Duration {
+	if r.req.Deadline > 0 {
+		return r.req.Deadline
+	}
+	return r.o.Deadline
+}
+
+// figures are what this run has cost. After a restart they count from there.
+func (r *run) figures() *status.Figures {
+	f := r.o.Card.Figures()
+	return &status.Figures{
+		APDUs: f.APDUs - r.base.APDUs, APDUBytes: f.APDUBytes - r.base.APDUBytes,
+		HTTPRequests: f.HTTPRequests - r.base.HTTPRequests, TLSHandshakes: f.TLSHandshakes - r.base.TLSHandshakes,
+		ElapsedMS: r.o.Now().Sub(r.rec.Started).Milliseconds(),
+	}
+}
+
+// order of the states for before.
+var order = map[State]int{
+	Accepted: 0, Authenticated: 1, Agreed: 2, Waiting: 3, Downloading: 4, Installed: 5, Reporting: 6,
+	Enabling: 7, Attaching: 8, Configuring: 9, Probing: 10, Committed: 11, Undoing: 12, Notifying: 13, Done: 14, Failed: 14,
+}
+
+func before(a, b State) bool { return order[a] < order[b] }

@@ -1,0 +1,308 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+func (r *run) preflight(ctx context.Context) (State, error) {
+	return Authenticated, r.o.Card.Preflight(ctx, r.req.Code)
+}
+
+func (r *run) authenticate(ctx context.Context) (State, error) {
+	o, err := r.o.Card.Authenticate(ctx, r.req.Code)
+	if err != nil {
+		return "", err
+	}
+	r.order = o
+	md := o.Metadata()
+	r.change(func(rec *Record) {
+		rec.TransactionID = o.TransactionID()
+		rec.ICCID, rec.Provider, rec.Profile, rec.HomePLMN = md.ICCID.String(), md.ServiceProvider, md.Name, md.Owner.PLMN()
+	})
+	return Agreed, nil
+}
+
+// agree settles everything that may stop the download while the server has not
+// yet bound a package to this card.
+func (r *run) agree(ctx context.Context) (State, error) {
+	md := r.order.Metadata()
+	refuse := func(reason euicc.CancelReason, err error) (State, error) {
+		return "", errors.Join(err, r.cancelOrder(ctx, reason))
+	}
+	profiles, err := r.o.Card.Profiles(ctx)
+	if err != nil {
+		return refuse(euicc.CancelPostponed, err)
+	}
+	for _, p := range profiles {
+		if p.ICCID == md.ICCID {
+			return refuse(euicc.CancelPostponed, &Fault{
+				Code: "already-installed", Text: fmt.Sprintf("profile %s is on the card already", md.ICCID.Short()),
+				Advice: "enable it with `dynamod profiles enable`, or delete it first", Retry: euicc.RetryNever,
+			})
+		}
+		if p.State == euicc.Enabled {
+			r.change(func(rec *Record) { rec.Previous = p.ICCID.String() })
+			if p.PPR.Has(euicc.PPR1) {
+				return refuse(euicc.CancelPPRNotAllowed, &Fault{
+					Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
+					Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
+				})
+			}
+		}
+	}
+	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.Consent {
+		r.o.Log.Warn("the new profile forbids the way back (PPR1)", "run", r.rec.ID)
+	}
+	plan, err := r.o.Link.Choose(ctx, md, r.req.APN)
+	if err != nil {
+		return refuse(euicc.CancelPostponed, err)
+	}
+	r.plan = plan
+	apn, reason := plan.First()
+	r.change(func(rec *Record) { rec.APN, rec.APNReason = apn, reason })
+	if !r.req.Consent {
+		a, err := r.wait(ctx, "consent")
+		if err != nil {
+			return refuse(euicc.CancelTimeout, err)
+		}
+		if a.ConfirmationCode != "" {
+			r.req.ConfirmationCode = a.ConfirmationCode
+		}
+		if a.Consent == nil || !*a.Consent {
+			return refuse(euicc.CancelEndUserRejection, &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow})
+		}
+	}
+	if r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
+		a, err := r.wait(ctx, "confirmation-code")
+		if err != nil {
+			return refuse(euicc.CancelTimeout, err)
+		}
+		r.req.ConfirmationCode = a.ConfirmationCode
+	}
+	return Downloading, nil
+}
+
+// wait holds the card session until somebody answers.
+func (r *run) wait(ctx context.Context, what string) (Answer, error) {
+	r.change(func(rec *Record) { rec.Waiting = what })
+	defer r.change(func(rec *Record) { rec.Waiting = "" })
+	if err := r.enter(Waiting); err != nil {
+		return Answer{}, stateFault(err)
+	}
+	t := time.NewTimer(waitTime)
+	defer t.Stop()
+	select {
+	case a := <-r.answers:
+		return a, nil
+	case <-t.C:
+		return Answer{}, &Fault{
+			Code: "no-answer", Text: fmt.Sprintf("nobody answered the question for %s within %v", what, waitTime),
+			Advice: "give the answer with the request, or stay attached; the order is kept", Retry: euicc.RetryNow,
+		}
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+}
+
+// cancelOrder cancels the RSP session, also while the run itself is being
+// cancelled.
+func (r *run) cancelOrder(ctx context.Context, reason euicc.CancelReason) error {
+	if r.wasAborted() {
+		reason = euicc.CancelEndUserRejection
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer done()
+	err := r.order.Cancel(ctx, reason)
+	r.order.Close()
+	r.order = nil
+	return err
+}
+
+const cancelTime = 30 * time.Second
+
+func (r *run) download(ctx context.Context) (State, error) {
+	if r.order == nil {
+		return r.settleDownload(ctx, nil)
+	}
+	result, err := r.order.Download(ctx, r.req.ConfirmationCode, func(done, total int) {
+		r.o.Status.Update(func(s *status.Snapshot) {
+			if s.Run != nil && s.Run.ID == r.rec.ID {
+				s.Run.Progress = &status.Progress{Done: done, Total: total}
+			}
+		})
+	})
+	r.order.Close()
+	r.order = nil
+	switch {
+	case err == nil && result.Success:
+		return Installed, nil
+	case ctx.Err() != nil && !r.wasAborted():
+		return "", err // shut down, or too slow: the next start reads the card
+	case err != nil && !unknown(err):
+		return "", err
+	}
+	return r.settleDownload(ctx, err)
+}
+
+func unknown(err error) bool {
+	e, ok := errors.AsType[*euicc.Error](err)
+	return ok && e.Unknown
+}
+
+// settleDownload finds out from the card what became of a download whose answer
+// was lost. Its profile is there: go on. A result is there: that is the error.
+// Neither: the stranded session is ended, and the same code begins a new one.
+func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer done()
+	profiles, err := r.o.Card.Profiles(ctx)
+	if err != nil {
+		return "", errors.Join(cause, err)
+	}
+	if slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID.String() == r.rec.ICCID }) {
+		return Installed, nil
+	}
+	pending, err := r.o.Card.Collect(ctx)
+	if err != nil {
+		return "", errors.Join(cause, err)
+	}
+	for _, p := range pending {
+		if p.Install != nil && p.Install.TransactionID.Equal(r.rec.TransactionID) && !p.Install.Success {
+			e := &euicc.Error{Stage: "install", Install: true, Command: p.Install.Command, BPPReason: p.Install.Reason, Err: cause}
+			code, d := euicc.DiagnoseInstall(p.Install.Reason)
+			e.Code = code
+			d.Apply(e)
+			return "", e
+		}
+	}
+	if err := r.o.Card.Abandon(ctx, r.rec.SMDP, r.rec.TransactionID); err != nil {
+		r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
+	}
+	if r.wasAborted() {
+		return "", errors.Join(cause, context.Canceled)
+	}
+	// A retry costs the order an attempt, so only an interruption earns one.
+	if cause != nil || r.req.Code.Address == "" {
+		return "", cause
+	}
+	return Accepted, nil
+}
+
+func (r *run) installed(ctx context.Context) (State, error) {
+	if _, err := r.o.Card.Collect(ctx); err != nil {
+		r.o.Log.Warn("cannot copy the installation result off the card yet", "run", r.rec.ID, "error", err)
+	}
+	return Reporting, nil
+}
+
+// report offers the installation result over the present link: some operators
+// activate the line when it arrives. The run goes on whatever comes of it.
+func (r *run) report(ctx context.Context) (State, error) {
+	return Enabling, r.o.Card.Deliver(ctx)
+}
+
+func (r *run) iccid() (euicc.ICCID, error) { return euicc.ParseICCID(r.rec.ICCID) }
+
+func (r *run) enable(ctx context.Context) (State, error) {
+	id, err := r.iccid()
+	if err != nil {
+		return "", err
+	}
+	return Attaching, r.o.Card.Enable(ctx, id)
+}
+
+func (r *run) bringUp(ctx context.Context) (State, error) {
+	if r.plan == nil {
+		plan, err := r.o.Link.Plan(ctx, r.rec.ICCID, r.req.APN)
+		if err != nil {
+			return "", err
+		}
+		r.plan = plan
+	}
+	up, err := r.o.Link.Up(ctx, r.plan, func(s State) {
+		// The link does not wait for the journal: these states resume alike.
+		r.enter(s)
+	})
+	if err != nil {
+		return "", err
+	}
+	r.change(func(rec *Record) {
+		rec.APN, rec.APNReason = up.APN, up.APNReason
+		rec.Outcome = status.Committed
+		rec.Figures = r.figures()
+	})
+	return Committed, nil
+}
+
+func (r *run) commit(ctx context.Context) (State, error) {
+	r.change(func(rec *Record) { rec.Outcome, rec.Error = status.Committed, nil })
+	_, err := r.o.Card.Collect(ctx)
+	return Notifying, err
+}
+
+// undo goes back to the previous profile, or, where there is none, takes the
+// new one out of use. It never deletes.
+func (r *run) undo(ctx context.Context) (State, error) {
+	r.change(func(rec *Record) { rec.Outcome = status.Failed })
+	previous, err := euicc.ParseICCID(r.rec.Previous)
+	if err != nil {
+		if r.req.KeepTrying {
+			return Notifying, nil
+		}
+		id, err := r.iccid()
+		if err != nil {
+			return "", err
+		}
+		return Notifying, r.o.Card.Disable(ctx, id)
+	}
+	for try := 1; ; try++ {
+		if err = r.o.Card.Enable(ctx, previous); err == nil || ctx.Err() != nil {
+			break
+		}
+		r.o.Log.Error("cannot enable the previous profile", "run", r.rec.ID, "try", try, "error", err)
+		if try == undoRetries {
+			break
+		}
+		select {
+		case <-time.After(time.Duration(try) * 5 * time.Second):
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	r.change(func(rec *Record) { rec.Outcome = status.RolledBack })
+	plan, err := r.o.Link.Plan(ctx, r.rec.Previous, nil)
+	if err != nil {
+		return "", err
+	}
+	up, done := context.WithTimeout(ctx, r.o.Deadline)
+	defer done()
+	if _, err := r.o.Link.Up(up, plan, func(State) {}); err != nil {
+		// The bearer's day-two work goes on trying for ever.
+		return "", fmt.Errorf("the previous profile is enabled again, but gives no traffic yet: %w", err)
+	}
+	return Notifying, nil
+}
+
+func (r *run) notify(ctx context.Context) (State, error) {
+	end := Done
+	if r.rec.Outcome != status.Committed {
+		end = Failed
+	}
+	_, err := r.o.Card.Collect(ctx)
+	if derr := r.o.Card.Deliver(ctx); err == nil {
+		err = derr
+	}
+	if err != nil {
+		r.o.Log.Warn("notifications are delivered later", "run", r.rec.ID, "error", err)
+	}
+	return end, nil
+}

@@ -1,0 +1,150 @@
+package activation
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"dynamod/daemon/durable"
+	"dynamod/euicc"
+)
+
+// Vault keeps the requests of unfinished runs sealed under the device key, so
+// that a run can go on after a power cut and a copied file tells nobody a code.
+// After its run a code is only known again by its mark.
+type Vault struct {
+	dir  string
+	aead cipher.AEAD
+	mark []byte
+}
+
+const keySize = 32
+
+// OpenVault opens the vault in a state directory and makes the device key when
+// there is none.
+func OpenVault(stateDir string) (*Vault, error) {
+	dir := filepath.Join(stateDir, "requests")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("requests: %w", err)
+	}
+	path := filepath.Join(stateDir, "device.key")
+	key, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		key = make([]byte, keySize)
+		rand.Read(key) // never fails
+		err = durable.WriteFile(path, key, 0o600)
+	case err == nil && len(key) != keySize:
+		err = fmt.Errorf("%s has %d bytes, want %d; move it away to have a new one made", path, len(key), keySize)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	sealKey, err := hkdf.Key(sha256.New, key, nil, "dynamod request seal", keySize)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	mark, err := hkdf.Key(sha256.New, key, nil, "dynamod code mark", keySize)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	block, err := aes.NewCipher(sealKey)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	return &Vault{dir: dir, aead: aead, mark: mark}, nil
+}
+
+// Mark returns a code's mark: equal codes have equal marks on this device, and
+// nothing about the code can be told from it.
+func (v *Vault) Mark(c euicc.ActivationCode) string {
+	h := hmac.New(sha256.New, v.mark)
+	h.Write([]byte(c.Address + "\x00" + c.MatchingID.Reveal()))
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// sealed is a request with its secrets in the clear; it exists only inside the seal.
+type sealed struct {
+	Key, Code, Confirmation string
+	Consent, KeepTrying     bool
+	APN                     *APN
+	Deadline                time.Duration
+}
+
+// Put seals a request under its run's ID.
+func (v *Vault) Put(id string, r Request) error {
+	plain, err := json.Marshal(sealed{r.Key, r.Code.Reveal(), r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.APN, r.Deadline})
+	if err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	if err := durable.WriteFile(v.path(id), v.aead.Seal(nil, nil, plain, []byte(id)), 0o600); err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	return nil
+}
+
+// Get opens the request of a run.
+func (v *Vault) Get(id string) (Request, error) {
+	b, err := os.ReadFile(v.path(id))
+	if err != nil {
+		return Request{}, fmt.Errorf("requests: %w", err)
+	}
+	plain, err := v.aead.Open(nil, nil, b, []byte(id))
+	if err != nil {
+		return Request{}, fmt.Errorf("requests: %s was not sealed by this device", id)
+	}
+	var s sealed
+	if err := json.Unmarshal(plain, &s); err != nil {
+		return Request{}, fmt.Errorf("requests: %s holds no request", id)
+	}
+	code, err := euicc.ParseActivationCode(s.Code)
+	if err != nil {
+		return Request{}, fmt.Errorf("requests: %s: %w", id, err)
+	}
+	return Request{
+		Key: s.Key, Code: code, ConfirmationCode: euicc.ConfirmationCode(s.Confirmation),
+		Consent: s.Consent, KeepTrying: s.KeepTrying, APN: s.APN, Deadline: s.Deadline,
+	}, nil
+}
+
+// Remove destroys the request of a run that has ended.
+func (v *Vault) Remove(id string) error {
+	if err := durable.Remove(v.path(id)); err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	return nil
+}
+
+// Sweep removes every request but the kept one: what a crash between a run's
+// last record and Remove has left.
+func (v *Vault) Sweep(keep string) error {
+	names, err := os.ReadDir(v.dir)
+	if err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	for _, n := range names {
+		if n.Name() != keep {
+			if err := v.Remove(n.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *Vault) path(id string) string { return filepath.Join(v.dir, filepath.Base(id)) }

@@ -1,0 +1,252 @@
+// Package config reads dynamod.toml into one validated Config.
+//
+// The file is decoded strictly into raw structs of pointers, in which unset is
+// told apart from zero, and these are parsed into typed values. Everything that
+// is wrong is reported at once, each with file, line, column and a hint.
+//
+// The file holds no secrets: PIN and APN password are named by path
+// (pin_file, password_file), see ReadSecret. configs/reference.toml documents
+// every key with its unit and default.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dynamod/configs/cosa"
+)
+
+// Auto is the value of keys that are found out at run time.
+const Auto = "auto"
+
+// Config is a valid configuration.
+type Config struct {
+	// Instance is the NAME of dynamod@NAME, "" for the only one.
+	Instance string
+
+	Modem      Modem
+	LPA        LPA
+	APN        APN
+	Bearer     Bearer
+	Uplink     Uplink
+	Reach      Reach
+	Activation Activation
+	State      State
+	Operators  Operators
+	Hook       Hook
+	Time       Time
+	Log        Log
+}
+
+// Modem says which modem, and how to talk to it.
+type Modem struct {
+	Port    string // path of the AT port, or Auto
+	Baud    int    // bit/s; for USB ports without meaning
+	Dialect string // name of the modem family, or Auto
+	PINFile string // file that holds the SIM PIN, "" for none
+}
+
+// LPA is for profile download.
+type LPA struct {
+	Via     string                    // interface to reach the SM-DP+ through, or Auto
+	CISet   string                    // CILive or CITest, never both
+	CI      []string                  // PEM files with further CI roots
+	Resolve map[string]netip.AddrPort // host, lower case -> address to dial; TLS still verifies the host
+	MinFree int                       // bytes of memory that the card should have free, for a warning
+	AIDs    [][]byte                  // further AIDs of the ISD-R, tried after the standard one
+	Overlap bool                      // send segments to the card while the rest is still arriving
+}
+
+// The sets of CI roots.
+const (
+	CILive = "live"
+	CITest = "test"
+)
+
+// APN is the connection to use in place of the operator settings, if Set.
+type APN struct {
+	Set          bool // [apn] apn is there
+	Name         string
+	ICCID        string // only for this profile; "" for every one
+	Username     string
+	PasswordFile string // file that holds the password, "" for none
+	IPType       cosa.IPType
+	Auth         cosa.Auth
+}
+
+// Bearer is for the data connection.
+type Bearer struct {
+	Roaming  Roaming
+	KeepUp   bool          // leave the link up at exit
+	Deadline time.Duration // for one try, until there is an address
+}
+
+// Roaming says where data may be used.
+type Roaming string
+
+// The values of [bearer] roaming.
+const (
+	RoamingAllow    Roaming = "allow"
+	RoamingDomestic Roaming = "domestic" // not outside the home country
+	RoamingDeny     Roaming = "deny"
+)
+
+// Uplink is for the network interface.
+type Uplink struct {
+	Interface    string // or Auto
+	Apply        string // ApplySelf or ApplyNetifd
+	Metric       int    // of the default route
+	Table        int    // routing table of our own, 0 for none
+	DefaultRoute bool   // also in the main table
+	DNSFile      string // resolv.conf form; "" for none
+	MTU          int    // bytes, 0 for the network's
+	Masquerade   bool
+}
+
+// Who applies what the uplink should be.
+const (
+	ApplySelf   = "self"
+	ApplyNetifd = "netifd"
+)
+
+// Reach is for the check that traffic crosses the link.
+type Reach struct {
+	Targets  []string      // http or https URLs that answer 204; any one will do
+	Timeout  time.Duration // for one target
+	Interval time.Duration // between checks of a link that works; 0: only after a change
+}
+
+// Activation is for a run from activation code to link.
+type Activation struct {
+	Deadline   time.Duration // from the switch to traffic; then back to the previous profile
+	KeepTrying bool          // with no previous profile: keep the new one enabled and go on
+}
+
+// State says where files are kept.
+type State struct {
+	Dir string // what must survive a power cut
+	Run string // what need not
+}
+
+// Operators is for operator settings.
+type Operators struct {
+	Dir string // *.json, see configs/cosa
+}
+
+// Hook is for the HTTP API.
+type Hook struct {
+	Socket string // path of the unix socket
+	Group  string // group that may use it; "" for the daemon's own
+}
+
+// Time is for the clock.
+type Time struct {
+	NTP []string // servers, asked only if the system's clock is not set
+}
+
+// Log is for the daemon's log on stderr.
+type Log struct {
+	Level  slog.Level
+	Format string // LogText or LogJSON
+}
+
+// The formats of the log.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// Where things are unless the file says otherwise.
+const (
+	DefaultPath  = "/etc/dynamod/dynamod.toml"
+	defaultState = "/var/lib/dynamod"
+	defaultRun   = "/run/dynamod"
+	socketName   = "dynamod.sock"
+	dnsName      = "resolv.conf"
+)
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto},
+		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
+		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second},
+		Uplink: Uplink{
+			Interface: Auto, Apply: ApplySelf, Metric: 700, Table: 700, DefaultRoute: true,
+			DNSFile: defaultRun + "/" + dnsName,
+		},
+		Reach: Reach{
+			Targets: []string{"http://connectivitycheck.gstatic.com/generate_204", "http://cp.cloudflare.com/generate_204"},
+			Timeout: 10 * time.Second, Interval: 5 * time.Minute,
+		},
+		Activation: Activation{Deadline: 5 * time.Minute},
+		State:      State{Dir: defaultState, Run: defaultRun},
+		Operators:  Operators{Dir: "/etc/dynamod/operators.d"},
+		Hook:       Hook{Socket: defaultRun + "/" + socketName},
+		Time:       Time{NTP: []string{"pool.ntp.org"}},
+		Log:        Log{Level: slog.LevelInfo, Format: LogText},
+	}
+}
+
+// ForInstance returns the configuration of dynamod@NAME: a copy in which "@NAME"
+// is added to the state and run directories, and to the socket and the DNS file
+// where these are not below the run directory. Metric and table are the file's:
+// instances need different ones. NAME is 1 to 16 of a-z, 0-9 and hyphen.
+func (c *Config) ForInstance(name string) (*Config, error) {
+	if err := checkInstance(name); err != nil {
+		return nil, err
+	}
+	out := *c
+	out.Instance = name
+	out.State.Dir += "@" + name
+	out.State.Run += "@" + name
+	out.Hook.Socket = instancePath(c.Hook.Socket, c.State.Run, name)
+	out.Uplink.DNSFile = instancePath(c.Uplink.DNSFile, c.State.Run, name)
+	return &out, nil
+}
+
+// PathFor returns the configuration file of an instance: DefaultPath, or with a
+// name "/etc/dynamod/dynamod@NAME.toml".
+func PathFor(instance string) (string, error) {
+	if instance == "" {
+		return DefaultPath, nil
+	}
+	if err := checkInstance(instance); err != nil {
+		return "", err
+	}
+	return instancePath(DefaultPath, "", instance), nil
+}
+
+func checkInstance(name string) error {
+	if name == "" || len(name) > 16 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return fmt.Errorf("instance name %q is not 1 to 16 of a-z, 0-9 and hyphen", name)
+	}
+	return nil
+}
+
+// instancePath moves a path below run along with it, and puts the name before
+// the ending of any other.
+func instancePath(path, run, name string) string {
+	if path == "" {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(path, run+"/"); ok && run != "" {
+		return run + "@" + name + "/" + rest
+	}
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "@" + name + ext
+}
+
+// Connection is what [apn] asks for, for cosa.Request.Explicit; false if it asks
+// for nothing or for another profile than iccid. The password is the caller's
+// to read and to put in.
+func (a *APN) Connection(iccid string) (cosa.Connection, bool) {
+	if !a.Set || a.ICCID != "" && a.ICCID != strings.TrimRight(iccid, "Ff") {
+		return cosa.Connection{}, false
+	}
+	return cosa.Connection{APN: a.Name, Username: a.Username, IPType: a.IPType, Auth: a.Auth}, true
+}

@@ -1,0 +1,378 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"dynamod/configs"
+	"dynamod/configs/cosa"
+)
+
+func TestReferenceIsDefault(t *testing.T) {
+	got, err := Parse("reference.toml", configs.Reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	// "[]" is there in the file and empty; the default is not there.
+	if len(got.LPA.CI) == 0 {
+		got.LPA.CI = nil
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("reference.toml gives\n%+v\nthe default is\n%+v", got, want)
+	}
+	empty, err := Parse("empty.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(empty, want) {
+		t.Errorf("an empty file gives\n%+v\nthe default is\n%+v", empty, want)
+	}
+}
+
+// optional matches a key or table of reference.toml behind "#" without a blank.
+var optional = regexp.MustCompile(`(?m)^#(\[|"?[a-z])`)
+
+func TestReferenceHasEveryKey(t *testing.T) {
+	full := optional.ReplaceAll(configs.Reference, []byte("$1"))
+	d := &document{file: "reference.toml", data: full, values: map[string]int{}}
+	d.walk()
+	if len(d.errs) > 0 {
+		t.Fatal(d.errs)
+	}
+	if _, err := Parse("reference.toml", full); err != nil {
+		t.Errorf("with all optional keys: %v", err)
+	}
+	var check func(prefix string, s *schema)
+	check = func(prefix string, s *schema) {
+		for _, name := range s.names() {
+			path, child := join(prefix, name), s.children[name]
+			switch child.kind {
+			case isTable:
+				check(path, child)
+			case isMap:
+				if !strings.Contains(string(full), "["+path+"]") {
+					t.Errorf("reference.toml does not have [%s]", path)
+				}
+			default:
+				at, ok := d.values[path]
+				if !ok {
+					t.Errorf("reference.toml does not have %s", path)
+					continue
+				}
+				line, _ := d.position(at)
+				if above := strings.Split(string(full), "\n")[line-2]; !strings.HasPrefix(above, "# ") && path != "apn.username" {
+					t.Errorf("reference.toml does not explain %s", path)
+				}
+			}
+		}
+	}
+	check("", root)
+}
+
+func TestShippedFilesParse(t *testing.T) {
+	for name, data := range map[string][]byte{"minimal.toml": configs.Minimal, "demo.toml": configs.Demo} {
+		if _, err := Parse(name, data); err != nil {
+			t.Error(err)
+		}
+		if _, err := Parse(name, optional.ReplaceAll(data, []byte("$1"))); err != nil {
+			t.Errorf("with the optional keys: %v", err)
+		}
+	}
+	if c, _ := Parse("demo.toml", configs.Demo); c.LPA.CISet != CITest || c.Bearer.KeepUp {
+		t.Errorf("demo.toml: %+v", c)
+	}
+}
+
+func TestValues(t *testing.T) {
+	c, err := Parse("t.toml", []byte(`
+uplink.metric = 5
+hook = { socket = "/run/x/../y.sock", group = "dial" }
+[modem]
+port = "/dev/ttyUSB2"
+dialect = "quectel"
+[lpa]
+aids = ["A0000005591010FFFFFFFF8900050500"]
+[lpa.resolve]
+"SMDP.example.com" = "192.0.2.1:8443"
+v6 = "[2001:db8::1]:443"
+[apn]
+apn = ""
+iccid = "8949020000012345678F"
+ip_type = "ipv4"
+[state]
+run = "/tmp/lab/run"
+[reach]
+interval = "0s"
+[log]
+level = "debug"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range []struct {
+		what      string
+		got, want any
+	}{
+		{"dotted key", c.Uplink.Metric, 5},
+		{"inline table, cleaned path", c.Hook.Socket, "/run/y.sock"},
+		{"group", c.Hook.Group, "dial"},
+		{"port", c.Modem.Port, "/dev/ttyUSB2"},
+		{"aid", fmt.Sprintf("%X", c.LPA.AIDs), "[A0000005591010FFFFFFFF8900050500]"},
+		{"host folded", c.LPA.Resolve["smdp.example.com"].String(), "192.0.2.1:8443"},
+		{"v6", c.LPA.Resolve["v6"].String(), "[2001:db8::1]:443"},
+		{"empty APN is set", c.APN.Set, true},
+		{"filler dropped", c.APN.ICCID, "8949020000012345678"},
+		{"ip type", c.APN.IPType, cosa.IPv4},
+		{"auth unset", c.APN.Auth, cosa.AuthUnset},
+		{"dns file follows run", c.Uplink.DNSFile, "/tmp/lab/run/resolv.conf"},
+		{"interval", c.Reach.Interval, time.Duration(0)},
+		{"level", c.Log.Level.String(), "DEBUG"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s: %v, want %v", check.what, check.got, check.want)
+		}
+	}
+	if _, ok := c.APN.Connection("8949020000012345678F"); !ok {
+		t.Error("[apn] is for this profile")
+	}
+	if _, ok := c.APN.Connection("8949020000000000001"); ok {
+		t.Error("[apn] is not for this profile")
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"unknown key, near", "[uplink]\nmetrik = 5\n", "t.toml:2:1: unknown key \"metrik\"\nhint: did you mean \"metric\"?"},
+		{"unknown key, exchanged letters", "[modem]\n  prot = \"auto\"\n", "t.toml:2:3: unknown key \"prot\"\nhint: did you mean \"port\"?"},
+		{"key of another table", "[modem]\nmetric = 5\n", "t.toml:2:1: unknown key \"metric\"\nhint: \"metric\" belongs to [uplink]"},
+		{"secret inline", "[modem]\npin = \"1234\"\n", "t.toml:2:1: unknown key \"pin\"\nhint: did you mean \"pin_file\"?"},
+		{"password inline", "[apn]\napn = \"a\"\npassword = \"hush\"\n", "t.toml:3:1: unknown key \"password\"\nhint: did you mean \"password_file\"?"},
+		{"unknown table", "[uplnk]\nmetric = 5\nfoo = 1\n", "t.toml:1:2: unknown table [uplnk]\nhint: did you mean \"uplink\"?"},
+		{"array of tables", "[[modem]]\nport = \"auto\"\n", "t.toml:1:3: [[modem]] must be a table, not an array of tables\nhint: write [modem]"},
+		{"key as table", "[modem.port]\nx = 1\n", "t.toml:1:2: [modem.port] is not a table\nhint: write it as a key of [modem]"},
+		{"string for number", "[modem]\nbaud = \"9600\"\n", "t.toml:2:8: \"modem.baud\" must be a whole number, not a string\nhint: without quotes"},
+		{"number for duration", "[reach]\ntimeout = 30\n", "t.toml:2:11: \"reach.timeout\" must be a duration, not a whole number\nhint: a string with a unit, such as \"90s\" or \"5m\""},
+		{"string for array", "[lpa]\nci = \"/a.pem\"\n", "t.toml:2:6: \"lpa.ci\" must be an array of strings, not a string\nhint: such as [\"a\", \"b\"]"},
+		{"number in array", "[lpa]\nci = [\n \"/a.pem\",\n 5]\n", "t.toml:4:2: each value of \"lpa.ci\" must be a string, not a whole number\nhint: put it in quotes"},
+		{"number for bool", "[uplink]\nmasquerade = 1\n", "t.toml:2:14: \"uplink.masquerade\" must be true or false, not a whole number\nhint: without quotes"},
+		{"out of range", "[modem]\nbaud = 5\n", "t.toml:2:8: modem.baud = 5 is not in 1200..4000000 bit/s"},
+		{"mtu", "[uplink]\nmtu = 100\n", "t.toml:2:7: uplink.mtu = 100 is not in 576..9000 bytes; 0 takes the network's"},
+		{"local table", "[uplink]\ntable = 254\n", "t.toml:2:9: table 254 is not ours to use\nhint: 253 to 255 are the kernel's default, main and local tables"},
+		{"bad duration", "[reach]\ntimeout = \"10 sec\"\n", "t.toml:2:11: \"10 sec\" is not a duration\nhint: a number with a unit: \"500ms\", \"90s\", \"5m\", \"1h30m\""},
+		{"long duration", "[reach]\ntimeout = \"10m\"\n", "t.toml:2:11: reach.timeout = \"10m\" is not in 1s..2m"},
+		{"bad address", "[lpa.resolve]\n\"smdp.example.com\" = \"192.0.2.300:1\"\n", "t.toml:2:22: \"192.0.2.300:1\" is not an address with a port\nhint: address and port: \"192.0.2.1:8443\", \"[2001:db8::1]:8443\""},
+		{"host without quotes", "[lpa.resolve]\nsmdp.example.com = \"192.0.2.1:1\"\n", "t.toml:2:1: [lpa.resolve] has no tables inside\nhint: put names with dots in quotes: \"smdp.example.com\" = ..."},
+		{"bad ICCID", "[apn]\napn = \"a\"\niccid = \"12345\"\n", "t.toml:3:9: ICCID of 5 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
+		{"bad APN", "[apn]\napn = \"http://x\"\n", "t.toml:2:7: APN \"http://x\" has the character ':'\nhint: letters, digits, dot and hyphen; \"\" lets the network assign one"},
+		{"apn missing", "[apn]\nauth = \"pap\"\n", "t.toml:2:8: apn.auth needs [apn] apn\nhint: add apn = \"...\"; without it the operator settings are used"},
+		{"enum", "[lpa]\nci_set = \"both\"\n", "t.toml:2:10: \"both\" is not a value of lpa.ci_set\nhint: one of \"live\", \"test\""},
+		{"relative path", "[state]\ndir = \"state\"\n", "t.toml:2:7: \"state\" is not an absolute path\nhint: such as \"/etc/dynamod/file\""},
+		{"interface", "[lpa]\nvia = \"a/b\"\n", "t.toml:2:7: \"a/b\" is not an interface name of 1 to 15 characters\nhint: such as \"wwan0\", or \"auto\""},
+		{"aid", "[lpa]\naids = [\"A000\"]\n", "t.toml:2:9: \"A000\" is not an AID of 5 to 16 bytes in hex\nhint: such as \"A0000005591010FFFFFFFF8900000100\""},
+		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: the target is not an http or https URL without user name\nhint: such as \"http://example.com/generate_204\""},
+		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 URLs"},
+		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, resolve, via"},
+		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("t.toml", []byte(tt.in))
+			if err == nil {
+				t.Fatalf("no error, %+v", c)
+			}
+			if err.Error() != tt.want {
+				t.Errorf("error:\n%s\nwant:\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		place    string
+	}{
+		{"no value", "[modem]\nport =\n", "t.toml:2:"},
+		{"no quotes", "[modem]\nport = auto\n", "t.toml:2:8: "},
+		{"open string", "[modem]\nport = \"auto\n", "t.toml:2:"},
+		{"twice", "[modem]\nbaud = 9600\nbaud = 9600\n", "t.toml:3:"},
+		{"table twice", "[modem]\n[lpa]\n[modem]\n", "t.toml:3:"},
+		{"junk", "\x00\x01", "t.toml:1:1: "},
+		{"number too large", "[modem]\nbaud = 99999999999999999999\n", "t.toml:2:8: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("t.toml", []byte(tt.in))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.place) || strings.Contains(err.Error(), "toml: ") {
+				t.Errorf("error %v, want at %s", err, tt.place)
+			}
+		})
+	}
+}
+
+func TestSeveralErrors(t *testing.T) {
+	_, err := Parse("t.toml", []byte(`[modem]
+baud = "fast"
+prot = "auto"
+[uplnk]
+metric = 1
+[lpa]
+via = "much too long a name"
+ci = [ "a",
+  5,
+]
+[reach]
+timeout = "1h"
+`))
+	var errs Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("%T", err)
+	}
+	var lines []int
+	for _, e := range errs {
+		lines = append(lines, e.Line)
+	}
+	if want := []int{2, 3, 4, 7, 9, 12}; !reflect.DeepEqual(lines, want) {
+		t.Errorf("lines %v, want %v:\n%v", lines, want, err)
+	}
+	var one *Error
+	if !errors.As(err, &one) || one.Line != 2 {
+		t.Errorf("the first error is %v", one)
+	}
+}
+
+// No error shows the value of a key that somebody could take for a secret's.
+func TestErrorsHideSecrets(t *testing.T) {
+	for _, in := range []string{
+		"[modem]\npin = \"hunter2\"\n",
+		"[modem]\npin_file = [\"hunter2\"]\n",
+		"[apn]\napn = \"a\"\npassword = \"hunter2\"\n",
+		"[apn]\npassword = \"hunter2\n",
+		"[apn]\napn = \"a\"\niccid = \"hunter2\"\n",
+		"[apn]\nusername = \"hunter2\"\n",
+		"[reach]\ntargets = [\"http://user:hunter2@example.com/\"]\n",
+	} {
+		if _, err := Parse("t.toml", []byte(in)); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Load(filepath.Join(dir, "none.toml"))
+	if want := filepath.Join(dir, "none.toml") + ": cannot read the file: no such file or directory\nhint: `dynamod init` writes one"; err == nil || err.Error() != want {
+		t.Errorf("missing file: %v", err)
+	}
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("directory: %v", err)
+	}
+	path := filepath.Join(dir, "dynamod.toml")
+	if err := os.WriteFile(path, configs.Minimal, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("#\n", maxFileBytes)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil {
+		t.Error("a huge file was read")
+	}
+}
+
+func TestForInstance(t *testing.T) {
+	c, err := Default().ForInstance("lte2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range []struct{ got, want string }{
+		{c.Instance, "lte2"},
+		{c.State.Dir, "/var/lib/dynamod@lte2"},
+		{c.State.Run, "/run/dynamod@lte2"},
+		{c.Hook.Socket, "/run/dynamod@lte2/dynamod.sock"},
+		{c.Uplink.DNSFile, "/run/dynamod@lte2/resolv.conf"},
+		{c.Operators.Dir, "/etc/dynamod/operators.d"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s, want %s", check.got, check.want)
+		}
+	}
+	own := Default()
+	own.Hook.Socket, own.Uplink.DNSFile = "/srv/api.sock", ""
+	if c, _ = own.ForInstance("b"); c.Hook.Socket != "/srv/api@b.sock" || c.Uplink.DNSFile != "" {
+		t.Errorf("socket %s, DNS file %q", c.Hook.Socket, c.Uplink.DNSFile)
+	}
+	if path, err := PathFor("lte2"); err != nil || path != "/etc/dynamod/dynamod@lte2.toml" {
+		t.Error(path, err)
+	}
+	for _, bad := range []string{"", "../x", "A", "a b", strings.Repeat("a", 17)} {
+		if _, err := Default().ForInstance(bad); err == nil {
+			t.Errorf("name %q was taken", bad)
+		}
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pin")
+	write := func(content string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1234\n", 0o600)
+	if s, err := ReadSecret(path); s != "1234" || err != nil {
+		t.Errorf("%q, %v", s, err)
+	}
+	for _, tt := range []struct {
+		name, content string
+		mode          os.FileMode
+	}{
+		{"everybody can read", "1234", 0o644},
+		{"empty", "\n", 0o600},
+		{"two lines", "1234\n5678\n", 0o600},
+		{"too long", strings.Repeat("1234", 100), 0o600},
+	} {
+		write(tt.content, tt.mode)
+		if s, err := ReadSecret(path); s != "" || err == nil || strings.Contains(err.Error(), "1234") {
+			t.Errorf("%s: %q, %v", tt.name, s, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(configs.Reference)
+	f.Add(configs.Minimal)
+	f.Add(configs.Demo)
+	f.Add([]byte("[modem]\nprot = 1\n[lpa.resolve]\na.b = 1\n[[x]]\ny = {a = {b = 1}}\n"))
+	f.Add([]byte("lpa = { ci = [1, [2]], resolve = { \"a\" = \"b\" } }\nlpa.via = 1979-05-27\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("f.toml", data)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v, error %v", c, err)
+		}
+		var errs Errors
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &errs) || len(errs) == 0 || len(errs) > maxErrors {
+			t.Fatalf("errors %v", err)
+		}
+		for _, e := range errs {
+			if e.Line < 1 || e.Col < 1 || e.Msg == "" || e.Line > strings.Count(string(data), "\n")+1 {
+				t.Fatalf("error without a place: %+v", e)
+			}
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"unicode/utf8"
+)
+
+// Limits.
+const (
+	maxFileBytes   = 64 << 10
+	maxErrors      = 20
+	maxSecretBytes = 256
+)
+
+// Load reads and checks a file. The error is an Errors.
+func Load(path string) (*Config, error) {
+	data, err := readRegular(path, maxFileBytes)
+	if err != nil {
+		e := &Error{File: path, Msg: "cannot read the file: " + err.Error()}
+		if errors.Is(err, fs.ErrNotExist) {
+			e.Hint = "`dynamod init` writes one"
+		}
+		return nil, Errors{e}
+	}
+	return Parse(path, data)
+}
+
+// Parse checks the text of a file; name is its name for errors. The error is
+// an Errors with everything that is wrong, up to 20 entries.
+func Parse(name string, data []byte) (*Config, error) {
+	d := &document{file: name, data: data, values: map[string]int{}}
+	switch {
+	case len(data) > maxFileBytes:
+		d.fail(0, "", "the file has more than %d bytes", maxFileBytes)
+	case !utf8.Valid(data):
+		at := 0
+		for r, n := utf8.DecodeRune(data); r != utf8.RuneError || n > 1; r, n = utf8.DecodeRune(data[at:]) {
+			at += n
+		}
+		d.fail(at, "save the file as UTF-8", "not UTF-8")
+	}
+	if len(d.errs) > 0 {
+		return nil, d.errs
+	}
+	d.walk()
+	c, raw := Default(), &rawConfig{}
+	d.decode(raw)
+	d.typed(raw, c)
+	if errs := d.sorted(); len(errs) > 0 {
+		return nil, errs
+	}
+	return c, nil
+}
+
+// ReadSecret reads a PIN or password: the first and only line of a file of at
+// most 256 bytes that others cannot read. The error never holds its content.
+func ReadSecret(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the secret in %s: %w", path, reason(err))
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return "", fmt.Errorf("cannot use the secret in %s: everybody can read or write the file, chmod 600 it", path)
+	}
+	data, err := readRegular(path, maxSecretBytes)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the secret in %s: %w", path, err)
+	}
+	data = bytes.TrimRight(data, "\r\n")
+	switch {
+	case len(data) == 0:
+		return "", fmt.Errorf("cannot use the secret in %s: the file is empty", path)
+	case len(data) > maxSecretBytes || bytes.ContainsAny(data, "\r\n\x00"):
+		return "", fmt.Errorf("cannot use the secret in %s: more than one line or %d bytes", path, maxSecretBytes)
+	}
+	return string(data), nil
+}
+
+// readRegular reads a regular file, up to one byte more than limit.
+func readRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path) // before opening: a FIFO would block
+	if err != nil {
+		return nil, reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return data, reason(err)
+}
+
+// reason strips the path that the caller's text has already.
+func reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,312 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"dynamod/configs/cosa"
+)
+
+// typed turns the raw file into c, which holds the defaults. Each parser
+// reports a value that it refuses and leaves the default.
+func (d *document) typed(raw *rawConfig, c *Config) {
+	d.path("modem.port", raw.Modem.Port, &c.Modem.Port, Auto)
+	d.integer("modem.baud", raw.Modem.Baud, &c.Modem.Baud, 1200, 4_000_000, "bit/s")
+	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
+	d.path("modem.pin_file", raw.Modem.PINFile, &c.Modem.PINFile, "")
+
+	d.iface("lpa.via", raw.LPA.Via, &c.LPA.Via)
+	oneOf(d, "lpa.ci_set", raw.LPA.CISet, &c.LPA.CISet, CILive, CITest)
+	if raw.LPA.CI != nil {
+		c.LPA.CI = raw.LPA.CI
+		for i, f := range raw.LPA.CI {
+			d.absolute(fmt.Sprintf("lpa.ci[%d]", i), f)
+		}
+	}
+	d.integer("lpa.min_free", raw.LPA.MinFree, &c.LPA.MinFree, 0, 16<<20, "bytes")
+	d.aids(raw.LPA.AIDs, &c.LPA.AIDs)
+	set(raw.LPA.Overlap, &c.LPA.Overlap)
+	d.resolve(raw.LPA.Resolve, &c.LPA.Resolve)
+
+	d.apn(raw, &c.APN)
+
+	oneOf(d, "bearer.roaming", raw.Bearer.Roaming, &c.Bearer.Roaming, RoamingAllow, RoamingDomestic, RoamingDeny)
+	onExit := "keep"
+	oneOf(d, "bearer.on_exit", raw.Bearer.OnExit, &onExit, "keep", "down")
+	c.Bearer.KeepUp = onExit == "keep"
+	d.duration("bearer.deadline", raw.Bearer.Deadline, &c.Bearer.Deadline, 10*time.Second, 30*time.Minute)
+
+	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
+	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)
+	d.integer("uplink.metric", raw.Uplink.Metric, &c.Uplink.Metric, 0, math.MaxInt32, "")
+	d.integer("uplink.table", raw.Uplink.Table, &c.Uplink.Table, 0, math.MaxInt32, "")
+	if t := c.Uplink.Table; t >= 253 && t <= 255 {
+		d.failAt("uplink.table", "253 to 255 are the kernel's default, main and local tables", "table %d is not ours to use", t)
+	}
+	set(raw.Uplink.DefaultRoute, &c.Uplink.DefaultRoute)
+	d.path("state.dir", raw.State.Dir, &c.State.Dir, "/")
+	d.path("state.run", raw.State.Run, &c.State.Run, "/")
+	c.Uplink.DNSFile = filepath.Join(c.State.Run, dnsName)
+	d.path("uplink.dns_file", raw.Uplink.DNSFile, &c.Uplink.DNSFile, "")
+	d.mtu(raw.Uplink.MTU, &c.Uplink.MTU)
+	set(raw.Uplink.Masquerade, &c.Uplink.Masquerade)
+
+	d.targets(raw.Reach.Targets, &c.Reach.Targets)
+	d.duration("reach.timeout", raw.Reach.Timeout, &c.Reach.Timeout, time.Second, 2*time.Minute)
+	d.duration("reach.interval", raw.Reach.Interval, &c.Reach.Interval, 0, 24*time.Hour)
+
+	d.duration("activation.deadline", raw.Activation.Deadline, &c.Activation.Deadline, 30*time.Second, 24*time.Hour)
+	set(raw.Activation.KeepTrying, &c.Activation.KeepTrying)
+
+	d.path("operators.dir", raw.Operators.Dir, &c.Operators.Dir, "/")
+	c.Hook.Socket = filepath.Join(c.State.Run, socketName)
+	d.path("hook.socket", raw.Hook.Socket, &c.Hook.Socket, "/")
+	if len(c.Hook.Socket) > 90 { // sun_path holds 108 bytes, an instance's name takes up to 17
+		d.failAt("hook.socket", "at most 90 characters", "socket path of %d characters is too long for a unix socket", len(c.Hook.Socket))
+	}
+	d.name("hook.group", raw.Hook.Group, &c.Hook.Group)
+	d.servers(raw.Time.NTP, &c.Time.NTP)
+	d.level(raw.Log.Level, &c.Log.Level)
+	oneOf(d, "log.format", raw.Log.Format, &c.Log.Format, LogText, LogJSON)
+}
+
+func set[T any](raw *T, to *T) {
+	if raw != nil {
+		*to = *raw
+	}
+}
+
+func oneOf[T ~string](d *document, path string, raw *string, to *T, allowed ...T) {
+	if raw == nil {
+		return
+	}
+	if !slices.Contains(allowed, T(*raw)) {
+		quoted := make([]string, len(allowed))
+		for i, a := range allowed {
+			quoted[i] = fmt.Sprintf("%q", string(a))
+		}
+		d.failAt(path, "one of "+strings.Join(quoted, ", "), "%q is not a value of %s", *raw, path)
+		return
+	}
+	*to = T(*raw)
+}
+
+// path reads an absolute path. extra is a further value that is allowed: "auto"
+// or "" (none); "/" allows no other.
+func (d *document) path(path string, raw, to *string, extra string) {
+	if raw == nil {
+		return
+	}
+	if *raw == extra && extra != "/" || d.absolute(path, *raw) {
+		*to = *raw
+		if *raw != extra {
+			*to = filepath.Clean(*raw)
+		}
+	}
+}
+
+func (d *document) absolute(path, s string) bool {
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		d.failAt(path, `such as "/etc/dynamod/file"`, "%q is not an absolute path", s)
+	case len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		d.failAt(path, "", "%q is longer than 255 bytes or has control characters", s)
+	default:
+		return true
+	}
+	return false
+}
+
+func (d *document) integer(path string, raw *int64, to *int, lo, hi int64, unit string) {
+	if raw == nil {
+		return
+	}
+	if *raw < lo || *raw > hi {
+		d.failAt(path, "", "%s", strings.TrimSpace(fmt.Sprintf("%s = %d is not in %d..%d %s", path, *raw, lo, hi, unit)))
+		return
+	}
+	*to = int(*raw)
+}
+
+func (d *document) mtu(raw *int64, to *int) {
+	if raw != nil && *raw == 0 {
+		*to = 0
+		return
+	}
+	d.integer("uplink.mtu", raw, to, 576, 9000, "bytes; 0 takes the network's")
+}
+
+func (d *document) duration(path string, raw *duration, to *time.Duration, lo, hi time.Duration) {
+	if raw == nil {
+		return
+	}
+	v, err := time.ParseDuration(string(*raw))
+	switch {
+	case err != nil:
+		d.failAt(path, `a number with a unit: "500ms", "90s", "5m", "1h30m"`, "%q is not a duration", string(*raw))
+	case v < lo || v > hi:
+		d.failAt(path, "", "%s = %q is not in %s..%s", path, string(*raw), text(lo), text(hi))
+	default:
+		*to = v
+	}
+}
+
+// text writes a duration without zero parts: "5m" for "5m0s".
+func text(v time.Duration) string {
+	s := v.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// name reads a plain word, as dialects and groups have.
+func (d *document) name(path string, raw, to *string) {
+	if raw == nil {
+		return
+	}
+	if len(*raw) > 32 || strings.Trim(strings.ToLower(*raw), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		d.failAt(path, "letters, digits, - and _", "%q is not a name", *raw)
+		return
+	}
+	*to = *raw
+}
+
+// iface reads the name of a network interface; the kernel takes 1 to 15 bytes
+// without blanks, slashes and colons (dev_valid_name).
+func (d *document) iface(path string, raw, to *string) {
+	if raw == nil {
+		return
+	}
+	s := *raw
+	if s == "" || len(s) > 15 || s == "." || s == ".." || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '/' || r == ':' || r > '~' }) {
+		d.failAt(path, `such as "wwan0", or "auto"`, "%q is not an interface name of 1 to 15 characters", s)
+		return
+	}
+	*to = s
+}
+
+func (d *document) aids(raw []string, to *[][]byte) {
+	for i, s := range raw {
+		aid, err := hex.DecodeString(s)
+		if err != nil || len(aid) < 5 || len(aid) > 16 { // ISO 7816-4
+			d.failAt(fmt.Sprintf("lpa.aids[%d]", i), `such as "A0000005591010FFFFFFFF8900000100"`, "%q is not an AID of 5 to 16 bytes in hex", s)
+			continue
+		}
+		*to = append(*to, aid)
+	}
+}
+
+func (d *document) resolve(raw map[string]string, to *map[string]netip.AddrPort) {
+	for host, s := range raw {
+		path := "lpa.resolve." + host
+		if host == "" || len(host) > 253 || strings.ContainsAny(host, "/:@ \t$") {
+			d.failAt(path, `the name as it stands in the activation code: "smdp.example.com"`, "%q is not a host name", host)
+			continue
+		}
+		addr, err := netip.ParseAddrPort(s)
+		if err != nil || addr.Port() == 0 {
+			d.failAt(path, `address and port: "192.0.2.1:8443", "[2001:db8::1]:8443"`, "%q is not an address with a port", s)
+			continue
+		}
+		if *to == nil {
+			*to = map[string]netip.AddrPort{}
+		}
+		(*to)[strings.ToLower(host)] = addr
+	}
+}
+
+func (d *document) apn(raw *rawConfig, to *APN) {
+	r := &raw.APN
+	if r.APN != nil {
+		to.Name, to.Set = strings.TrimSpace(*r.APN), true
+		if why := cosa.CheckAPN(to.Name); why != "" {
+			d.failAt("apn.apn", `letters, digits, dot and hyphen; "" lets the network assign one`, "APN %q %s", to.Name, why)
+		}
+	} else {
+		for key, there := range map[string]bool{
+			"apn.iccid": r.ICCID != nil, "apn.username": r.Username != nil, "apn.password_file": r.PasswordFile != nil,
+			"apn.ip_type": r.IPType != nil, "apn.auth": r.Auth != nil,
+		} {
+			if there {
+				d.failAt(key, `add apn = "..."; without it the operator settings are used`, "%s needs [apn] apn", key)
+			}
+		}
+	}
+	if r.ICCID != nil {
+		iccid := strings.TrimRight(*r.ICCID, "Ff")
+		if len(iccid) < 18 || len(iccid) > 20 || strings.Trim(iccid, "0123456789") != "" || !strings.HasPrefix(iccid, "89") {
+			d.failAt("apn.iccid", "18 to 20 digits that begin with 89 (ITU-T E.118)", "ICCID of %d characters is not valid", len(*r.ICCID))
+		}
+		to.ICCID = iccid
+	}
+	if r.Username != nil {
+		if to.Username = *r.Username; len(to.Username) > 255 {
+			d.failAt("apn.username", "at most 255 bytes", "the user name has %d bytes", len(to.Username))
+		}
+	}
+	d.path("apn.password_file", r.PasswordFile, &to.PasswordFile, "")
+	if r.IPType != nil {
+		var ok bool
+		if to.IPType, ok = cosa.ParseIPType(*r.IPType); !ok {
+			d.failAt("apn.ip_type", `one of "ipv4", "ipv6", "ipv4v6"`, "%q is not a value of apn.ip_type", *r.IPType)
+		}
+	}
+	if r.Auth != nil {
+		var ok bool
+		if to.Auth, ok = cosa.ParseAuth(*r.Auth); !ok {
+			d.failAt("apn.auth", `one of "none", "pap", "chap", "pap-or-chap", "mschapv2", "auto"`, "%q is not a value of apn.auth", *r.Auth)
+		}
+	}
+}
+
+func (d *document) targets(raw []string, to *[]string) {
+	if raw == nil {
+		return
+	}
+	if len(raw) == 0 || len(raw) > 8 {
+		d.failAt("reach.targets", "a list of 1 to 8 URLs", "%d targets are not in 1..8", len(raw))
+		return
+	}
+	for i, s := range raw {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+			d.failAt(fmt.Sprintf("reach.targets[%d]", i), `such as "http://example.com/generate_204"`, "the target is not an http or https URL without user name")
+		}
+	}
+	*to = raw
+}
+
+func (d *document) servers(raw []string, to *[]string) {
+	if raw == nil {
+		return
+	}
+	for i, s := range raw {
+		if s == "" || len(s) > 253 || strings.ContainsAny(s, "/@ \t") {
+			d.failAt(fmt.Sprintf("time.ntp[%d]", i), `a name or address: "pool.ntp.org"`, "%q is not a server", s)
+		}
+	}
+	*to = raw
+}
+
+func (d *document) level(raw *string, to *slog.Level) {
+	if raw == nil {
+		return
+	}
+	var name string
+	oneOf(d, "log.level", raw, &name, "debug", "info", "warn", "error")
+	if name != "" {
+		_ = to.UnmarshalText([]byte(name)) // cannot fail: one of slog's own names
+	}
+}

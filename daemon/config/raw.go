@@ -1,0 +1,75 @@
+package config
+
+// The file as it stands: a nil field is a key that is not there. The key names
+// and types below are also the list of what is allowed, see schema.
+
+type rawConfig struct {
+	Modem struct {
+		Port    *string `toml:"port"`
+		Baud    *int64  `toml:"baud"`
+		Dialect *string `toml:"dialect"`
+		PINFile *string `toml:"pin_file"`
+	} `toml:"modem"`
+	LPA struct {
+		Via     *string           `toml:"via"`
+		CISet   *string           `toml:"ci_set"`
+		CI      []string          `toml:"ci"`
+		MinFree *int64            `toml:"min_free"`
+		AIDs    []string          `toml:"aids"`
+		Overlap *bool             `toml:"overlap"`
+		Resolve map[string]string `toml:"resolve"`
+	} `toml:"lpa"`
+	APN struct {
+		APN          *string `toml:"apn"`
+		ICCID        *string `toml:"iccid"`
+		Username     *string `toml:"username"`
+		PasswordFile *string `toml:"password_file"`
+		IPType       *string `toml:"ip_type"`
+		Auth         *string `toml:"auth"`
+	} `toml:"apn"`
+	Bearer struct {
+		Roaming  *string   `toml:"roaming"`
+		OnExit   *string   `toml:"on_exit"`
+		Deadline *duration `toml:"deadline"`
+	} `toml:"bearer"`
+	Uplink struct {
+		Interface    *string `toml:"interface"`
+		Apply        *string `toml:"apply"`
+		Metric       *int64  `toml:"metric"`
+		Table        *int64  `toml:"table"`
+		DefaultRoute *bool   `toml:"default_route"`
+		DNSFile      *string `toml:"dns_file"`
+		MTU          *int64  `toml:"mtu"`
+		Masquerade   *bool   `toml:"masquerade"`
+	} `toml:"uplink"`
+	Reach struct {
+		Targets  []string  `toml:"targets"`
+		Timeout  *duration `toml:"timeout"`
+		Interval *duration `toml:"interval"`
+	} `toml:"reach"`
+	Activation struct {
+		Deadline   *duration `toml:"deadline"`
+		KeepTrying *bool     `toml:"keep_trying"`
+	} `toml:"activation"`
+	State struct {
+		Dir *string `toml:"dir"`
+		Run *string `toml:"run"`
+	} `toml:"state"`
+	Operators struct {
+		Dir *string `toml:"dir"`
+	} `toml:"operators"`
+	Hook struct {
+		Socket *string `toml:"socket"`
+		Group  *string `toml:"group"`
+	} `toml:"hook"`
+	Time struct {
+		NTP []string `toml:"ntp"`
+	} `toml:"time"`
+	Log struct {
+		Level  *string `toml:"level"`
+		Format *string `toml:"format"`
+	} `toml:"log"`
+}
+
+// duration is a string such as "90s"; the type tells it from other strings.
+type duration string
