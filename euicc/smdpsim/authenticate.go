@@ -40,12 +40,14 @@ func (s *Server) authenticateClient(req *request) (response, error) {
 		return nil, err
 	}
 	o, err := s.findOrder(answer.matchingID, eid)
+	if err == nil && s.cfg.CheckMemory && answer.freeMemory >= 0 && answer.freeMemory < int64(len(o.UPP)) {
+		err = fail(codeMemory, fmt.Sprintf("the profile has %d bytes, the eUICC %d free", len(o.UPP), answer.freeMemory))
+	}
 	if err != nil {
+		delete(s.sessions, ss.name) // the procedure stops here; a retry is a new session
 		return nil, err
 	}
-	if s.cfg.CheckMemory && answer.freeMemory >= 0 && answer.freeMemory < int64(len(o.UPP)) {
-		return nil, fail(codeMemory, fmt.Sprintf("the profile has %d bytes, the eUICC %d free", len(o.UPP), answer.freeMemory))
-	}
+	o.tac = hex.EncodeToString(answer.tac)
 	if ss.pb, err = s.pbIdentity(); err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ type authenticateServerResponse struct {
 	address           string
 	challenge         []byte
 	matchingID        string
-	tac, imei         []byte // of deviceInfo
+	tac               []byte // of deviceInfo
 	freeMemory        int64  // of extCardResource, -1 when not told
 	euicc, eum        *x509.Certificate
 }
@@ -218,11 +220,8 @@ func (a *authenticateServerResponse) parseSigned1() error {
 	if _, ok := device.Find(0xA1); !ok {
 		return errors.New("deviceInfo has no deviceCapabilities")
 	}
-	if imei, ok := device.Find(0x82); ok {
-		if len(imei.Value) != 8 {
-			return errors.New("deviceInfo has an IMEI that is not of 8 bytes")
-		}
-		a.imei = imei.Value
+	if imei, ok := device.Find(0x82); ok && len(imei.Value) != 8 {
+		return errors.New("deviceInfo has an IMEI that is not of 8 bytes")
 	}
 	return nil
 }

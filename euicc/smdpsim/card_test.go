@@ -2,17 +2,14 @@ package smdpsim
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -40,162 +37,11 @@ type card struct {
 	seq     int64
 	svn     []byte
 	memory  int
+	address string // that the server must sign, and receives notifications
 
 	challenge, transactionID, signature1 []byte
 	signature2                           []byte
 	oid                                  []byte
-}
-
-// world is a CI with a server and cards.
-type world struct {
-	*testing.T
-	ci, eum *sgp26.Authority
-	server  *Server
-	clock   time.Time
-	handler http.Handler
-}
-
-func newWorld(t *testing.T, change func(*Config)) *world {
-	t.Helper()
-	w := &world{T: t, clock: testNow}
-	var err error
-	if w.ci, err = sgp26.NewCI(testNow); err != nil {
-		t.Fatal(err)
-	}
-	if w.eum, err = sgp26.NewEUM(w.ci, testNow); err != nil {
-		t.Fatal(err)
-	}
-	cfg := Config{Address: "smdpp.lab.test", CI: w.ci, Now: func() time.Time { return w.clock }}
-	if change != nil {
-		change(&cfg)
-	}
-	if w.server, err = New(cfg); err != nil {
-		t.Fatal(err)
-	}
-	w.handler = w.server.Handler()
-	return w
-}
-
-func (w *world) card(eid string) *card {
-	w.Helper()
-	id, err := sgp26.NewEUICC(w.eum, eid, testNow)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return &card{t: w.T, ci: w.ci, eum: w.eum, id: id, eid: eid, svn: []byte{2, 5, 0}, memory: 1 << 20}
-}
-
-func testUPP(t testing.TB, size int) []byte {
-	t.Helper()
-	upp, err := TestProfile(ProfileData{ICCID: "8900101000000000018", IMSI: "001010000000001", SPN: "Lab", GID1: []byte{0x12}, Filler: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return upp
-}
-
-// order adds an order and returns its matching ID.
-func (w *world) order(o Order) string {
-	w.Helper()
-	if o.UPP == nil {
-		o.UPP = testUPP(w, 3000)
-	}
-	code, err := w.server.AddOrder(o)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return strings.Split(code, "$")[2]
-}
-
-func (w *world) status(matchingID string) OrderStatus {
-	w.Helper()
-	for _, o := range w.server.Orders() {
-		if o.MatchingID == matchingID {
-			return o
-		}
-	}
-	w.Fatal("order is gone")
-	return OrderStatus{}
-}
-
-// refusal is a functionExecutionStatus "Failed" as a client sees it.
-type refusal struct{ code string }
-
-func (r refusal) Error() string { return r.code }
-
-// httpError is an answer that is not ES9+ at all.
-type httpError struct {
-	status int
-	body   string
-}
-
-func (e httpError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.status, e.body) }
-
-// post calls a function and returns the JSON fields, decoded from base64 where
-// they are.
-func (w *world) post(fn Function, fields map[string]string) (map[string][]byte, error) {
-	w.Helper()
-	body, err := json.Marshal(fields)
-	if err != nil {
-		w.Fatal(err)
-	}
-	r := httptest.NewRequest("POST", pathPrefix+string(fn), bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v2.2.0")
-	r.Header.Set("User-Agent", "gsma-rsp-lpad")
-	rec := httptest.NewRecorder()
-	w.handler.ServeHTTP(rec, r)
-	return parseAnswer(rec)
-}
-
-func parseAnswer(rec *httptest.ResponseRecorder) (map[string][]byte, error) {
-	if rec.Code == http.StatusNoContent && rec.Body.Len() == 0 {
-		return nil, nil
-	}
-	if rec.Code != http.StatusOK || rec.Header().Get("Content-Type") != "application/json" {
-		return nil, httpError{rec.Code, rec.Body.String()}
-	}
-	var out map[string]json.RawMessage
-	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
-		return nil, err
-	}
-	var header struct {
-		Status struct {
-			Status string `json:"status"`
-			Data   struct {
-				Subject string `json:"subjectCode"`
-				Reason  string `json:"reasonCode"`
-			} `json:"statusCodeData"`
-		} `json:"functionExecutionStatus"`
-	}
-	if err := json.Unmarshal(out["header"], &header); err != nil {
-		return nil, err
-	}
-	delete(out, "header")
-	switch header.Status.Status {
-	case "Executed-Success":
-	case "Failed":
-		return nil, refusal{header.Status.Data.Subject + "/" + header.Status.Data.Reason}
-	default:
-		return nil, errors.New("unknown status " + header.Status.Status)
-	}
-	fields := map[string][]byte{}
-	for k, v := range out {
-		var s string
-		if err := json.Unmarshal(v, &s); err != nil {
-			return nil, err
-		}
-		if k == "transactionId" {
-			fields[k] = []byte(s)
-			continue
-		}
-		b, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
-		}
-		fields[k] = b
-	}
-	return fields, nil
 }
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -220,19 +66,6 @@ func (c *card) info2() []byte {
 	return bertlv.Encode(0xBF22, bertlv.Encode(0x81, []byte{2, 1, 0}), bertlv.Encode(0x82, c.svn), mem, bertlv.Encode(0xA9, id), bertlv.Encode(0xAA, id))
 }
 
-// initiate runs InitiateAuthentication and checks what the card checks.
-func (w *world) initiate(c *card) (map[string][]byte, error) {
-	w.Helper()
-	c.challenge = random(16)
-	out, err := w.post(InitiateAuthentication, map[string]string{
-		"euiccChallenge": b64(c.challenge), "euiccInfo1": b64(c.info1()), "smdpAddress": "SMDPP.lab.test",
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, c.checkServer(out)
-}
-
 func (c *card) checkServer(out map[string][]byte) error {
 	cert, err := parseServerCertificate(out["serverCertificate"], c.ci, sgp26.RoleDPAuth)
 	if err != nil {
@@ -255,7 +88,7 @@ func (c *card) checkServer(out map[string][]byte) error {
 	if v, _ := signed.Find(0x81); !bytes.Equal(v.Value, c.challenge) {
 		return errors.New("another eUICC challenge was signed")
 	}
-	if v, _ := signed.Find(0x83); string(v.Value) != "smdpp.lab.test" {
+	if v, _ := signed.Find(0x83); string(v.Value) != cmp.Or(c.address, "smdpp.lab.test") {
 		return errors.New("another address was signed")
 	}
 	id, _ := signed.Find(0x80)
@@ -290,30 +123,35 @@ func (c *card) authenticateServer(serverSigned1 []byte, matchingID string) []byt
 	id, _ := server.Find(0x80)
 	address, _ := server.Find(0x83)
 	challenge, _ := server.Find(0x84)
+	return c.authenticateResponse(id, address, challenge, ctxParams1(matchingID))
+}
+
+func ctxParams1(matchingID string) []byte {
 	device := bertlv.Encode(0xA1, bertlv.Encode(0x80, []byte{0x35, 0x29, 0x06, 0x11}), bertlv.Encode(0xA1, bertlv.Encode(0x85, []byte{0x0E, 0, 0})))
-	ctx := device
-	if matchingID != "" {
-		ctx = append(bertlv.Encode(0x80, []byte(matchingID)), device...)
+	if matchingID == "" {
+		return bertlv.Encode(0xA0, device)
 	}
-	signed := bertlv.Encode(0x30, id.Raw, address.Raw, challenge.Raw, c.info2(), bertlv.Encode(0xA0, ctx))
+	return bertlv.Encode(0xA0, bertlv.Encode(0x80, []byte(matchingID)), device)
+}
+
+func (c *card) authenticateResponse(id, address, challenge bertlv.Element, ctx []byte) []byte {
+	signed := bertlv.Encode(0x30, id.Raw, address.Raw, challenge.Raw, c.info2(), ctx)
 	c.signature1 = c.sign(signed)
 	return bertlv.Encode(0xBF38, bertlv.Encode(0xA0, signed, c.signature1, c.id.DER, c.eum.DER))
 }
 
-// authenticate runs both halves of the common mutual authentication.
-func (w *world) authenticate(c *card, matchingID string) (map[string][]byte, error) {
-	w.Helper()
-	first, err := w.initiate(c)
-	if err != nil {
-		return nil, err
+// prepareDownload does the LPA's hashing and the card's PrepareDownload.
+func (c *card) prepareDownload(out map[string][]byte, confirmation string) ([]byte, error) {
+	if confirmation == "" {
+		return c.prepare(out, nil)
 	}
-	return w.post(AuthenticateClient, map[string]string{
-		"transactionId": string(first["transactionId"]), "authenticateServerResponse": b64(c.authenticateServer(first["serverSigned1"], matchingID)),
-	})
+	inner := sha256.Sum256([]byte(confirmation))
+	hash := sha256.Sum256(append(inner[:], c.transactionID...))
+	return c.prepare(out, hash[:])
 }
 
-// prepareDownload checks smdpSigned2 and answers BF21.
-func (c *card) prepareDownload(out map[string][]byte, confirmation string) ([]byte, error) {
+// prepare checks smdpSigned2 and answers BF21.
+func (c *card) prepare(out map[string][]byte, hashCC []byte) ([]byte, error) {
 	c.t.Helper()
 	cert, err := parseServerCertificate(out["smdpCertificate"], c.ci, sgp26.RoleDPPB)
 	if err != nil {
@@ -340,10 +178,8 @@ func (c *card) prepareDownload(out map[string][]byte, confirmation string) ([]by
 		}
 	}
 	parts := [][]byte{bertlv.Encode(0x80, c.transactionID), bertlv.Encode(tagOtpk, c.otsk.PublicKey().Bytes())}
-	if confirmation != "" {
-		inner := sha256.Sum256([]byte(confirmation))
-		hash := sha256.Sum256(append(inner[:], c.transactionID...))
-		parts = append(parts, bertlv.Encode(0x04, hash[:]))
+	if hashCC != nil {
+		parts = append(parts, bertlv.Encode(0x04, hashCC))
 	}
 	c.signature2 = out["smdpSignature2"]
 	signed := bertlv.Encode(0x30, parts...)
@@ -456,7 +292,7 @@ func (c *card) install(bpp []byte, pb []byte) (*installed, error) {
 func (c *card) metadataOf(op Operation, iccid string) []byte {
 	c.seq++
 	return bertlv.Encode(0xBF2F, bertlv.AppendInt(nil, 0x80, c.seq), bertlv.Encode(0x81, bits(byte(op))),
-		bertlv.Encode(0x0C, []byte("smdpp.lab.test")), bertlv.Encode(0x5A, packBCD(iccid, 10, true)))
+		bertlv.Encode(0x0C, []byte(cmp.Or(c.address, "smdpp.lab.test"))), bertlv.Encode(0x5A, packBCD(iccid, 10, true)))
 }
 
 // result is a signed ProfileInstallationResult; reason 0 is success.
@@ -477,45 +313,4 @@ func (c *card) otherNotification(op Operation, iccid string) []byte {
 func (c *card) cancel(reason int64) []byte {
 	signed := bertlv.Encode(0x30, bertlv.Encode(0x80, c.transactionID), c.oid, bertlv.AppendInt(nil, 0x82, reason))
 	return bertlv.Encode(0xBF41, bertlv.Encode(0xA0, signed, c.sign(signed)))
-}
-
-// download goes from a matching ID to an opened profile package.
-func (w *world) download(c *card, matchingID, confirmation string) (*installed, error) {
-	w.Helper()
-	auth, err := w.authenticate(c, matchingID)
-	if err != nil {
-		return nil, err
-	}
-	prepared, err := c.prepareDownload(auth, confirmation)
-	if err != nil {
-		return nil, err
-	}
-	bpp, err := w.post(GetBoundProfilePackage, map[string]string{
-		"transactionId": string(auth["transactionId"]), "prepareDownloadResponse": b64(prepared),
-	})
-	if err != nil {
-		return nil, err
-	}
-	got, err := c.install(bpp["boundProfilePackage"], auth["smdpCertificate"])
-	if err == nil && !bytes.Equal(got.metadata, auth["profileMetadata"]) {
-		err = errors.New("metadata in the BPP is not what was announced")
-	}
-	return got, err
-}
-
-func (w *world) notify(pending []byte) {
-	w.Helper()
-	if out, err := w.post(HandleNotification, map[string]string{"pendingNotification": b64(pending)}); err != nil || out != nil {
-		w.Fatalf("handleNotification answered %v, %v; want 204", out, err)
-	}
-}
-
-// raw sends a body as it is.
-func (w *world) raw(fn Function, body []byte) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", pathPrefix+string(fn), bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v2.2.0")
-	rec := httptest.NewRecorder()
-	w.handler.ServeHTTP(rec, r)
-	return rec
 }

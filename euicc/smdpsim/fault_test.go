@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -70,19 +68,10 @@ type httpClient struct {
 
 func newHTTPClient(t *testing.T) *httpClient {
 	w := newWorld(t, func(c *Config) { c.Hosts = []string{"127.0.0.1"} })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{Handler: w.server.Handler(), TLSConfig: w.server.TLSConfig(), ErrorLog: log.New(io.Discard, "", 0)}
-	var done sync.WaitGroup
-	done.Go(func() { srv.ServeTLS(listener, "", "") })
-	t.Cleanup(func() { srv.Close(); done.Wait() })
-	roots := x509.NewCertPool()
-	roots.AddCert(w.ci.Cert)
+	address, roots := w.listen()
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Time: func() time.Time { return testNow }}}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &httpClient{w, "https://" + listener.Addr().String() + pathPrefix, &http.Client{
+	return &httpClient{w, "https://" + address + pathPrefix, &http.Client{
 		Transport:     tr,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

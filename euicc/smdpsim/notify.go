@@ -175,6 +175,9 @@ func (o *order) finish(r *InstallResult) {
 		return
 	}
 	o.result = r
+	if !o.BindOnce {
+		o.bound = nil // the card has spent its one-time key
+	}
 	switch {
 	case r.Success:
 		o.State = StateInstalled

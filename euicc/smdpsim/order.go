@@ -1,6 +1,7 @@
 package smdpsim
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -73,6 +74,7 @@ type order struct {
 	Order
 	sum           [32]byte // of the UPP
 	eid           string   // the card it belongs to, once known
+	tac           string   // of the last device
 	attempts      int
 	confirmations int // wrong confirmation codes
 	downloads     int
@@ -104,7 +106,7 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 		o.Metadata.Provider = "Lab"
 	}
 	if o.Metadata.Name == "" {
-		o.Metadata.Name = "Lab " + short(iccid)
+		o.Metadata.Name = "Lab profile"
 	}
 	if err := o.Metadata.check(); err != nil {
 		return "", err
@@ -126,6 +128,7 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 	case o.EID != "" && (len(o.EID) != 32 || strings.Trim(o.EID, "0123456789") != ""):
 		return "", fmt.Errorf("EID has %d characters, want 32 digits", len(o.EID))
 	}
+	o.UPP = bytes.Clone(o.UPP)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.orders[o.MatchingID] != nil {
@@ -190,6 +193,7 @@ type OrderStatus struct {
 	MatchingID    string
 	ICCID         string // digits
 	EID           string // of the card that it belongs to, empty while any may come
+	TAC           string // of the last device that asked, as deviceInfo coded it, hex
 	State         State
 	Attempts      int            // AuthenticateClient calls that reached it
 	Downloads     int            // BPPs handed out
@@ -216,7 +220,7 @@ func (s *Server) Orders() []OrderStatus {
 	out := make([]OrderStatus, 0, len(s.sequence))
 	for _, o := range s.sequence {
 		st := OrderStatus{
-			MatchingID: o.MatchingID, ICCID: o.Metadata.ICCID, EID: o.eid, State: o.State,
+			MatchingID: o.MatchingID, ICCID: o.Metadata.ICCID, EID: o.eid, TAC: o.tac, State: o.State,
 			Attempts: o.attempts, Downloads: o.downloads, Canceled: o.canceled, CancelReason: int(o.cancelReason),
 			Notifications: append([]Notification(nil), o.notes...),
 			SHA256:        hex.EncodeToString(o.sum[:]), Size: len(o.UPP),
