@@ -25,7 +25,8 @@ type Config struct {
 // Conn is a connection to the kernel's route netlink. Its methods may be called from several goroutines; they take
 // turns.
 type Conn struct {
-	cfg    Config
+	netns  int      // of Config, or ns's
+	ns     *os.File // the dialling thread's namespace, if it is not the process's
 	mu     sync.Mutex
 	c      *mdnetlink.Conn // nil after an interrupted exchange, whose late answers nobody wants
 	closed bool
@@ -33,15 +34,21 @@ type Conn struct {
 
 // Dial opens a connection.
 func Dial(cfg Config) (*Conn, error) {
-	c := &Conn{cfg: cfg}
+	c := &Conn{netns: cfg.NetNS}
+	if c.netns == 0 {
+		if c.ns = threadNetNS(); c.ns != nil {
+			c.netns = int(c.ns.Fd())
+		}
+	}
 	if err := c.redial(); err != nil {
+		_ = c.Close()
 		return nil, &OpError{Op: "open route netlink", Err: err}
 	}
 	return c, nil
 }
 
 func (c *Conn) redial() error {
-	nc, err := mdnetlink.Dial(unix.NETLINK_ROUTE, &mdnetlink.Config{NetNS: c.cfg.NetNS})
+	nc, err := mdnetlink.Dial(unix.NETLINK_ROUTE, &mdnetlink.Config{NetNS: c.netns})
 	if err != nil {
 		return err
 	}
@@ -56,6 +63,10 @@ func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	if c.ns != nil {
+		_ = c.ns.Close()
+		c.ns = nil
+	}
 	if c.c == nil {
 		return nil
 	}

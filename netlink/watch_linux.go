@@ -3,6 +3,7 @@ package netlink
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	mdnetlink "github.com/mdlayher/netlink"
@@ -22,7 +23,7 @@ var watchGroups = []uint32{
 // were lost (ENOBUFS) it calls changed as well, so nothing is missed. changed is called by one goroutine at a time and
 // should not block for long.
 func (c *Conn) Watch(ctx context.Context, changed func()) error {
-	nc, err := mdnetlink.Dial(unix.NETLINK_ROUTE, &mdnetlink.Config{NetNS: c.cfg.NetNS})
+	nc, err := c.dialWatch()
 	if err != nil {
 		return &OpError{Op: "watch links, addresses and routes", Err: err}
 	}
@@ -46,4 +47,13 @@ func (c *Conn) Watch(ctx context.Context, changed func()) error {
 			return &OpError{Op: "watch links, addresses and routes", Err: kernelError(err)}
 		}
 	}
+}
+
+func (c *Conn) dialWatch() (*mdnetlink.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, net.ErrClosed
+	}
+	return mdnetlink.Dial(unix.NETLINK_ROUTE, &mdnetlink.Config{NetNS: c.netns})
 }
