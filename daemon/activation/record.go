@@ -71,8 +71,8 @@ func (r Record) view() *status.Run {
 	}
 }
 
-// problem describes an error for people and programs.
-func problem(stage State, err error) *status.Problem {
+// Problem describes an error for people and programs. stage may be empty.
+func Problem(stage State, err error) *status.Problem {
 	p := &status.Problem{Code: "failed", Text: err.Error(), Stage: string(stage), Retry: string(euicc.RetryNever)}
 	if e, ok := errors.AsType[*euicc.Error](err); ok {
 		p.Code, p.Advice, p.Retry = e.Code, e.Advice, string(e.Retry)

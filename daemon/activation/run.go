@@ -208,7 +208,7 @@ func (r *run) fail(s State, err error) State {
 	if s != Reporting && s != Notifying { // those are offered again later
 		r.change(func(rec *Record) {
 			if rec.Error == nil {
-				rec.Error = problem(s, err)
+				rec.Error = Problem(s, err)
 			}
 		})
 	}

@@ -1,0 +1,165 @@
+package hook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+
+	"dynamod/daemon/status"
+)
+
+// ErrNoDaemon means that no daemon answers on the socket.
+var ErrNoDaemon = errors.New("no daemon answers")
+
+// Client is a client of the API.
+type Client struct {
+	http *http.Client
+}
+
+// Dial returns a client of the daemon behind a unix socket.
+func Dial(path string) *Client {
+	return &Client{&http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, "unix", path)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+				return nil, fmt.Errorf("%w on %s", ErrNoDaemon, path)
+			}
+			return c, err
+		},
+	}}}
+}
+
+// InProcess returns a client of a server in this process, for --direct, and the
+// listener that the server has to serve.
+func InProcess() (*Client, net.Listener) {
+	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	return &Client{&http.Client{Transport: &http.Transport{DialContext: l.dial}}}, l
+}
+
+// pipeListener hands one end of a net.Pipe to the server for each dial.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-l.closed:
+		return nil, ErrNoDaemon
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "in-process", Net: "unix"} }
+
+// Do sends in as JSON and decodes the answer into out; both may be nil. An
+// answer that is a problem is returned as a *status.Problem.
+func (c *Client) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
+	resp, err := c.send(ctx, method, path, header, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		_, err := io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, header http.Header, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://dynamod"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if errors.Is(err, ErrNoDaemon) {
+			return nil, errors.Unwrap(err) // without the URL, which is only ours
+		}
+		return nil, err
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var p problem
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&p); err != nil || p.Detail == "" {
+		return nil, fmt.Errorf("%s %s: %s", method, path, resp.Status)
+	}
+	return nil, &status.Problem{Code: p.Code, Text: p.Detail, Advice: p.Advice, Retry: p.Retry, Stage: p.Stage}
+}
+
+// Events calls f for each event until f returns false, ctx ends or the daemon
+// goes. The first event is the present status.
+func (c *Client) Events(ctx context.Context, f func(kind string, data []byte) bool) error {
+	resp, err := c.send(ctx, http.MethodGet, "/v1/events", nil, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var kind string
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+		case "event":
+			kind = value
+		case "data":
+			if !f(kind, []byte(value)) {
+				return nil
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	return io.ErrUnexpectedEOF
+}

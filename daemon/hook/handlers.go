@@ -1,0 +1,334 @@
+package hook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// ActivationRequest is the body of POST /v1/activations. Either Code, or SMDP
+// with MatchingID.
+type ActivationRequest struct {
+	Code             string          `json:"code,omitempty"`
+	SMDP             string          `json:"smdp,omitempty"`
+	MatchingID       string          `json:"matching_id,omitempty"`
+	ConfirmationCode string          `json:"confirmation_code,omitempty"`
+	Consent          bool            `json:"consent,omitempty"`
+	KeepTrying       bool            `json:"keep_trying,omitempty"`
+	APN              *activation.APN `json:"apn,omitempty"`
+	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"`
+}
+
+// AnswerRequest is the body of POST /v1/activations/{id}/answer.
+type AnswerRequest struct {
+	Consent          *bool  `json:"consent,omitempty"`
+	ConfirmationCode string `json:"confirmation_code,omitempty"`
+}
+
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
+	var body ActivationRequest
+	if !s.read(w, r, &body) {
+		return
+	}
+	var (
+		code euicc.ActivationCode
+		err  error
+	)
+	switch {
+	case body.Code != "" && (body.SMDP != "" || body.MatchingID != ""):
+		err = errors.New("code and smdp are both given")
+	case body.Code != "":
+		code, err = euicc.ParseActivationCode(body.Code)
+	default:
+		code.MatchingID = euicc.MatchingID(body.MatchingID)
+		code.Address, err = euicc.ParseAddress(body.SMDP)
+	}
+	if err != nil {
+		writeProblem(w, http.StatusUnprocessableEntity, &status.Problem{
+			Code: "bad-activation-code", Text: err.Error(), Retry: string(euicc.RetryNever),
+			Advice: "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID",
+		})
+		return
+	}
+	rec, err := s.daemon.Submit(activation.Request{
+		Key: r.Header.Get("Idempotency-Key"), Code: code, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
+		Consent: body.Consent, KeepTrying: body.KeepTrying, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
+	})
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	w.Header().Set("Location", "/v1/activations/"+rec.ID)
+	writeJSON(w, http.StatusAccepted, rec)
+}
+
+func (s *Server) activations(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.daemon.Runs())
+}
+
+func (s *Server) activation(w http.ResponseWriter, r *http.Request) {
+	rec, err := s.daemon.Get(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, rec)
+}
+
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
+	s.done(w, s.daemon.Cancel(r.PathValue("id")))
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	var body AnswerRequest
+	if s.read(w, r, &body) {
+		s.done(w, s.daemon.Answer(r.PathValue("id"), activation.Answer{Consent: body.Consent, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode)}))
+	}
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.model.Snapshot())
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	snap := s.model.Snapshot()
+	if snap.State != status.Up {
+		writeProblem(w, http.StatusServiceUnavailable, &status.Problem{Code: "link-" + string(snap.State), Text: snap.Reason, Advice: snap.Advice, Retry: string(euicc.RetryLater)})
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// events streams changes as Server-Sent Events. A client that comes back names
+// the last event it saw and misses none that is still kept.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	after, err := strconv.ParseUint(strings.TrimSpace(r.Header.Get("Last-Event-ID")), 10, 64)
+	if err != nil && r.Header.Get("Last-Event-ID") != "" {
+		writeProblem(w, http.StatusBadRequest, &status.Problem{Code: "bad-event-id", Text: "Last-Event-ID is not a number"})
+		return
+	}
+	sub := s.model.Subscribe(after)
+	defer sub.Close()
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Time{}) // the server's read limit is for requests, not for streams
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	if after == 0 {
+		b, err := json.Marshal(s.model.Snapshot())
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		fmt.Fprintf(w, "event: status\ndata: %s\n\n", b)
+	}
+	keepalive := time.NewTicker(30 * time.Second)
+	defer keepalive.Stop()
+	for {
+		if rc.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-keepalive.C:
+			_, err = io.WriteString(w, ":\n\n")
+		case e := <-sub.Events():
+			_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Type, e.Data)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *Server) profiles(w http.ResponseWriter, r *http.Request) {
+	list(s, w, func() ([]status.Profile, error) { return s.daemon.Profiles(r.Context()) })
+}
+
+func (s *Server) notifications(w http.ResponseWriter, r *http.Request) {
+	list(s, w, func() ([]Notification, error) { return s.daemon.Notifications(r.Context()) })
+}
+
+func (s *Server) journal(w http.ResponseWriter, _ *http.Request) {
+	list(s, w, s.daemon.Log)
+}
+
+func list[T any](s *Server, w http.ResponseWriter, get func() ([]T, error)) {
+	items, err := get()
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	if items == nil {
+		items = []T{} // an empty list is [], never null
+	}
+	writeJSON(w, http.StatusOK, items)
+}
+
+func (s *Server) diag(w http.ResponseWriter, r *http.Request) {
+	d, err := s.daemon.Diagnose(r.Context())
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, d)
+}
+
+func (s *Server) deliver(w http.ResponseWriter, r *http.Request) {
+	s.done(w, s.daemon.DeliverNotifications(r.Context()))
+}
+
+func (s *Server) changeProfile(change func(r *http.Request, iccid string, force bool) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if iccid, ok := pathICCID(w, r); ok {
+			s.done(w, change(r, iccid, r.URL.Query().Get("force") == "true"))
+		}
+	}
+}
+
+// deleteProfile asks for the ICCID twice: a profile that is gone is gone.
+func (s *Server) deleteProfile(w http.ResponseWriter, r *http.Request) {
+	iccid, ok := pathICCID(w, r)
+	if !ok {
+		return
+	}
+	if r.URL.Query().Get("confirm") != iccid {
+		writeProblem(w, http.StatusPreconditionRequired, &status.Problem{
+			Code: "confirm-delete", Text: "a profile is deleted for good, and its activation code may be used up",
+			Advice: "repeat the ICCID: DELETE /v1/profiles/ICCID?confirm=ICCID",
+		})
+		return
+	}
+	s.done(w, s.daemon.DeleteProfile(r.Context(), iccid, r.URL.Query().Get("force") == "true"))
+}
+
+func (s *Server) nickname(w http.ResponseWriter, r *http.Request) {
+	iccid, ok := pathICCID(w, r)
+	if !ok {
+		return
+	}
+	var body struct {
+		Nickname string `json:"nickname"`
+	}
+	if s.read(w, r, &body) {
+		s.done(w, s.daemon.NicknameProfile(r.Context(), iccid, body.Nickname))
+	}
+}
+
+func pathICCID(w http.ResponseWriter, r *http.Request) (string, bool) {
+	id, err := euicc.ParseICCID(r.PathValue("iccid"))
+	if err != nil {
+		writeProblem(w, http.StatusUnprocessableEntity, &status.Problem{Code: "bad-iccid", Text: err.Error(), Advice: "`dynamod profiles` lists the ICCIDs"})
+		return "", false
+	}
+	return id.String(), true
+}
+
+// read decodes a JSON body strictly. It answers the request itself when that fails.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, v any) bool {
+	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
+		writeProblem(w, http.StatusUnsupportedMediaType, &status.Problem{Code: "not-json", Text: "the body is not application/json", Advice: "set Content-Type: application/json"})
+		return false
+	}
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil && d.More() {
+		err = errors.New("more than one JSON value")
+	}
+	if err == nil {
+		return true
+	}
+	code := http.StatusBadRequest
+	if errors.As(err, new(*http.MaxBytesError)) {
+		code = http.StatusRequestEntityTooLarge
+	}
+	// Decoding errors may quote the body, and the body holds a code.
+	text := "the body is not the JSON object that this route takes"
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(field) < 40 {
+		text = "the body has an unknown field " + field
+	}
+	writeProblem(w, code, &status.Problem{Code: "bad-body", Text: text, Advice: "docs/hook.md shows the bodies"})
+	return false
+}
+
+func (s *Server) done(w http.ResponseWriter, err error) {
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// fail answers with an error of the daemon's.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	p := activation.Problem("", err)
+	code := http.StatusBadGateway // the card, the modem or a server said no
+	switch {
+	case errors.Is(err, activation.ErrNoRun):
+		code, p.Code = http.StatusNotFound, "no-such-activation"
+	case errors.Is(err, activation.ErrNotWaiting):
+		code, p.Code = http.StatusConflict, "not-waiting"
+	case errors.Is(err, activation.ErrTooLate):
+		code, p.Code = http.StatusConflict, "too-late"
+	case errors.Is(err, activation.ErrBusy):
+		code = http.StatusConflict
+		w.Header().Set("Retry-After", "30")
+	case errors.Is(err, activation.ErrClosed):
+		code = http.StatusServiceUnavailable
+	case errors.As(err, new(*activation.Fault)):
+		code = http.StatusConflict
+		if strings.HasPrefix(p.Code, "bad-") || p.Code == "no-code" {
+			code = http.StatusUnprocessableEntity
+		}
+		if p.Code == "state-unwritable" {
+			code = http.StatusInsufficientStorage
+		}
+	}
+	writeProblem(w, code, p)
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	w.Write(append(b, '\n')) // an error here is the client's going away
+}
+
+// problem is RFC 9457's object with our members beside the standard ones.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+	Advice string `json:"advice,omitempty"`
+	Retry  string `json:"retry,omitempty"`
+	Stage  string `json:"stage,omitempty"`
+}
+
+func writeProblem(w http.ResponseWriter, code int, p *status.Problem) {
+	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage})
+	if err != nil {
+		b = []byte(`{"type":"about:blank"}`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	w.Write(append(b, '\n'))
+}

@@ -1,0 +1,232 @@
+// Package hook is the daemon's HTTP API, /v1, on a unix socket. The command
+// line, the terminal interface and remote systems all come in here, so they
+// all see the same truth and submit the same request.
+//
+// Errors are application/problem+json (RFC 9457) with the stable machine code,
+// the advice and the retry class of the failure as extension members.
+package hook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+)
+
+// Limits of a request.
+const (
+	maxBody   = 64 << 10
+	maxHeader = 16 << 10
+)
+
+// Daemon is what the hook opens a door to.
+type Daemon interface {
+	Submit(activation.Request) (activation.Record, error)
+	Runs() []activation.Record
+	Get(id string) (activation.Record, error)
+	Answer(id string, a activation.Answer) error
+	Cancel(id string) error
+
+	Profiles(ctx context.Context) ([]status.Profile, error)
+	EnableProfile(ctx context.Context, iccid string) error
+	DisableProfile(ctx context.Context, iccid string, force bool) error
+	DeleteProfile(ctx context.Context, iccid string, force bool) error
+	NicknameProfile(ctx context.Context, iccid, name string) error
+	Notifications(ctx context.Context) ([]Notification, error)
+	DeliverNotifications(ctx context.Context) error
+	Diagnose(ctx context.Context) (Diagnosis, error)
+	Log() ([]LogRecord, error)
+}
+
+// Notification is one report that waits on the card or in the outbox.
+type Notification struct {
+	Seq       int64     `json:"seq"`
+	Operation string    `json:"operation"`
+	ICCID     string    `json:"iccid,omitempty"`
+	Address   string    `json:"address"`
+	OnCard    bool      `json:"on_card"`
+	Stored    bool      `json:"stored"` // a copy is in the outbox
+	Delivered bool      `json:"delivered,omitempty"`
+	Tries     int       `json:"tries,omitempty"`
+	Next      time.Time `json:"next,omitzero"`
+	Error     string    `json:"error,omitempty"`
+}
+
+// Diagnosis is the walk from the board to the reach check. A node below a
+// broken one is not asked.
+type Diagnosis struct {
+	Nodes []Node `json:"nodes"`
+	OK    bool   `json:"ok"`
+}
+
+// Node is one link of the chain.
+type Node struct {
+	Name   string `json:"name"`
+	State  string `json:"state"` // ok, broken, skipped
+	Text   string `json:"text"`
+	Advice string `json:"advice,omitempty"`
+}
+
+// LogRecord is one record of the journal.
+type LogRecord struct {
+	Seq  uint64          `json:"seq"`
+	Time time.Time       `json:"time"`
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Server serves the API.
+type Server struct {
+	daemon Daemon
+	model  *status.Model
+	log    *slog.Logger
+	mux    *http.ServeMux
+}
+
+// New returns a server for d.
+func New(d Daemon, m *status.Model, log *slog.Logger) *Server {
+	s := &Server{daemon: d, model: m, log: log, mux: http.NewServeMux()}
+	for pattern, h := range s.routes() {
+		s.mux.HandleFunc(pattern, h)
+	}
+	return s
+}
+
+func (s *Server) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"POST /v1/activations":             s.submit,
+		"GET /v1/activations":              s.activations,
+		"GET /v1/activations/{id}":         s.activation,
+		"DELETE /v1/activations/{id}":      s.cancel,
+		"POST /v1/activations/{id}/answer": s.answer,
+		"GET /v1/status":                   s.status,
+		"GET /v1/events":                   s.events,
+		"GET /v1/profiles":                 s.profiles,
+		"POST /v1/profiles/{iccid}/enable": s.changeProfile(func(r *http.Request, iccid string, _ bool) error {
+			return s.daemon.EnableProfile(r.Context(), iccid)
+		}),
+		"POST /v1/profiles/{iccid}/disable": s.changeProfile(func(r *http.Request, iccid string, force bool) error {
+			return s.daemon.DisableProfile(r.Context(), iccid, force)
+		}),
+		"DELETE /v1/profiles/{iccid}":       s.deleteProfile,
+		"PUT /v1/profiles/{iccid}/nickname": s.nickname,
+		"GET /v1/notifications":             s.notifications,
+		"POST /v1/notifications/deliver":    s.deliver,
+		"GET /v1/diag":                      s.diag,
+		"GET /v1/log":                       s.journal,
+		"GET /healthz":                      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
+		"GET /readyz":                       s.ready,
+	}
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	h, pattern := s.mux.Handler(r)
+	if pattern == "" {
+		code := http.StatusNotFound
+		probe := httpStatus{ResponseWriter: discard{}}
+		h.ServeHTTP(&probe, r)
+		if probe.code == http.StatusMethodNotAllowed {
+			code = probe.code
+		}
+		writeProblem(w, code, &status.Problem{Code: "no-route", Text: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path), Advice: "docs/hook.md lists the routes"})
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// Listen opens the unix socket, readable and writable by its group.
+func Listen(path, group string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("hook: %w", err)
+	}
+	// A socket that nobody answers on is what a killed daemon has left. That
+	// no other daemon lives is told by the lock, which the caller holds.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("hook: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("hook: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("hook: %w", err)
+	}
+	if group != "" {
+		if err := chgrp(path, group); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("hook: group %q of the socket: %w", group, err)
+		}
+	}
+	return l, nil
+}
+
+func chgrp(path, group string) error {
+	gid, err := strconv.Atoi(group)
+	if err != nil {
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			return err
+		}
+		if gid, err = strconv.Atoi(g.Gid); err != nil {
+			return err
+		}
+	}
+	return os.Chown(path, -1, gid)
+}
+
+// Serve answers requests on l until ctx ends. Event streams end with it.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer done()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	}()
+	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) && ctx.Err() != nil {
+		<-stopped
+		return nil
+	}
+	return fmt.Errorf("hook: %w", err)
+}
+
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// httpStatus remembers the status code that a handler answers with.
+type httpStatus struct {
+	http.ResponseWriter
+	code int
+}
+
+func (w *httpStatus) WriteHeader(code int) { w.code = code }

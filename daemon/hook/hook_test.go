@@ -1,0 +1,212 @@
+package hook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// fakeDaemon answers from memory.
+type fakeDaemon struct {
+	mu      sync.Mutex
+	reqs    []activation.Request
+	deleted []string
+	err     error
+}
+
+func (d *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := r.Validate(); err != nil {
+		return activation.Record{}, err
+	}
+	d.reqs = append(d.reqs, r)
+	return activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: r.Code.Address}, d.err
+}
+func (d *fakeDaemon) Runs() []activation.Record { return []activation.Record{{ID: "RUN1"}} }
+func (d *fakeDaemon) Get(id string) (activation.Record, error) {
+	if id != "RUN1" {
+		return activation.Record{}, activation.ErrNoRun
+	}
+	return activation.Record{ID: id}, nil
+}
+func (d *fakeDaemon) Answer(string, activation.Answer) error                { return d.err }
+func (d *fakeDaemon) Cancel(string) error                                   { return d.err }
+func (d *fakeDaemon) Profiles(context.Context) ([]status.Profile, error)    { return nil, d.err }
+func (d *fakeDaemon) EnableProfile(context.Context, string) error           { return d.err }
+func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error    { return d.err }
+func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { return d.err }
+func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
+func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
+func (d *fakeDaemon) Diagnose(context.Context) (Diagnosis, error)           { return Diagnosis{}, d.err }
+func (d *fakeDaemon) Log() ([]LogRecord, error)                             { return nil, d.err }
+func (d *fakeDaemon) DeleteProfile(_ context.Context, iccid string, _ bool) error {
+	d.deleted = append(d.deleted, iccid)
+	return d.err
+}
+
+// serve runs a server on a unix socket, as on a router.
+func serve(t *testing.T, d Daemon) (*Client, *status.Model, string) {
+	t.Helper()
+	m := status.New("test", time.Now)
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- New(d, m, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return Dial(path), m, path
+}
+
+func TestRequests(t *testing.T) {
+	const iccid = "8900000000000000018"
+	for _, tt := range []struct {
+		name, method, path string
+		body               any
+		err                error  // the daemon's
+		code               string // of the problem; "" means success
+	}{
+		{"activate", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$smdp.example.com$SECRET", Consent: true}, nil, ""},
+		{"activate by address", "POST", "/v1/activations", ActivationRequest{SMDP: "smdp.example.com", MatchingID: "SECRET"}, nil, ""},
+		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
+		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},
+		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "bad-activation-code"},
+		{"unknown field", "POST", "/v1/activations", map[string]string{"cod": "SECRET"}, nil, "bad-body"},
+		{"wrong type", "POST", "/v1/activations", map[string]int{"code": 1}, nil, "bad-body"},
+		{"too large", "POST", "/v1/activations", ActivationRequest{Code: strings.Repeat("SECRET", maxBody)}, nil, "bad-body"},
+		{"short deadline", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", DeadlineSeconds: 1}, nil, "bad-deadline"},
+		{"run", "GET", "/v1/activations/RUN1", nil, nil, ""},
+		{"no run", "GET", "/v1/activations/RUN2", nil, nil, "no-such-activation"},
+		{"cancel too late", "DELETE", "/v1/activations/RUN1", nil, activation.ErrTooLate, "too-late"},
+		{"answer nobody asked for", "POST", "/v1/activations/RUN1/answer", AnswerRequest{ConfirmationCode: "SECRET"}, activation.ErrNotWaiting, "not-waiting"},
+		{"profiles", "GET", "/v1/profiles", nil, nil, ""},
+		{"card error", "GET", "/v1/profiles", nil, &euicc.Error{Stage: "open", Code: "sw-6A82", Text: "no ISD-R", Advice: "not an eUICC"}, "sw-6A82"},
+		{"enable", "POST", "/v1/profiles/" + iccid + "/enable", nil, nil, ""},
+		{"bad iccid", "POST", "/v1/profiles/12x/enable", nil, nil, "bad-iccid"},
+		{"delete asks twice", "DELETE", "/v1/profiles/" + iccid, nil, nil, "confirm-delete"},
+		{"delete", "DELETE", "/v1/profiles/" + iccid + "?confirm=" + iccid, nil, nil, ""},
+		{"not ready", "GET", "/readyz", nil, nil, "link-down"},
+		{"no such route", "GET", "/v1/nothing", nil, nil, "no-route"},
+		{"no such method", "PATCH", "/v1/status", nil, nil, "no-route"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &fakeDaemon{err: tt.err}
+			c, _, _ := serve(t, d)
+			err := c.Do(t.Context(), tt.method, tt.path, nil, tt.body, nil)
+			var p *status.Problem
+			switch errors.As(err, &p); {
+			case err == nil && tt.code == "":
+			case p == nil || p.Code != tt.code:
+				t.Errorf("error %v (%+v), want code %q", err, p, tt.code)
+			case strings.Contains(p.Text+p.Advice, "SECRET"):
+				t.Errorf("the problem shows the code: %+v", p)
+			}
+		})
+	}
+}
+
+func TestSubmitCarriesTheKey(t *testing.T) {
+	d := &fakeDaemon{}
+	c, _, _ := serve(t, d)
+	var rec activation.Record
+	err := c.Do(t.Context(), "POST", "/v1/activations", http.Header{"Idempotency-Key": {"k1"}}, ActivationRequest{Code: "1$smdp.example.com$M", DeadlineSeconds: 60}, &rec)
+	if err != nil || rec.ID != "RUN1" || d.reqs[0].Key != "k1" || d.reqs[0].Deadline != time.Minute {
+		t.Errorf("%+v %+v %v", rec, d.reqs, err)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	c, m, _ := serve(t, &fakeDaemon{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var kinds []string
+	err := c.Events(ctx, func(kind string, data []byte) bool {
+		kinds = append(kinds, kind)
+		switch len(kinds) {
+		case 1:
+			m.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: "RUN1", State: "accepted"} })
+		case 2:
+			var run status.Run
+			if err := json.Unmarshal(data, &run); err != nil || run.ID != "RUN1" {
+				t.Errorf("%s: %v", data, err)
+			}
+			m.Log("x")
+		case 3:
+			return false
+		}
+		return true
+	})
+	if got := strings.Join(kinds, " "); err != nil || got != "status run log" {
+		// The first update of a model also tells its status.
+		if got != "status run status" {
+			t.Errorf("events %q, %v", got, err)
+		}
+	}
+}
+
+func TestSocket(t *testing.T) {
+	_, _, path := serve(t, &fakeDaemon{})
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o660 {
+		t.Errorf("%v %v", fi, err)
+	}
+	if err := Dial(path+"-none").Do(t.Context(), "GET", "/v1/status", nil, nil, nil); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("no socket: %v", err)
+	}
+	if _, err := Listen(filepath.Join(t.TempDir(), "s"), "no-such-group"); err == nil {
+		t.Error("a group that does not exist")
+	}
+}
+
+func TestInProcess(t *testing.T) {
+	c, l := InProcess()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+	}()
+	var snap status.Snapshot
+	if err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, &snap); err != nil || snap.Version != "test" {
+		t.Errorf("%+v %v", snap, err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, nil); err == nil {
+		t.Error("answered after its end")
+	}
+}
+
+func TestContentType(t *testing.T) {
+	c, _, _ := serve(t, &fakeDaemon{})
+	resp, err := c.http.Post("http://dynamod/v1/activations", "text/plain", strings.NewReader("SECRET"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusUnsupportedMediaType || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s", resp.Status, b)
+	}
+}
