@@ -56,7 +56,7 @@ const (
 //
 // Err can contain (errors.As): *apdu.StatusError, *es10.ResultError,
 // *es10.LoadError, *es9p.StatusError, *es9p.HTTPError, *es9p.TLSError,
-// *es9p.BodyError, the transport's own errors such as +CME, and the context's.
+// *es9p.BodyError, *es9p.NetworkError, *ci.NoRootError, the transport's own errors such as +CME, and the context's.
 type Error struct {
 	Stage Stage
 	// Code is stable and for machines: "es9p-8.2.6-3.8", "install-memory",

@@ -45,6 +45,23 @@ func (e *StatusError) Error() string {
 // than 64 KiB.
 var ErrTooLong = errors.New("too long")
 
+// Unknown reports whether a failed command may have been executed: unless the
+// card refused it, or the transport's error says by a method StateUnknown() bool
+// that the card never got it.
+func Unknown(err error) bool {
+	if err == nil {
+		return false
+	}
+	if _, refused := errors.AsType[*StatusError](err); refused {
+		return false
+	}
+	var s interface{ StateUnknown() bool }
+	if errors.As(err, &s) {
+		return s.StateUnknown()
+	}
+	return true
+}
+
 // Options tune a Channel; the zero value is good.
 type Options struct {
 	// BlockSize is how many bytes a block of STORE DATA carries, 1 to 255;

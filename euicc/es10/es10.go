@@ -56,6 +56,12 @@ func (e *ResultError) Error() string {
 // Unwrap returns the sentinel, if the code has one.
 func (e *ResultError) Unwrap() error { return e.is }
 
+// NotFound returns the error of a function that did not find what it was asked
+// for, for callers that search an answer themselves.
+func NotFound(function string) *ResultError {
+	return &ResultError{Function: function, Code: 1, Name: "noResultAvailable", is: ErrNotFound}
+}
+
 // result is a row of a function's table of results.
 type result struct {
 	name string

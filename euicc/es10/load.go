@@ -59,8 +59,7 @@ func (r LoadBoundProfilePackage) Execute(ctx context.Context, ch Channel) (*euic
 		}
 		resp, err := ch.StoreData(ctx, segment)
 		if err != nil {
-			_, refused := errors.AsType[*apdu.StatusError](err)
-			return nil, &LoadError{Sent: sent, Unknown: !refused, Err: err}
+			return nil, &LoadError{Sent: sent, Unknown: apdu.Unknown(err), Err: err}
 		}
 		sent++
 		bytes += len(segment)

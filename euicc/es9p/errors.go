@@ -1,7 +1,6 @@
 package es9p
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -64,6 +63,21 @@ func (e *BodyError) Error() string {
 // Unwrap returns the cause.
 func (e *BodyError) Unwrap() error { return e.Err }
 
+// NetworkError is a request that got no answer for any other reason: name
+// resolution, no route, refused, reset, too slow. Err tells them apart
+// (*net.DNSError, net.Error, a context's error).
+type NetworkError struct {
+	Function, Server string
+	Err              error
+}
+
+func (e *NetworkError) Error() string {
+	return fmt.Sprintf("%s: no answer from %s: %v", e.Function, e.Server, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *NetworkError) Unwrap() error { return e.Err }
+
 // ErrRedirect means that the server sent the client elsewhere, which is not
 // followed.
 var ErrRedirect = errRedirect
@@ -112,8 +126,7 @@ func (e *TLSError) Error() string {
 // Unwrap returns the error of crypto/tls or crypto/x509.
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// diagnose turns what net/http returns into the errors above. Everything else
-// stays the network's error, without the URL.
+// diagnose turns what net/http returns into the errors above, without the URL.
 func (c *Client) diagnose(function, server string, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
@@ -157,10 +170,7 @@ func (c *Client) diagnose(function, server string, err error) error {
 	case errors.As(err, &alert), errors.As(err, &record), errors.As(err, &remote) && remote.Op == "remote error":
 		te.Reason = TLSHandshake
 	default:
-		if errors.Is(err, context.Canceled) {
-			return err
-		}
-		return fmt.Errorf("%s: %w", function, err)
+		return &NetworkError{Function: function, Server: server, Err: err}
 	}
 	return te
 }

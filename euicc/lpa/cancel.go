@@ -1,0 +1,103 @@
+package lpa
+
+import (
+	"context"
+
+	"dynamod/euicc"
+	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
+)
+
+// Cancellation is a session that the card has ended. The server is to learn of
+// it, at the latest when the network is back; it is safe to keep on disk.
+type Cancellation struct {
+	Server        string
+	TransactionID euicc.TransactionID
+	Reason        euicc.CancelReason
+	Response      []byte // signed by the card
+	Delivered     bool   // the server knows
+}
+
+// Cancel ends the session on the card and at the server (SGP.22 3.0.2). After a
+// Download it does nothing.
+func (o *Order) Cancel(ctx context.Context, reason euicc.CancelReason) error {
+	if o.ended {
+		return nil
+	}
+	o.ended = true
+	c, err := o.card.CancelSession(ctx, o.Server, o.TransactionID, reason)
+	o.cancelled = c
+	return err
+}
+
+// Cancellation returns how the session was cancelled, nil if it was not. When it
+// is not delivered, DeliverCancellation is due.
+func (o *Order) Cancellation() *Cancellation { return o.cancelled }
+
+// CancelSession ends a session by its transaction ID, also one of an earlier
+// process: short of a reset of the card the only way out of a session that was
+// left open (SGP.22 5.7.14, 5.6.5). That the card does not know the session is
+// es10.ErrNotFound. When only the server could not be told, the Cancellation is
+// returned with the error. Never call it after an installation result.
+func (c *Card) CancelSession(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason) (*Cancellation, error) {
+	x, err := c.cancelOnCard(ctx, server, id, reason)
+	if err != nil {
+		return nil, err
+	}
+	return x, c.DeliverCancellation(ctx, x)
+}
+
+// DeliverCancellation tells the server of a session that the card has ended.
+func (c *Card) DeliverCancellation(ctx context.Context, x *Cancellation) error {
+	if x.Delivered {
+		return nil
+	}
+	client, err := c.Client(ctx)
+	if err != nil {
+		return err
+	}
+	if err := (es9p.CancelSession{TransactionID: x.TransactionID, Response: x.Response}).Execute(ctx, client, x.Server); err != nil {
+		return diagnose(ctx, euicc.StageCancelSession, err)
+	}
+	x.Delivered = true
+	return nil
+}
+
+// cancelOnCard ends the session on the card. Reasons 4, 5 and 127 came with
+// SGP.22 v2.1; an older card gets the one that keeps the order alive.
+func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason) (*Cancellation, error) {
+	if reason > euicc.CancelPPRNotAllowed && c.info1 != nil && c.info1.SVN.Before(es10.Version{2, 1}) {
+		reason = euicc.CancelPostponed
+	}
+	r, err := es10.CancelSession{TransactionID: id, Reason: reason}.Execute(ctx, c.ch)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageCancelSession, err)
+	}
+	return &Cancellation{Server: server, TransactionID: id, Reason: reason, Response: r.Raw}, nil
+}
+
+// abort cancels the session after a failure, as well as it can: the failure is
+// what the caller gets to see. It works on a context of its own, because the
+// caller's may be why it failed. A server that has itself ended the session is
+// not told.
+func (o *Order) abort(ctx context.Context, reason euicc.CancelReason, tell bool) {
+	o.ended = true
+	ctx = context.WithoutCancel(ctx)
+	card, cancel := context.WithTimeout(ctx, cleanupCard)
+	defer cancel()
+	x, err := o.card.cancelOnCard(card, o.Server, o.TransactionID, reason)
+	if err != nil {
+		o.card.log.Warn("cannot cancel the session on the card", "err", err)
+		return
+	}
+	o.cancelled = x
+	if !tell {
+		x.Delivered = true // the server ended the session before us
+		return
+	}
+	server, cancel2 := context.WithTimeout(ctx, cleanupServer)
+	defer cancel2()
+	if err := o.card.DeliverCancellation(server, x); err != nil {
+		o.card.log.Warn("cannot tell the server that the session is cancelled", "err", err)
+	}
+}

@@ -1,0 +1,284 @@
+package lpa
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"dynamod/euicc"
+	"dynamod/euicc/apdu"
+	"dynamod/euicc/ci"
+	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
+)
+
+// DefaultAIDs are the ISD-R application identifiers that are tried in turn: the
+// one of GSMA (SGP.02 2.2.3), then those of removable eUICCs in the field.
+var DefaultAIDs = [][]byte{
+	aid("A0000005591010FFFFFFFF8900000100"), // GSMA
+	aid("A0000005591010FFFFFFFF8900050500"), // 5ber
+	aid("A0000005591010000000008900000300"), // eSIM.me
+	aid("A0000005591010FFFFFFFF8900000177"), // XeSIM
+	aid("A06573746B6D65FFFF4953442D522030"), // eSTK.me, first secure element
+}
+
+func aid(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err) // a constant above is wrong
+	}
+	return b
+}
+
+// cleanupCard and cleanupServer bound what is done after a failure or a
+// cancelled context to leave card and order in order.
+const (
+	cleanupCard   = 60 * time.Second
+	cleanupServer = 20 * time.Second
+)
+
+// Config says how to reach a card and whom to trust. Only Transport is needed.
+type Config struct {
+	Transport apdu.Transport
+	// AIDs of the ISD-R, tried in turn. Nil means DefaultAIDs.
+	AIDs [][]byte
+	// TryNext decides whether the next AID is worth a try after the transport
+	// failed to open one. Nil means: unless the context ended or the transport
+	// timed out. A transport whose errors have NotEUICC() and Blocked() decides
+	// by them.
+	TryNext func(error) bool
+	// BlockSize is how many bytes a STORE DATA carries; 0 means
+	// apdu.DefaultBlockSize.
+	BlockSize int
+	// IMEI and Capabilities describe the device to the server. An IMEI that is
+	// none is left out.
+	IMEI         string
+	Capabilities es10.Capabilities
+	// CISet is the world of servers to trust, "" means live. ExtraCI are
+	// trusted in addition.
+	CISet   ci.Set
+	ExtraCI []ci.Root
+	// HTTP tunes the connections to servers. Roots may stay nil: they are chosen
+	// by the card's issuers. If not nil they replace that choice.
+	HTTP es9p.Config
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Card is an open logical channel to the ISD-R of an eUICC. A Card serves one
+// caller at a time; an Order uses its Card.
+type Card struct {
+	cfg    Config
+	log    *slog.Logger
+	ch     *apdu.Channel
+	aid    []byte
+	eid    euicc.EID
+	opens  int
+	device es10.DeviceInfo
+
+	info1  *es10.EUICCInfo1
+	client *es9p.Client
+}
+
+// Open finds the ISD-R and reads the EID. A card that has none is an error with
+// the code "not-euicc".
+func Open(ctx context.Context, cfg Config) (*Card, error) {
+	c := &Card{cfg: cfg, log: cfg.Log}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.HTTP.Log == nil {
+		c.cfg.HTTP.Log = c.log
+	}
+	var err error
+	if c.device, err = es10.NewDeviceInfo(cfg.IMEI, cfg.Capabilities); err != nil {
+		c.log.Warn("device has no usable IMEI, servers will not see one", "err", err)
+		c.device = es10.DeviceInfo{Capabilities: cfg.Capabilities}
+	}
+	aids := cfg.AIDs
+	if aids == nil {
+		aids = DefaultAIDs
+	}
+	next := cfg.TryNext
+	if next == nil {
+		next = tryNext
+	}
+	var first error
+	for _, a := range aids {
+		err := c.open(ctx, a)
+		if err == nil {
+			c.log.Debug("ISD-R is open", "eid", c.eid, "aid", hex.EncodeToString(a))
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, diagnose(ctx, euicc.StageOpen, err)
+		}
+		if !next(err) {
+			return nil, diagnose(ctx, euicc.StageOpen, err)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	e := diagnose(ctx, euicc.StageOpen, first)
+	switch e.SW {
+	case 0x6A81, 0x6881: // all channels are taken: it may well be an eUICC
+	default:
+		e.Code, e.Text, e.Retry = "not-euicc", "the card has no ISD-R that can be opened", euicc.RetryNever
+		e.Advice = "it is an ordinary SIM, or the modem's firmware hides the eUICC: try the other slot or another port"
+	}
+	return nil, e
+}
+
+// open opens one AID. That it can be selected is not enough: an ISD-R gives its
+// EID.
+func (c *Card) open(ctx context.Context, a []byte) error {
+	c.opens++
+	ch, err := apdu.Open(ctx, c.cfg.Transport, a, apdu.Options{BlockSize: c.cfg.BlockSize})
+	if err != nil {
+		return err
+	}
+	r, err := es10.GetEID{}.Execute(ctx, ch)
+	if err != nil {
+		if cerr := ch.Close(); cerr != nil {
+			c.log.Debug("cannot close channel", "err", cerr)
+		}
+		return err
+	}
+	c.ch, c.aid, c.eid = ch, a, r.EID
+	return nil
+}
+
+func tryNext(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	// A transport that can tell says whether the card, or only the modem for
+	// this application, refused; otherwise the next AID would end the same way.
+	var t interface {
+		NotEUICC() bool
+		Blocked() bool
+	}
+	if errors.As(err, &t) {
+		return t.NotEUICC() || t.Blocked()
+	}
+	var slow interface{ Timeout() bool }
+	return !errors.As(err, &slow) || !slow.Timeout()
+}
+
+// Close closes the logical channel and idle connections to servers.
+func (c *Card) Close() error {
+	if c.client != nil {
+		c.client.Close()
+	}
+	if err := c.ch.Close(); err != nil {
+		return diagnose(context.Background(), euicc.StageOpen, err)
+	}
+	return nil
+}
+
+// EID returns the card's identity.
+func (c *Card) EID() euicc.EID { return c.eid }
+
+// AID returns the ISD-R's application identifier that was opened.
+func (c *Card) AID() []byte { return c.aid }
+
+// ProactivePending reports whether the card's last answer said that a proactive
+// command waits, as after an Enable with refresh.
+func (c *Card) ProactivePending() bool { return c.ch.ProactivePending() }
+
+// Stats count what card and servers were asked.
+type Stats struct {
+	APDUs        int   // through the open channel
+	APDUSent     int64 // bytes
+	APDUReceived int64 // bytes
+	Opens        int   // attempts to open an AID
+	HTTP         es9p.Stats
+}
+
+// Stats returns what was done so far.
+func (c *Card) Stats() Stats {
+	a := c.ch.Stats()
+	s := Stats{APDUs: a.Commands, APDUSent: a.Sent, APDUReceived: a.Received, Opens: c.opens}
+	if c.client != nil {
+		s.HTTP = c.client.Stats()
+	}
+	return s
+}
+
+// Info is what the card says about itself.
+type Info struct {
+	EID   euicc.EID
+	Info1 *es10.EUICCInfo1
+	Info2 *es10.EUICCInfo2
+	// DefaultSMDP and RootSMDS are the servers configured on the card, as it
+	// holds them.
+	DefaultSMDP, RootSMDS string
+	// Issuers are the certificate issuers that are trusted with this card; empty
+	// when there are none, see ci.NoRootError.
+	Issuers []ci.Root
+}
+
+// Info reads the card's information. EUICCInfo2, with the free memory, is read
+// anew each time.
+func (c *Card) Info(ctx context.Context) (*Info, error) {
+	info1, err := c.readInfo1(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info2, err := es10.GetEUICCInfo2{}.Execute(ctx, c.ch)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageInfo, err)
+	}
+	c.device.Extended = info2.RSPCapability&es10.DeviceInfoExtensibility != 0
+	addresses, err := es10.GetEuiccConfiguredAddresses{}.Execute(ctx, c.ch)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageInfo, err)
+	}
+	issuers, _ := c.issuers(info1)
+	return &Info{c.eid, info1, info2, addresses.DefaultSMDP, addresses.RootSMDS, issuers}, nil
+}
+
+func (c *Card) readInfo1(ctx context.Context) (*es10.EUICCInfo1, error) {
+	if c.info1 == nil {
+		r, err := es10.GetEUICCInfo1{}.Execute(ctx, c.ch)
+		if err != nil {
+			return nil, diagnose(ctx, euicc.StageInfo, err)
+		}
+		c.info1 = r
+	}
+	return c.info1, nil
+}
+
+func (c *Card) issuers(info1 *es10.EUICCInfo1) ([]ci.Root, error) {
+	return ci.Select(c.cfg.CISet, info1.VerificationCIs, c.cfg.ExtraCI...)
+}
+
+// Client returns the client for this card's servers. It stays usable when the
+// card is closed.
+func (c *Card) Client(ctx context.Context) (*es9p.Client, error) {
+	if c.client != nil {
+		return c.client, nil
+	}
+	cfg := c.cfg.HTTP
+	if cfg.Roots == nil {
+		info1, err := c.readInfo1(ctx)
+		if err != nil {
+			return nil, err
+		}
+		roots, err := c.issuers(info1)
+		if err != nil {
+			return nil, diagnose(ctx, euicc.StageInfo, err)
+		}
+		cfg.Roots = ci.Pool(roots)
+	}
+	client, err := es9p.NewClient(cfg)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageInfo, err)
+	}
+	c.client = client
+	return client, nil
+}

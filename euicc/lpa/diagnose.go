@@ -1,0 +1,176 @@
+package lpa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"dynamod/euicc"
+	"dynamod/euicc/apdu"
+	"dynamod/euicc/ci"
+	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
+)
+
+// diagnose makes the one error type out of what the layers below return. The
+// secrets are removed from a server's own text, which may repeat them.
+func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...string) *euicc.Error {
+	if e, ok := errors.AsType[*euicc.Error](err); ok {
+		return e
+	}
+	e := &euicc.Error{Stage: stage, Err: err}
+	var (
+		status   *es9p.StatusError
+		tls      *es9p.TLSError
+		page     *es9p.HTTPError
+		body     *es9p.BodyError
+		roots    *ci.NoRootError
+		result   *es10.ResultError
+		sw       *apdu.StatusError
+		lost     *es9p.NetworkError
+		resolver *net.DNSError
+		network  net.Error
+	)
+	set := func(code string, retry euicc.Retry, text, advice string) *euicc.Error {
+		e.Code, e.Retry, e.Text, e.Advice = code, retry, text, advice
+		return e
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return set("cancelled", euicc.RetryLater, "cancelled", "")
+	case ctx.Err() != nil:
+		return set("timeout", euicc.RetryLater, "it took too long", "")
+	case errors.As(err, &status):
+		for _, s := range secrets {
+			if s != "" {
+				status.Message = strings.ReplaceAll(status.Message, s, "(redacted)")
+			}
+		}
+		e.Subject, e.Reason = status.Subject, status.Reason
+		e.Code = fmt.Sprintf("es9p-%s-%s", status.Subject, status.Reason)
+		euicc.DiagnoseStatus(status.Subject, status.Reason).Apply(e)
+	case errors.As(err, &tls):
+		diagnoseTLS(e, tls)
+	case errors.As(err, &page):
+		retry := euicc.RetryNever
+		if page.Status/100 == 5 || page.Status == 408 || page.Status == 429 {
+			retry = euicc.RetryLater
+		}
+		set(fmt.Sprintf("http-%d", page.Status), retry, "what answered is no SM-DP+",
+			"a captive portal, a proxy or a wrong address answers in its place; check the address and the uplink")
+	case errors.As(err, &body) && body.Truncated:
+		set("body-truncated", euicc.RetryNow, "the server's answer broke off", "the line was lost or the server gave up; a new session may work")
+	case errors.As(err, &body):
+		set("body-malformed", euicc.RetryNever, "the server's answer cannot be decoded", "report this with the name of the server")
+	case errors.Is(err, es9p.ErrRedirect):
+		set("http-redirect", euicc.RetryNever, "the server sends us elsewhere", "a captive portal or a wrong address answers; check the address and the uplink")
+	case errors.As(err, &roots) && roots.InOther:
+		set("ci-other-set", euicc.RetryNever, "this card is not for this kind of server", "a test card needs [lpa] ci_set = \"test\", a live card the live set")
+	case errors.As(err, &roots):
+		set("ci-none", euicc.RetryNever, "no server can be trusted with this card", "name the card's certificate issuer in [lpa] ci")
+	case errors.As(err, &result):
+		diagnoseResult(e, result)
+	case errors.As(err, &sw):
+		e.SW = sw.SW
+		e.Code = "sw-" + sw.SW.String()
+		euicc.DiagnoseSW(sw.SW).Apply(e)
+	case errors.Is(err, es10.ErrBPP), errors.Is(err, errTransaction):
+		set("bpp-malformed", euicc.RetryNever, "the profile package is not in order", "report this with the name of the server")
+	case errors.Is(err, errMetadata):
+		set("metadata-mismatch", euicc.RetryNever, "the profile package is not the profile that was offered", "report this with the name of the server")
+	case errors.Is(err, es10.ErrNoResult):
+		set("no-result", euicc.RetryNow, "the card took the profile package and gave no result", "power the card off and on and read its profiles")
+	case errors.Is(err, errEnded):
+		set("ended", euicc.RetryNow, "the session has ended", "start a new one")
+	case errors.As(err, &lost):
+		switch {
+		case errors.As(err, &resolver):
+			set("net-dns", euicc.RetryLater, "the name of the server cannot be resolved", "check the address and the uplink's name servers")
+		case errors.As(err, &network) && network.Timeout():
+			set("net-timeout", euicc.RetryLater, "the server did not answer in time", "check the uplink")
+		default:
+			set("net-unreachable", euicc.RetryLater, "the server cannot be reached", "check the uplink")
+		}
+	default:
+		set("card-transport", euicc.RetryNow, "cannot talk to the card", "check modem and port; power the card off and on")
+		if word, ok := statusWord(err); ok {
+			e.SW = word
+			e.Code = "sw-" + word.String()
+			euicc.DiagnoseSW(word).Apply(e)
+		}
+	}
+	if le, ok := errors.AsType[*es10.LoadError](err); ok {
+		e.Unknown = le.Unknown
+	}
+	return e
+}
+
+// statusWord finds a status word in an error of the transport's own, which may
+// not know package apdu.
+func statusWord(err error) (apdu.Status, bool) {
+	var w interface{ StatusWord() uint16 }
+	if errors.As(err, &w) && w.StatusWord() != 0 {
+		return apdu.Status(w.StatusWord()), true
+	}
+	return 0, false
+}
+
+func diagnoseTLS(e *euicc.Error, tls *es9p.TLSError) {
+	e.Code, e.Retry = "tls-"+string(tls.Reason), euicc.RetryNever
+	e.Text = "the server is not to be trusted"
+	switch tls.Reason {
+	case es9p.TLSExpired, es9p.TLSNotYetValid:
+		e.Retry = euicc.RetryAsk
+		e.Advice = "look at this box's clock first; if it is right the server's operator has to renew the certificate"
+	case es9p.TLSUnknownCA:
+		e.Advice = "it is no SM-DP+ for this card, or something between intercepts TLS; a lab's issuer goes to [lpa] ci"
+	case es9p.TLSWrongHost:
+		e.Advice = "compare the SM-DP+ address of the activation code with the operator's, and [lpa.resolve] with the right address"
+	case es9p.TLSHandshake:
+		e.Retry, e.Text = euicc.RetryLater, "no TLS connection with the server"
+		e.Advice = "what answers speaks no TLS 1.2 or 1.3, or only curves that are not supported"
+	default:
+		e.Advice = "the server's certificate is faulty; report this with the name of the server"
+	}
+}
+
+func diagnoseResult(e *euicc.Error, r *es10.ResultError) {
+	name := r.Name
+	if name == "" {
+		name = fmt.Sprint(r.Code)
+	}
+	e.Code = "es10-" + r.Function + "-" + name
+	e.Text, e.Retry, e.Advice = "the card refuses", euicc.RetryNever, "report card make and firmware"
+	switch {
+	case errors.Is(r, es10.ErrCATBusy):
+		e.Text, e.Retry = "the card's toolkit is busy", euicc.RetryLater
+		e.Advice = "wait and try again, or without refresh; else power the card off and on"
+	case errors.Is(r, es10.ErrPolicy):
+		e.Text, e.Advice = "a policy rule of the operator forbids it", "only the operator can change that"
+	case errors.Is(r, es10.ErrWrongState):
+		e.Text, e.Advice = "the profile is in the wrong state for it", "list the profiles: it may be so already, or has to be disabled first"
+	case errors.Is(r, es10.ErrNotFound):
+		e.Text, e.Advice = "it is not on the card", "list the profiles and notifications"
+	case r.Function == "authenticateServer" && (r.Name == "invalidCertificate" || r.Name == "ciPKUnknown"):
+		e.Text, e.Advice = "the card does not trust the server", "a test card needs a test server and a live card a live one"
+	case r.Function == "authenticateServer" || r.Function == "prepareDownload":
+		e.Text, e.Retry = "the card refuses what the server signed", euicc.RetryNow
+		e.Advice = "if it happens again the modem garbles long commands: try a smaller block size"
+	}
+}
+
+// answered reports whether it is certain that the card has not carried the
+// command out: it said no, or it never got it.
+func answered(err error) bool {
+	_, result := errors.AsType[*es10.ResultError](err)
+	return result || !apdu.Unknown(err)
+}
+
+// refused reports whether the server said no, which ends the session on its
+// side.
+func refused(err error) bool {
+	_, ok := errors.AsType[*es9p.StatusError](err)
+	return ok
+}

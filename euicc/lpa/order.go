@@ -1,0 +1,195 @@
+package lpa
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"dynamod/euicc"
+	"dynamod/euicc/bertlv"
+	"dynamod/euicc/ci"
+	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
+)
+
+// Order is a profile that the server has offered to this card in an RSP session
+// that card and server have open. It ends with Download or Cancel; one of the
+// two has to be called. For a crash in between note Server and TransactionID.
+type Order struct {
+	Server        string
+	TransactionID euicc.TransactionID
+	Metadata      euicc.Metadata
+	// ConfirmationRequired is the server's word; the activation code's flag is
+	// only a hint.
+	ConfirmationRequired bool
+	// CIKeyID is the issuer that the server chose from those of the card.
+	CIKeyID []byte
+	// OID is the server's object identifier from its certificate, empty when it
+	// has none.
+	OID string
+
+	card      *Card
+	client    *es9p.Client
+	matching  euicc.MatchingID
+	signed2   *es9p.AuthenticateClientResponse
+	ended     bool
+	cancelled *Cancellation
+}
+
+// Authenticate lets card and server authenticate each other and fetches the
+// order behind an activation code (SGP.22 3.0.1, 3.1.2). Each call costs the
+// order one of the tries that the server grants.
+//
+// When it fails after the card has opened its session, the session is cancelled
+// again; the profile stays available to the same code wherever the server allows
+// it.
+func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Order, error) {
+	client, err := c.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info1, err := c.readInfo1(ctx)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
+	}
+	init, err := es9p.InitiateAuthentication{Challenge: challenge.Challenge, Info1: info1.Raw, Address: code.Address}.Execute(ctx, client, code.Address)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageInitiateAuthentication, err, code.MatchingID.Reveal())
+	}
+	o := &Order{Server: code.Address, TransactionID: init.TransactionID, card: c, client: client, matching: code.MatchingID}
+	if err := o.checkServer(init, challenge.Challenge[:], info1, code); err != nil {
+		return nil, err
+	}
+	signed, err := es10.AuthenticateServer{
+		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
+		ServerCertificate: init.ServerCertificate, MatchingID: code.MatchingID, Device: c.device,
+	}.Execute(ctx, c.ch)
+	if err != nil {
+		e := diagnose(ctx, euicc.StageAuthenticateServer, err)
+		if !answered(err) {
+			// The card may have opened its session.
+			o.abort(ctx, euicc.CancelPostponed, true)
+		}
+		return nil, e
+	}
+	if o.signed2, err = (es9p.AuthenticateClient{TransactionID: o.TransactionID, Response: signed.Raw}).Execute(ctx, client, o.Server); err != nil {
+		e := diagnose(ctx, euicc.StageAuthenticateClient, err, code.MatchingID.Reveal())
+		o.abort(ctx, euicc.CancelPostponed, !refused(err))
+		return nil, e
+	}
+	if e := o.checkOrder(); e != nil {
+		o.abort(ctx, euicc.CancelUndefined, true)
+		return nil, e
+	}
+	return o, nil
+}
+
+// checkServer verifies what SGP.22 3.0.1 asks of the LPA before the card sees
+// the server's data.
+func (o *Order) checkServer(r *es9p.InitiateAuthenticationResponse, challenge []byte, info1 *es10.EUICCInfo1, code euicc.ActivationCode) error {
+	fail := func(code, text, advice string, err error) error {
+		return &euicc.Error{Stage: euicc.StageInitiateAuthentication, Code: code, Retry: euicc.RetryNever, Text: text, Advice: advice, Err: err}
+	}
+	malformed := func(err error) error {
+		return fail("server-malformed", "the server's answer cannot be decoded", "report this with the name of the server", err)
+	}
+	signed, err := bertlv.Expect(r.ServerSigned1, 0x30)
+	if err != nil {
+		return malformed(fmt.Errorf("serverSigned1: %w", err))
+	}
+	if _, err := bertlv.Expect(r.ServerSignature1, 0x5F37); err != nil {
+		return malformed(fmt.Errorf("serverSignature1: %w", err))
+	}
+	if _, err := bertlv.Expect(r.ServerCertificate, 0x30); err != nil {
+		return malformed(fmt.Errorf("serverCertificate: %w", err))
+	}
+	key, err := bertlv.Expect(r.CIKeyID, 0x04)
+	if err != nil {
+		return malformed(fmt.Errorf("euiccCiPKIdToBeUsed: %w", err))
+	}
+	id, _ := signed.Find(0x80)
+	theirs, _ := signed.Find(0x81)
+	address, _ := signed.Find(0x83)
+	switch {
+	case !bytes.Equal(id.Value, o.TransactionID.Bytes()):
+		return fail("server-transaction", "the server signed another transaction ID than it sent", "report this with the name of the server", nil)
+	case !bytes.Equal(theirs.Value, challenge):
+		return fail("server-challenge", "the server signed another challenge than the card's", "somebody may be in between; report this with the name of the server", nil)
+	case !sameAddress(string(address.Value), code.Address):
+		return fail("server-address", "the server signed another address than the activation code's", "compare the SM-DP+ address of the activation code with the operator's", nil)
+	case !ci.Offered(info1.SigningCIs, key.Value):
+		return fail("server-ci", "the server chose a certificate issuer that the card does not have", "a test card needs a test server and a live card a live one", nil)
+	}
+	o.CIKeyID = key.Value
+	o.OID = registeredID(r.ServerCertificate)
+	if code.OID != "" && code.OID != o.OID {
+		return fail("server-oid", "the server's certificate has another object identifier than the activation code", "the code is for another server, or somebody poses as it", nil)
+	}
+	return nil
+}
+
+// sameAddress compares a server's address with ours, of which labs may have
+// added a port that the server does not know of.
+func sameAddress(theirs, ours string) bool {
+	host, _, _ := strings.Cut(ours, ":")
+	theirs = strings.TrimSuffix(strings.TrimSpace(theirs), ".")
+	return strings.EqualFold(theirs, ours) || strings.EqualFold(theirs, host)
+}
+
+// registeredID returns the object identifier in the subject alternative name of
+// a certificate (GeneralName [8] registeredID, RFC 5280 4.2.1.6; SGP.22 4.5.2.1).
+// crypto/x509 skips that kind of name and some curves.
+func registeredID(certificate []byte) string {
+	cert, err := bertlv.Parse(certificate)
+	if err != nil {
+		return ""
+	}
+	extensions, _ := cert.Find(0x30, 0xA3, 0x30)
+	for e, err := range extensions.Children() {
+		if err != nil {
+			return ""
+		}
+		oid, _ := e.Find(0x06)
+		if bertlv.OID(oid.Value) != "2.5.29.17" {
+			continue
+		}
+		value, _ := e.Find(0x04)
+		names, err := bertlv.Expect(value.Value, 0x30)
+		if err != nil {
+			return ""
+		}
+		id, _ := names.Find(0x88)
+		return bertlv.OID(id.Value)
+	}
+	return ""
+}
+
+// checkOrder decodes the server's offer.
+func (o *Order) checkOrder() error {
+	fail := func(code, text string, err error) error {
+		return &euicc.Error{Stage: euicc.StageAuthenticateClient, Code: code, Retry: euicc.RetryNever, Text: text, Advice: "report this with the name of the server", Err: err}
+	}
+	signed, err := bertlv.Expect(o.signed2.SMDPSigned2, 0x30)
+	if err != nil {
+		return fail("server-malformed", "the server's offer cannot be decoded", fmt.Errorf("smdpSigned2: %w", err))
+	}
+	id, _ := signed.Find(0x80)
+	cc, ok := signed.Find(0x01)
+	if !bytes.Equal(id.Value, o.TransactionID.Bytes()) || !o.signed2.TransactionID.Equal(o.TransactionID) {
+		return fail("server-transaction", "the server's offer is for another transaction ID", nil)
+	}
+	if !ok || len(cc.Value) != 1 {
+		return fail("server-malformed", "the server's offer cannot be decoded", errors.New("smdpSigned2 has no ccRequiredFlag"))
+	}
+	o.ConfirmationRequired = cc.Value[0] != 0
+	if o.Metadata, err = euicc.ParseMetadata(o.signed2.Metadata); err != nil {
+		return fail("server-malformed", "the server's offer cannot be decoded", err)
+	}
+	return nil
+}
