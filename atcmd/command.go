@@ -18,9 +18,17 @@ type Command struct {
 	// Bare lets lines without a tag belong to the answer: +CGMI, +CIMI, and on
 	// some modems +CCHO.
 	Bare bool
+	// Match, when set, has the last word on a line with one of the command's
+	// tags: false makes it a URC. For tags that answers and URCs share, when
+	// their parameters tell them apart. The registration queries (+CREG? and its
+	// kin) need none.
+	Match func(line string) bool
 	// Timeout bounds the command from the start of its write to its final
 	// result code. Zero means the session's default.
 	Timeout time.Duration
+	// Late is how long the modem may take to end the command after it was given
+	// up, before the session asks what it answers. Zero means the session's default.
+	Late time.Duration
 	// Finals are further final result codes of this command, such as CONNECT.
 	Finals []string
 	// Secret keeps the parameters out of every trace and error: PINs, passwords.

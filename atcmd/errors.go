@@ -16,6 +16,15 @@ var (
 	// ErrDesync means that the modem's answers could not be matched to the
 	// commands any more; the port has to be opened again.
 	ErrDesync = errors.New("modem answers out of step")
+	// ErrNotSent means that nothing of the command reached the modem, so that it
+	// may be sent again. Any other error leaves open what the modem did.
+	ErrNotSent = errors.New("command was not sent")
+	// ErrDataMode means that the port carries a data call at present.
+	ErrDataMode = errors.New("modem port is in data mode")
+	// ErrTooLong means that the answer did not fit the session's limits.
+	ErrTooLong = errors.New("modem answer too long")
+	// ErrCommand means that the command cannot be written as one AT command line.
+	ErrCommand = errors.New("not an AT command")
 )
 
 // CMEError is a +CME ERROR final result code (3GPP TS 27.007, 9.2).
