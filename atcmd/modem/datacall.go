@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
@@ -20,8 +21,8 @@ type Call struct {
 // Lease says how the host gets its address on a data call that is up.
 type Lease struct {
 	// Source is dialect.DHCP when the host must ask on the interface; Config
-	// then holds what the network said, for information. Otherwise Config is
-	// what to set.
+	// then holds what the modem says of the context, for its MTU, and as the
+	// fallback where no DHCP server answers. Otherwise Config is what to set.
 	Source dialect.Address
 	Config IPConfig
 }
@@ -49,8 +50,24 @@ func (m *Modem) Up(ctx context.Context, call Call) (Lease, error) {
 	if _, err := m.run(ctx, dial.Up, 0, values(call.Context, call.Auth)); err != nil {
 		return Lease{}, m.activationError(ctx, call.Context.CID, err)
 	}
-	return m.lease(ctx, dial, call.Context.CID)
+	// Some firmwares know the address a moment after they said OK.
+	for try := 1; ; try++ {
+		lease, err := m.lease(ctx, dial, call.Context.CID)
+		if try == leaseTries || !errors.Is(err, ErrNoAddress) {
+			return lease, err
+		}
+		if err := pause(ctx, leasePause); err != nil {
+			return Lease{}, err
+		}
+	}
 }
+
+// leaseTries looks for an address, leasePause apart, are made once a context
+// is up.
+const (
+	leaseTries = 5
+	leasePause = time.Second
+)
 
 // prepare defines the context, unless it is defined so already: a modem may
 // drop an active context whose definition is written again.

@@ -40,8 +40,9 @@ const pollInterval = time.Second
 
 // ResetSIM makes the modem read the card again after a profile was switched:
 // it climbs the dialect's ladder from the given rung until the goal is met. It
-// returns the rung that did it, or with ErrReopen, the place to go on from. All
-// logical channels are closed by what it does. report, if not nil, is told the
+// returns the rung that did it, or with ErrReopen, the place to go on from. The
+// card's logical channels do not survive it: tell the card transport. Events
+// have to be enabled again after it. report, if not nil, is told the
 // name of each rung as it begins.
 func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report func(name string)) (Rung, error) {
 	for at := from; at.Index < len(m.d.SIMReset); at = at.Next() {

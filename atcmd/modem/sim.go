@@ -208,6 +208,38 @@ func plural(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
+// ErrNoSlots means that the dialect knows no way to read or change the SIM slot.
+var ErrNoSlots = errors.New("no known command for SIM slots")
+
+// Slot returns the active SIM slot, counted as the vendor counts.
+func (m *Modem) Slot(ctx context.Context) (int, error) {
+	if m.d.Slots.Active.Send == "" {
+		return 0, ErrNoSlots
+	}
+	v, err := m.query(ctx, m.d.Slots.Active)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := number(v, 9)
+	if !ok {
+		return 0, fmt.Errorf("SIM slot: %w", ErrAnswer)
+	}
+	return n, nil
+}
+
+// SelectSlot switches to another SIM slot. The card is read again afterwards,
+// which takes up to 90 s on some modems; the port may vanish meanwhile.
+func (m *Modem) SelectSlot(ctx context.Context, slot int) error {
+	if len(m.d.Slots.Select) == 0 {
+		return ErrNoSlots
+	}
+	_, err := m.run(ctx, m.d.Slots.Select, 0, dialect.Values{"slot": strconv.Itoa(slot)})
+	if err != nil {
+		return fmt.Errorf("cannot select SIM slot %d: %w", slot, err)
+	}
+	return nil
+}
+
 // query runs a dialect's query and returns its value.
 func (m *Modem) query(ctx context.Context, q dialect.Query) (string, error) {
 	reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: []string{q.Tag}, Bare: true})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
@@ -252,6 +253,25 @@ func TestSPN(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
+}
+
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, "+QUIMSLOT?", "+QUIMSLOT: 1", "+CFUN=0", "", "+QUIMSLOT=2", "", "+CFUN=1", "")
+		m := s.modem("quectel")
+		if n, err := m.Slot(t.Context()); err != nil || n != 1 {
+			t.Errorf("%d %v", n, err)
+		}
+		if err := m.SelectSlot(t.Context(), 2); err != nil || !strings.HasSuffix(s.texts(), "+CFUN=0|+QUIMSLOT=2|+CFUN=1") {
+			t.Errorf("%v, sent %s", err, s.texts())
+		}
+		if _, err := newScript(t).modem("generic").Slot(t.Context()); !errors.Is(err, ErrNoSlots) {
+			t.Error(err)
+		}
+		if err := newScript(t).modem("generic").SelectSlot(t.Context(), 1); !errors.Is(err, ErrNoSlots) {
+			t.Error(err)
+		}
+	})
 }
 
 func FuzzCRSM(f *testing.F) {

@@ -85,6 +85,25 @@ func (e *Error) NotEUICC() bool { return errors.Is(e.Kind, ErrNotEUICC) }
 // Blocked reports whether the modem's firmware keeps the application away.
 func (e *Error) Blocked() bool { return errors.Is(e.Kind, ErrBlocked) }
 
+// TryNext reports whether another AID may open where this error came from: the
+// modem answered, and nothing says that the card is missing or busy or that
+// its channels are taken. A card without a USIM, which an eUICC without an
+// enabled profile is, gives some modems no other way to say that an AID is not
+// there than the error that they have for everything (see ErrUnreachable).
+func TryNext(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.TimedOut || errors.Is(err, context.Canceled) {
+		return false
+	}
+	switch e.Kind {
+	case ErrNotEUICC, ErrBlocked:
+		return true
+	case ErrUnreachable, nil:
+		return e.SW != 0 || answered(e.Err)
+	}
+	return false
+}
+
 // wrap makes an *Error of a failed command. sent says that the command reached
 // the session, so that the card may have seen it.
 func wrap(op, way string, err error, sent bool) *Error {

@@ -101,6 +101,8 @@ func TestOpenErrors(t *testing.T) {
 		{"EG25, ordinary SIM: bare ERROR", func(f *fakeModem) { noISDR(f); f.absent = errorFinal("+CCHO") }, ErrNotEUICC},
 		{"+CSIM, ordinary SIM", func(f *fakeModem) { noISDR(f); f.noCCHO = errorFinal("+CCHO") }, ErrNotEUICC},
 		{"firmware that bars the ISD-R", func(f *fakeModem) { noISDR(f); f.absent = cmeErr("+CCHO", 3) }, ErrBlocked},
+		{"eUICC without a profile, another AID, +CGLA alone", func(f *fakeModem) { f.apps = nil; f.noCSIM = errorFinal("+CSIM") }, ErrUnreachable},
+		{"eUICC without a profile, another AID", func(f *fakeModem) { f.apps = nil }, ErrNotEUICC},
 		{"EM9191: parameters error, no +CSIM", func(f *fakeModem) { f.noCCHO = cmeErr("+CCHO", 50); f.noCSIM = errorFinal("+CSIM") }, ErrUnreachable},
 		{"wrong tty: ERROR to all", func(f *fakeModem) { f.noCCHO = errorFinal("+CCHO"); f.noCSIM = errorFinal("+CSIM") }, ErrUnreachable},
 		{"no card", func(f *fakeModem) { f.noCCHO = cmeErr("+CCHO", 10); f.noCSIM = cmeErr("+CSIM", 10) }, ErrNoCard},
@@ -124,6 +126,10 @@ func TestOpenErrors(t *testing.T) {
 			}
 			if len(f.open) != 0 {
 				t.Errorf("channels left open: %v", f.open)
+			}
+			wantNext := errors.Is(err, ErrNotEUICC) || errors.Is(err, ErrBlocked) || errors.Is(err, ErrUnreachable) && !e.TimedOut
+			if TryNext(err) != wantNext {
+				t.Errorf("TryNext %v: %v", TryNext(err), err)
 			}
 			if len(f.log) > 60 {
 				t.Errorf("%d commands", len(f.log))
