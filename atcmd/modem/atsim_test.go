@@ -1,18 +1,16 @@
 package modem_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dynamod/atcmd"
@@ -22,54 +20,34 @@ import (
 	"dynamod/atcmd/uicc"
 )
 
-// lines is the plainest session: it writes a command and takes every line up
-// to a final result code, unsolicited ones too, so that the parsers under test
-// have to find their answer themselves.
-type lines struct {
-	mu sync.Mutex
-	rw io.ReadWriter
-	r  *bufio.Reader
+// wirePort is the modem's end of a net.Pipe as the session's port.
+type wirePort struct{ net.Conn }
+
+func (p wirePort) WriteContext(ctx context.Context, b []byte) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Minute)
+	}
+	if err := p.SetWriteDeadline(deadline); err != nil {
+		return atcmd.ErrGone
+	}
+	_, err := p.Write(b)
+	return err
 }
 
-func (l *lines) Do(ctx context.Context, cmd atcmd.Command) (atcmd.Reply, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return atcmd.Reply{}, err
+func (p wirePort) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if err != nil && n == 0 {
+		err = atcmd.ErrGone
 	}
-	if _, err := l.rw.Write([]byte("AT" + cmd.Text + "\r")); err != nil {
-		return atcmd.Reply{}, atcmd.ErrGone
-	}
-	var reply atcmd.Reply
-	for {
-		line, err := l.r.ReadString('\n')
-		if err != nil {
-			return reply, atcmd.ErrGone
-		}
-		switch line = strings.TrimRight(line, "\r\n"); {
-		case line == "" || strings.HasPrefix(line, "AT"):
-		case line == "OK":
-			reply.Final = line
-			return reply, nil
-		case line == "ERROR" || line == "NO CARRIER":
-			return reply, &atcmd.FinalError{Command: cmd.Name(), Final: line}
-		default:
-			if text, ok := atcmd.CutTag(line, "+CME ERROR"); ok {
-				code, err := strconv.Atoi(text)
-				if err != nil {
-					code = -1
-				}
-				return reply, &atcmd.CMEError{Command: cmd.Name(), Code: code, Text: text}
-			}
-			reply.Lines = append(reply.Lines, line)
-		}
-	}
+	return n, err
 }
 
 // card is a UICC with a USIM and perhaps an ISD-R (TS 102 221).
 type card struct {
 	mu       sync.Mutex
 	iccid    string // EF_ICCID, hexadecimal
+	imsi     string // EF_IMSI, hexadecimal
 	euicc    bool
 	channels map[int]string // open channel -> selected application
 	files    map[int][]byte // channel -> selected file
@@ -122,7 +100,7 @@ func (c *card) apdu(cmd []byte) []byte {
 		}
 		file := map[string]string{
 			"3f00": "", "7fff": "", "2fe2": c.iccid, "2f00": "",
-			"6f07": "080910100000000010", "6fad": "00000002", "6f46": "00546573742053494DFFFFFFFFFFFFFFFF", "6f3e": "A1B2FF",
+			"6f07": c.imsi, "6fad": "00000002", "6f46": "00546573742053494DFFFFFFFFFFFFFFFF", "6f3e": "A1B2FF",
 		}
 		content, ok := file[id]
 		if !ok {
@@ -175,15 +153,16 @@ func (n *network) Activate(_ atsim.Subscriber, p atsim.PDP) (atsim.Lease, error)
 func (n *network) Deactivate(atsim.Subscriber, int) {}
 
 type lab struct {
-	sim  *atsim.Modem
-	card *card
-	net  *network
-	*lines
+	sim   *atsim.Modem
+	close func() // also at the end of the test
+	card  *card
+	net   *network
+	*atcmd.Session
 }
 
 func newLab(t *testing.T, change func(*atsim.Config)) *lab {
 	t.Helper()
-	l := &lab{card: &card{iccid: "980010000000000010f2", euicc: true}, net: &network{}}
+	l := &lab{card: &card{iccid: "980010000000000010f2", imsi: "080910100000000010", euicc: true}, net: &network{}}
 	cfg := atsim.Config{Card: l.card.apdu, Network: l.net, Now: func() time.Time {
 		return time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
 	}}
@@ -198,36 +177,13 @@ func newLab(t *testing.T, change func(*atsim.Config)) *lab {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.sim.Serve(ctx, theirs) }()
-	t.Cleanup(func() {
-		ours.Close()
+	l.Session = atcmd.New(wirePort{ours}, atcmd.Options{})
+	l.close = sync.OnceFunc(func() {
+		l.Session.Close()
 		cancel()
 		<-done
 	})
-	_ = ours.SetDeadline(time.Now().Add(time.Minute)) // a hang is a failure
-	// The buffer takes URCs that come while nobody reads.
-	pr, pw := io.Pipe()
-	buffered := make(chan []byte, 4096)
-	go func() {
-		defer close(buffered)
-		for {
-			b := make([]byte, 4096)
-			n, err := ours.Read(b)
-			if err != nil {
-				return
-			}
-			buffered <- b[:n]
-		}
-	}()
-	go func() {
-		for b := range buffered {
-			if _, err := pw.Write(b); err != nil {
-				continue
-			}
-		}
-		pw.Close()
-	}()
-	t.Cleanup(func() { pr.Close() })
-	l.lines = &lines{rw: ours, r: bufio.NewReader(pr)}
+	t.Cleanup(l.close)
 	return l
 }
 
@@ -439,5 +395,58 @@ func TestFaultsOnSimulatedModem(t *testing.T) {
 	}
 	if _, err := tr.Open(t.Context(), aid); err != nil {
 		t.Errorf("busy: %v", err)
+	}
+}
+
+// A profile is switched on a modem that ignores REFRESH: the ladder makes it
+// read the card again, in simulated time. The port stays, since it is no USB.
+func TestResetSIMOnSimulatedModem(t *testing.T) {
+	for _, personality := range atsim.Personalities() {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(c *atsim.Config) { c.Personality = personality })
+			m := l.start(t)
+			imsi, err := m.IMSI(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.card.mu.Lock()
+			l.card.iccid, l.card.imsi = "980010000000000020f2", "080910100000000020"
+			l.card.mu.Unlock()
+			const want = "8900010000000000022"
+			start := time.Now()
+			rung, err := m.ResetSIM(t.Context(), modem.ResetGoal{ICCID: want, OldIMSI: imsi}, modem.Rung{}, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", personality, err)
+			}
+			if got, err := m.ICCID(t.Context()); err != nil || got != want {
+				t.Errorf("%s: ICCID %q %v", personality, got, err)
+			}
+			if got, err := m.IMSI(t.Context()); err != nil || got == imsi {
+				t.Errorf("%s: IMSI %q %v", personality, got, err)
+			}
+			t.Logf("%s: rung %d after %v", personality, rung.Index, time.Since(start))
+			l.close()
+		})
+	}
+}
+
+// A leak that no +CCHC closes ends with a channel by the other way, not with a
+// hang.
+func TestExhaustedChannelsOnSimulatedModem(t *testing.T) {
+	aid, _ := hex.DecodeString(isdr)
+	l := newLab(t, nil)
+	m := l.start(t)
+	if err := l.sim.SetFault("leak", atsim.Fault{Times: 3}); err != nil {
+		t.Fatal(err)
+	}
+	tr := uicc.New(l, m.Dialect().APDU, uicc.Options{})
+	for i := range 5 {
+		session, err := tr.Open(t.Context(), aid)
+		if err != nil {
+			t.Fatalf("opening %d: %v", i+1, err)
+		}
+		if err := tr.Close(t.Context(), session); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -14,6 +14,12 @@ import (
 type ResetGoal struct {
 	ICCID string // to appear; empty when a profile was disabled and none enabled
 	Not   string // to be gone; looked at when ICCID is empty
+	// OldIMSI is the subscriber before the switch, or empty. +CRSM reads the
+	// card and shows the new ICCID also on a modem that did not act on REFRESH
+	// and goes on with the old subscriber (lpac#236). Until a rung has really
+	// reset the card, ICCID alone does not count while +CIMI still says this;
+	// after that it does, since two profiles may have one IMSI.
+	OldIMSI string
 }
 
 // Rung is a place on the dialect's SIM reset ladder: rung Index, of whose
@@ -105,6 +111,9 @@ func (m *Modem) await(ctx context.Context, goal ResetGoal, rung dialect.ResetSte
 			ready = err == nil
 		}
 		met, err := m.meets(ctx, goal)
+		if met && len(rung.Steps) == 0 && goal.OldIMSI != "" {
+			met, err = m.newSubscriber(ctx, goal)
+		}
 		if err != nil || met {
 			return met, err
 		}
@@ -146,6 +155,19 @@ func (m *Modem) meets(ctx context.Context, goal ResetGoal) (bool, error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// newSubscriber reports whether the modem itself has another subscriber than
+// before, or none when none is wanted.
+func (m *Modem) newSubscriber(ctx context.Context, goal ResetGoal) (bool, error) {
+	imsi, err := text(ctx, m.s, "+CIMI")
+	switch {
+	case err == nil:
+		return imsi != goal.OldIMSI, nil
+	case answered(err):
+		return goal.ICCID == "", nil
+	}
+	return false, ignoreTimeout(err)
 }
 
 func ignoreTimeout(err error) error {

@@ -40,6 +40,8 @@ func TestResetSIM(t *testing.T) {
 		{"shown already", ResetGoal{ICCID: newICCID}, repeat(1, newCard), Rung{0, 0}, nil, 1, 0},
 		{"EG916Q: needs +CFUN=0, +CFUN=1", ResetGoal{ICCID: newICCID}, append(append(repeat(12, oldCard), repeat(2, 13)...), readICCID, newCard), Rung{1, 0}, nil, 2, 0},
 		{"never", ResetGoal{ICCID: newICCID}, repeat(1, oldCard), Rung{3, 0}, ErrNotReset, 3, 102 * time.Second},
+		{"the modem keeps its old subscriber until it is reset", ResetGoal{ICCID: newICCID, OldIMSI: "1"}, append(repeat(1, newCard), "+CIMI", "1"), Rung{1, 0}, nil, 2, 12 * time.Second},
+		{"the modem takes the new subscriber by itself", ResetGoal{ICCID: newICCID, OldIMSI: "1"}, append(repeat(1, newCard), "+CIMI", "1", "+CIMI", 14, "+CIMI", "2"), Rung{0, 0}, nil, 1, 2 * time.Second},
 		{"disabled: the card has nothing to show", ResetGoal{Not: oldICCID}, append(append(repeat(2, oldCard), repeat(1, 13)...), "+CPIN?", "+CPIN: EMPTY_EUICC"), Rung{0, 0}, nil, 1, 2 * time.Second},
 		{"disabled: busy is not gone", ResetGoal{Not: oldICCID}, append(repeat(1, 14), "+CPIN?", 14, "+CPIN?", 14, "+CPIN?", 10), Rung{0, 0}, nil, 1, 2 * time.Second},
 	} {
