@@ -75,12 +75,10 @@ func tied(ms []Match) int {
 // Found tells whether any profile matches.
 func (d Decision) Found() bool { return d.Winners > 0 }
 
-// Ambiguous tells that several profiles match equally well and that no rank
-// puts one of them first: an MVNO that shares all keys with its host. All are
-// candidates, in a fixed order.
-func (d Decision) Ambiguous() bool {
-	return d.Winners > 1 && d.Matches[0].Profile.Rank == d.Matches[1].Profile.Rank
-}
+// Ambiguous tells that several profiles match equally well: an MVNO that shares
+// all keys with its host. All are candidates, in the order of rank, uiOrder and
+// id, which is fixed but says nothing about this SIM.
+func (d Decision) Ambiguous() bool { return d.Winners > 1 }
 
 // Err returns a *NoAPNError with ErrNoMatch if nothing matches, else nil.
 func (d Decision) Err() error {

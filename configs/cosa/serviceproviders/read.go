@@ -20,6 +20,8 @@ const (
 	maxBytes     = 10 << 20
 	maxProviders = 20000
 	maxDepth     = 12
+	maxElements  = 4096 // of one provider
+	maxText      = 4096 // bytes of one element
 )
 
 // Ranks for the provider's attribute "primary": true marks the owner of a
@@ -72,10 +74,10 @@ type reader struct {
 	refused  []Refused
 	ids      map[string]int
 
-	country   string
-	uiOrder   int
-	provider  string // name of the current one
-	inCountry map[string]int
+	country  string
+	uiOrder  int
+	provider string // name of the current one
+	elements int    // of the current provider
 }
 
 func (rd *reader) refuse(line int, what, why string) {
@@ -145,6 +147,7 @@ func (rd *reader) file() error {
 					}
 				}
 			case t.Name.Local == "provider" && depth == 2:
+				rd.elements = 0
 				e, err := rd.element(t, depth)
 				if err != nil {
 					return err
@@ -170,6 +173,9 @@ func (rd *reader) element(start xml.StartElement, depth int) (element, error) {
 	if depth > maxDepth {
 		return e, fmt.Errorf("elements are nested deeper than %d", maxDepth)
 	}
+	if rd.elements++; rd.elements > maxElements {
+		return e, fmt.Errorf("a provider has more than %d elements", maxElements)
+	}
 	for {
 		tok, err := rd.dec.Token()
 		if err != nil {
@@ -186,6 +192,9 @@ func (rd *reader) element(start xml.StartElement, depth int) (element, error) {
 			}
 			e.children = append(e.children, c)
 		case xml.CharData:
+			if len(e.text)+len(t) > maxText {
+				return e, fmt.Errorf("an element has more than %d bytes of text", maxText)
+			}
 			e.text += string(t)
 		case xml.EndElement:
 			e.text = strings.TrimSpace(e.text)
