@@ -61,7 +61,7 @@ func (d *document) walk() {
 		endBad(d.lineStart(offset))
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
-			table, tableName = root, strings.Join(parts, ".")
+			tableName = strings.Join(parts, ".")
 			table, known = d.enter(parts, offset)
 			if known && e.Kind == unstable.ArrayTable {
 				d.fail(offset, fmt.Sprintf("write [%s]", tableName), "[[%s]] must be a table, not an array of tables", tableName)
