@@ -1,0 +1,211 @@
+package euiccsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Overheads of a profile and a notification in the card's memory, in bytes
+// beside the bytes that are stored.
+const (
+	profileOverhead      = 1 << 10
+	notificationOverhead = 64
+)
+
+// maxStateFile bounds a state file that is loaded.
+const maxStateFile = 32 << 20
+
+// memory is the non-volatile memory. A change is made on a copy and becomes
+// real when the copy is stored, so that there is no state in between.
+type memory struct {
+	EID           string
+	DefaultDP     string
+	Sequence      int64 // the next notification's
+	NextISDP      int   // counted from firstISDP
+	Profiles      []*profile
+	Notifications []*notification
+	// Previous is the AID of the operational profile that a test profile
+	// took the place of.
+	Previous []byte `json:",omitempty"`
+}
+
+// profile is an installed profile. Its fields are not changed once stored.
+type profile struct {
+	AID      []byte
+	ICCID    []byte // as EF_ICCID holds it
+	Enabled  bool
+	Nickname string `json:",omitempty"`
+	Metadata []byte // StoreMetadataRequest, tag BF25
+	UPP      []byte // as decrypted
+	Factory  bool   `json:",omitempty"` // preloaded, not by field loading
+	DPOID    []byte `json:",omitempty"` // dpProprietaryData, tag B8
+}
+
+// notification is a pending notification.
+type notification struct {
+	Sequence int64
+	Event    Event
+	Address  string
+	ICCID    []byte `json:",omitempty"`
+	Signed   []byte // PendingNotification
+}
+
+func (m *memory) clone() *memory {
+	n := *m
+	n.Profiles = make([]*profile, len(m.Profiles))
+	for i, p := range m.Profiles {
+		q := *p
+		n.Profiles[i] = &q
+	}
+	n.Notifications = slices.Clone(m.Notifications)
+	return &n
+}
+
+func (m *memory) used() int {
+	n := 0
+	for _, p := range m.Profiles {
+		n += profileOverhead + len(p.UPP) + len(p.Metadata)
+	}
+	for _, x := range m.Notifications {
+		n += notificationOverhead + len(x.Signed)
+	}
+	return n
+}
+
+func (m *memory) enabled() *profile {
+	for _, p := range m.Profiles {
+		if p.Enabled {
+			return p
+		}
+	}
+	return nil
+}
+
+func (m *memory) byICCID(iccid []byte) *profile {
+	for _, p := range m.Profiles {
+		if bytes.Equal(p.ICCID, iccid) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (m *memory) byAID(aid []byte) *profile {
+	for _, p := range m.Profiles {
+		if bytes.Equal(p.AID, aid) {
+			return p
+		}
+	}
+	return nil
+}
+
+// newAID returns the next free ISD-P AID.
+func (m *memory) newAID() []byte {
+	n := firstISDP + m.NextISDP
+	m.NextISDP = (m.NextISDP + 1) % 0xE000
+	aid := append(bytes.Clone(isdpStem), 0, 0, byte(n>>8), byte(n))
+	if m.byAID(aid) != nil {
+		return m.newAID()
+	}
+	return aid
+}
+
+// commit stores next and makes it the card's memory. After an error the memory
+// is as before.
+func (c *Card) commit(next *memory) error {
+	if err := next.store(c.cfg.StateFile); err != nil {
+		c.log.Error("cannot write the card's state", "error", err)
+		return err
+	}
+	c.nv = next
+	return nil
+}
+
+// store writes the state file so that a crash at any moment leaves either the
+// old or the new one: a new file is written, synced and renamed over the old.
+func (m *memory) store(file string) (err error) {
+	if file == "" {
+		return nil
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(file)
+	f, err := os.CreateTemp(dir, filepath.Base(file)+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// loadMemory reads a state file; nil when there is none. Leftovers of writes
+// that a crash cut short are removed.
+func loadMemory(file, eid string) (*memory, error) {
+	if file == "" {
+		return nil, nil
+	}
+	leftovers, _ := filepath.Glob(file + ".*.tmp")
+	for _, name := range leftovers {
+		os.Remove(name)
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxStateFile {
+		return nil, fmt.Errorf("state file %s is larger than %d bytes", file, maxStateFile)
+	}
+	m := new(memory)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("state file %s is damaged: %w", file, err)
+	}
+	if m.EID != eid {
+		return nil, fmt.Errorf("state file %s is another card's: EID %s", file, short(m.EID))
+	}
+	enabled := 0
+	for _, p := range m.Profiles {
+		if _, err := parsePackage(p.UPP); err != nil {
+			return nil, fmt.Errorf("state file %s: %w", file, err)
+		}
+		if p.Enabled {
+			enabled++
+		}
+	}
+	if enabled > 1 {
+		return nil, fmt.Errorf("state file %s has %d enabled profiles", file, enabled)
+	}
+	return m, nil
+}
