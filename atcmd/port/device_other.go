@@ -1,0 +1,16 @@
+//go:build !linux
+
+package port
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+func openDevice(_ context.Context, name string, _ Options) (*Port, error) {
+	return nil, fmt.Errorf("open %s: %w", name, errors.New("serial devices need Linux; use a socket here"))
+}
+
+func isGone(error) bool       { return false }
+func notSupported(error) bool { return false }

@@ -1,0 +1,148 @@
+package port
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// holder finds who holds a device that could not be locked or, with fd -1, not
+// be opened.
+func holder(name string, fd int) *BusyError {
+	var st unix.Stat_t
+	var err error
+	if fd >= 0 {
+		err = unix.Fstat(fd, &st)
+	} else {
+		err = unix.Stat(name, &st)
+	}
+	if err != nil {
+		return &BusyError{}
+	}
+	if pid := lockOwner(st); pid > 0 {
+		return &BusyError{PID: pid, Program: program(pid)}
+	}
+	if other, ok := userOf(st); ok {
+		return other
+	}
+	return &BusyError{}
+}
+
+// lockOwner reads /proc/locks, which any user may:
+//
+//	1: FLOCK  ADVISORY  WRITE 1234 00:06:345 0 EOF
+func lockOwner(st unix.Stat_t) int {
+	file, err := os.Open("/proc/locks")
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	dev := uint64(st.Dev)
+	want := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino)
+	scanner := bufio.NewScanner(file)
+	for scanner.Scan() {
+		f := strings.Fields(scanner.Text())
+		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == want {
+			pid, _ := strconv.Atoi(f[4])
+			return pid
+		}
+	}
+	return 0
+}
+
+// user finds another process that has the device behind fd open.
+func user(fd int) (*BusyError, bool) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, false
+	}
+	return userOf(st)
+}
+
+// userOf looks through the descriptors of all processes. An ordinary user only
+// sees his own.
+func userOf(want unix.Stat_t) (*BusyError, bool) {
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, false
+	}
+	self := os.Getpid()
+	for _, proc := range procs {
+		pid, err := strconv.Atoi(proc.Name())
+		if err != nil || pid == self {
+			continue
+		}
+		dir := filepath.Join("/proc", proc.Name(), "fd")
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			path := filepath.Join(dir, entry.Name())
+			// Most descriptors are not devices: the link tells without a stat,
+			// which a dead network file system could make hang.
+			if link, err := os.Readlink(path); err != nil || !strings.HasPrefix(link, "/dev/") {
+				continue
+			}
+			var st unix.Stat_t
+			if unix.Stat(path, &st) == nil && st.Rdev == want.Rdev && st.Ino == want.Ino && st.Dev == want.Dev {
+				return &BusyError{PID: pid, Program: program(pid)}, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func program(pid int) string {
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return "another program"
+	}
+	return strings.TrimSpace(string(comm))
+}
+
+// lockFile looks for the lock file that pppd, minicom and their kin leave
+// (Filesystem Hierarchy Standard 3.0, 5.9): its text is the process's number.
+func lockFile(name string) *BusyError {
+	path, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return nil
+	}
+	rest, ok := strings.CutPrefix(path, "/dev/")
+	if !ok {
+		return nil
+	}
+	for _, dir := range lockDirs {
+		pid := lockFilePID(filepath.Join(dir, "LCK.."+strings.ReplaceAll(rest, "/", "_")))
+		if pid <= 0 || pid == os.Getpid() {
+			continue
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+			return &BusyError{PID: pid, Program: program(pid)}
+		}
+	}
+	return nil
+}
+
+var lockDirs = []string{"/run/lock", "/var/lock"}
+
+func lockFilePID(path string) int {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	var b [32]byte
+	n, _ := file.Read(b[:])
+	fields := strings.Fields(string(b[:n]))
+	if len(fields) == 0 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(fields[0])
+	return pid
+}
