@@ -1,0 +1,12 @@
+//go:build !linux
+
+package uplink
+
+import "errors"
+
+func (d Dialer) bind(uintptr) error {
+	if d.Interface != "" {
+		return errors.New("binding a socket to an interface works on Linux only")
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Dialer opens connections that leave by one interface, whatever the main routing table prefers: sockets are bound to
+// the interface and to our address, names are asked for at the link's own DNS servers over the link. (A name in
+// /etc/hosts is not asked for.) Its DialContext fits http.Transport.
+type Dialer struct {
+	Interface string
+	Sources   []netip.Addr // our addresses on the link; the first of the wanted family is taken
+	DNS       []netip.Addr // the link's DNS servers, asked in turn
+
+	// RecvBuffer, if not 0, bounds how many bytes the other end may send ahead: SO_RCVBUF.
+	RecvBuffer int
+}
+
+// Dialer gives the dialer of a link that is as the Spec says.
+func (s Spec) Dialer() Dialer {
+	d := Dialer{Interface: s.Interface, DNS: s.DNS}
+	for _, p := range s.Addrs {
+		if !p.Addr().IsLinkLocalUnicast() {
+			d.Sources = append(d.Sources, p.Addr())
+		}
+	}
+	return d
+}
+
+// ErrNoDNS: a name is to be looked up, and the link brought no DNS server.
+var ErrNoDNS = errors.New("no dns server on this link")
+
+// maxAddresses is how many addresses of a name are tried.
+const maxAddresses = 4
+
+// DialContext connects over the link. network is "tcp" or "udp", or either with "4" or "6".
+func (d Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
+	if err != nil {
+		return nil, err
+	}
+	family := "ip"
+	if n := network[len(network)-1:]; n == "4" || n == "6" {
+		family += n
+	}
+	addrs, err := d.LookupNetIP(ctx, family, host)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, a := range addrs[:min(len(addrs), maxAddresses)] {
+		c, err := d.dial(ctx, network, netip.AddrPortFrom(a, uint16(port)))
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// LookupNetIP finds the addresses of a name that the link can reach, asking over the link. An address stands for
+// itself. network is "ip", "ip4" or "ip6".
+func (d Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	var addrs []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		addrs = []netip.Addr{a.Unmap()}
+	} else {
+		if len(d.DNS) == 0 {
+			return nil, fmt.Errorf("look up %s on %s: %w", host, d.Interface, ErrNoDNS)
+		}
+		var turn atomic.Uint32
+		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			server := d.DNS[int(turn.Add(1)-1)%len(d.DNS)]
+			return d.dial(ctx, network, netip.AddrPortFrom(server, 53))
+		}}
+		// The final dot: no search domain of the box belongs to this link.
+		addrs, err = r.LookupNetIP(ctx, network, absolute(host))
+		if err != nil {
+			return nil, err
+		}
+		for i := range addrs {
+			addrs[i] = addrs[i].Unmap()
+		}
+	}
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+		return network == "ip4" && !a.Is4() || network == "ip6" && !a.Is6() || len(d.Sources) > 0 && !d.source(a).IsValid()
+	})
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("look up %s on %s: no address of a family that the link has", host, d.Interface)
+	}
+	return addrs, nil
+}
+
+func absolute(host string) string {
+	if host != "" && host[len(host)-1] == '.' {
+		return host
+	}
+	return host + "."
+}
+
+// source is our address for packets to a.
+func (d Dialer) source(a netip.Addr) netip.Addr {
+	i := slices.IndexFunc(d.Sources, func(s netip.Addr) bool { return s.Is4() == a.Is4() })
+	if i < 0 {
+		return netip.Addr{}
+	}
+	return d.Sources[i]
+}
+
+func (d Dialer) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+	nd := net.Dialer{
+		FallbackDelay: -1, // one family at a time, in the resolver's order
+		KeepAlive:     -time.Second,
+		Control: func(_, _ string, rc syscall.RawConn) error {
+			var err error
+			return errors.Join(rc.Control(func(fd uintptr) { err = d.bind(fd) }), err)
+		},
+	}
+	if src := d.source(to.Addr()); src.IsValid() {
+		if network[:3] == "udp" {
+			nd.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(src, 0))
+		} else {
+			nd.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(src, 0))
+		}
+	}
+	return nd.DialContext(ctx, network, net.JoinHostPort(to.Addr().String(), strconv.Itoa(int(to.Port()))))
+}
