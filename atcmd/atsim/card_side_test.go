@@ -221,7 +221,7 @@ func TestPIN(t *testing.T) {
 	b.until("+CPIN: READY")
 	b.until("+CEREG: 1")
 	b.want("AT+CIMI", "001010000000001\nOK")
-	b.ok("AT+CFUN=0;+CFUN=1")
+	b.ok("AT+CEREG=0;+CFUN=0;+CFUN=1")
 	b.until("+CPIN: SIM PIN")
 	b.until("+QUSIM: 1")
 	for range 2 {
@@ -231,7 +231,7 @@ func TestPIN(t *testing.T) {
 	b.want("AT+CPIN?", "+CPIN: SIM PUK\nOK")
 	b.want(`AT+CPIN="1234"`, "+CME ERROR: 12")
 	b.want(`AT+CPIN="12345678","4321"`, "OK")
-	b.until("+CEREG: 1")
+	b.until("+QIND: PB DONE")
 	b.want("AT+CPIN?", "+CPIN: READY\nOK")
 }
 

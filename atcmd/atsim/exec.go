@@ -23,6 +23,8 @@ type exec struct {
 	stop   bool // the rest of the line is not run and there is no OK: data mode, prompt
 	online *call
 	suffix string // sent in place of a final result code
+
+	then func(context.Context) // runs when the answer has been written
 }
 
 // verb is a command that the modem knows.

@@ -175,6 +175,7 @@ func (c *lineClient) wait(d time.Duration) string {
 func TestUnplug(t *testing.T) {
 	b := newBench(t, nil)
 	other := b.open()
+	other.ok("ATE0") // it is plugged in
 	b.ok(`AT+CGDCONT=1,"IP","a"`)
 	b.ok("AT+CGACT=1,1")
 	b.fault("unplug", Fault{})

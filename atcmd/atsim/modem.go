@@ -219,6 +219,10 @@ func (m *Modem) powerOff() {
 	m.log.Debug("modem is off")
 }
 
+// goodbye is the time from a command that takes the ports away to their going:
+// its answer still reaches the client, as with real USB modems.
+const goodbye = 200 * time.Millisecond
+
 // reboot is +CFUN=1,1: settings go back to their defaults, the card and the
 // radio start again, and the modem says so.
 func (m *Modem) reboot(ctx context.Context) {

@@ -129,7 +129,7 @@ func parseExtended(s string) (command, string, error) {
 	case s[0] != '=':
 		return command{}, "", errSyntax
 	}
-	s = s[1:]
+	s = strings.TrimLeft(s[1:], " ")
 	if strings.HasPrefix(s, "?") && endsCommand(s[1:]) == nil {
 		c.form = formTest
 		return c, s[1:], nil

@@ -22,6 +22,7 @@ func TestParseLine(t *testing.T) {
 		{"V.250 5.4.2.2 escape", `+CGAUTH=1,1,"a\22b\5C"`, `+CGAUTH=1,1,"a\22b\5C"`},
 		{"empty parameters", "+CRSM=176,12258,0,0,10,,", "+CRSM=176,12258,0,0,10,,"},
 		{"question mark as parameter", `+X="?"`, `+X="?"`},
+		{"space before the question mark", "!0= ?", "!0=?"},
 		{"dial string takes the rest", "D*99***1#;+CSQ", "D*99***1#;+CSQ"},
 		{"vendor prefixes", "^SYSINFO;#QSS?;!GSTATUS?;$QCRMCALL=1,0;%IPSYS?", "^SYSINFO | #QSS? | !GSTATUS? | $QCRMCALL=1,0 | %IPSYS?"},
 		{"unterminated string", `+CPIN="1234`, "!"},

@@ -452,5 +452,12 @@ func (p *port) answer(ctx context.Context, f func(*exec) error) {
 	if x.online != nil && err == nil {
 		p.goOnline(ctx, x.online)
 	}
+	if x.then != nil {
+		p.drain(ctx)
+		if p.m.state.acquire(ctx) == nil {
+			x.then(ctx)
+			p.m.state.release()
+		}
+	}
 	p.m.kick()
 }

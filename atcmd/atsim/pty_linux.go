@@ -48,13 +48,27 @@ func openPTY() (*ptyPair, error) {
 	return &ptyPair{master: os.NewFile(uintptr(fd), "/dev/ptmx"), path: path}, nil
 }
 
-// makeRaw turns the line discipline's work off. A pty's two ends share their
+// clean throws away what the last client did not read: it is none of the next
+// one's business. Only the slave's own end can flush that.
+func (t *ptyPair) clean() {
+	fd, err := unix.Open(t.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH)
+	unix.Close(fd)
+}
+
+// makeRaw turns the line discipline's work off if it is on. A pty's two ends share their
 // settings, so this reaches the slave; they outlive its being closed. Without
 // it the slave would echo our URCs back to us before a client sets it up.
 func makeRaw(fd int) error {
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return err
+	}
+	if t.Lflag&(unix.ECHO|unix.ICANON) == 0 && t.Oflag&unix.OPOST == 0 && t.Iflag&unix.ICRNL == 0 {
+		return nil // raw, if perhaps to a client's own taste
 	}
 	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
 	t.Oflag &^= unix.OPOST
@@ -166,10 +180,9 @@ func (m *Modem) servePTY(ctx context.Context, t *ptyPair, link string) (replug t
 			}
 			return p.replug, nil
 		}
-		// What nobody read belongs to nobody: the next client starts clean.
-		t.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
-		t.control(makeRaw)
+		t.clean()
 		for t.hungUp() && ctx.Err() == nil {
+			t.control(makeRaw) // also after a client that came and went unseen
 			select {
 			case <-ctx.Done():
 			case <-p.unplugged:

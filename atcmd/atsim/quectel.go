@@ -3,7 +3,6 @@ package atsim
 import (
 	"context"
 	"strings"
-	"time"
 )
 
 // quectel is an EG25-G. Sources: the EC2x and EG25-G AT command manuals, and
@@ -255,8 +254,7 @@ func qcsq(x *exec) error {
 // holds its power line, comes back.
 func qpowd(x *exec) error {
 	m := x.m
-	m.after("reboot", 10*time.Millisecond, func(context.Context) {
-		m.urc("POWERED DOWN")
+	m.after("reboot", goodbye, func(context.Context) {
 		m.leave()
 		m.unplug(m.habits.ReplugAfter)
 	})

@@ -188,12 +188,17 @@ func setCFUN(x *exec) error {
 		return cmeBadParameters
 	}
 	if rst == 1 {
-		m.after("reboot", 0, func(ctx context.Context) {
+		reboot := func(ctx context.Context) {
 			m.reboot(ctx)
 			if m.fun = fun; fun != 1 {
 				m.leave()
 			}
-		})
+		}
+		if m.habits.Reenumerate {
+			m.after("reboot", goodbye, reboot)
+		} else {
+			x.then = reboot
+		}
 		return nil
 	}
 	old := m.fun
