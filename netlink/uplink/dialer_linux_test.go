@@ -48,7 +48,7 @@ func TestDialer(t *testing.T) {
 			}
 		}
 		get := func(d uplink.Dialer, url string) (string, error) {
-				c, err := d.DialContext(ctx, "tcp", url)
+			c, err := d.DialContext(ctx, "tcp", url)
 			if err != nil {
 				return "", err
 			}

@@ -43,10 +43,7 @@ func Run(t T, test func()) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+	onThread(&wg, func() {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Errorf("unshare(CLONE_NEWNET): %v", err)
 			return
@@ -56,7 +53,7 @@ func Run(t T, test func()) {
 			return
 		}
 		test()
-	}()
+	})
 	wg.Wait()
 	if t.Failed() {
 		t.FailNow()
@@ -71,9 +68,9 @@ func NetNS(t T) int {
 		f   *os.File
 		err error
 	}
-	ch := make(chan result)
-	go func() {
-		runtime.LockOSThread()
+	ch := make(chan result, 1)
+	var wg sync.WaitGroup
+	onThread(&wg, func() {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			ch <- result{nil, fmt.Errorf("unshare(CLONE_NEWNET): %w", err)}
 			return
@@ -84,7 +81,7 @@ func NetNS(t T) int {
 		}
 		f, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 		ch <- result{f, err}
-	}()
+	})
 	r := <-ch
 	if r.err != nil {
 		t.Fatalf("new network namespace: %v", r.err)
@@ -97,8 +94,7 @@ func NetNS(t T) int {
 func In(t T, ns int, fn func()) {
 	t.Helper()
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		runtime.LockOSThread()
+	onThread(&wg, func() {
 		if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
 			t.Errorf("setns: %v", err)
 			return
@@ -130,12 +126,26 @@ func loUp() error {
 
 // permitted tries on a thread that is thrown away.
 func permitted() bool {
-	ch := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		ch <- unix.Unshare(unix.CLONE_NEWNET)
-	}()
+	ch := make(chan error, 1)
+	var wg sync.WaitGroup
+	onThread(&wg, func() { ch <- unix.Unshare(unix.CLONE_NEWNET) })
 	return <-ch == nil
+}
+
+// onThread calls fn on a thread that ends with it. The process's first thread never ends, and /proc/self shows its
+// namespace as the process's: it is left alone.
+func onThread(wg *sync.WaitGroup, fn func()) {
+	wg.Go(func() {
+		runtime.LockOSThread() // and never unlocked
+		if unix.Gettid() != unix.Getpid() {
+			fn()
+			return
+		}
+		defer runtime.UnlockOSThread() // nothing has happened to this one
+		var other sync.WaitGroup
+		onThread(&other, fn)
+		other.Wait()
+	})
 }
 
 func rerun(t T) {
