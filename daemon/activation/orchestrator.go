@@ -152,7 +152,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 		}
 	}
 	if o.current != nil {
-		return Record{}, &Fault{Code: "busy", Text: fmt.Sprintf("another activation is in state %s", o.current.state()), Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater, Err: ErrBusy}
+		return Record{}, o.busy()
 	}
 	id := rand.Text()[:13]
 	if err := o.Vault.Put(id, r); err != nil {
@@ -167,6 +167,34 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	o.wake <- struct{}{}
 	o.publish(rec)
 	return rec, nil
+}
+
+// Switch begins a run that only enables a profile which is on the card. It has
+// the same way back as an activation: previous is the ICCID of the profile that
+// is enabled now, or "".
+func (o *Orchestrator) Switch(iccid, previous string) (Record, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return Record{}, ErrClosed
+	}
+	if o.current != nil {
+		return Record{}, o.busy()
+	}
+	rec := Record{ID: rand.Text()[:13], State: Enabling, ICCID: iccid, Previous: previous, Started: o.Now().UTC().Round(time.Millisecond)}
+	if err := o.append(rec); err != nil {
+		return Record{}, stateFault(err)
+	}
+	o.current = newRun(o, rec)
+	o.current.fresh = true
+	o.wake <- struct{}{}
+	o.publish(rec)
+	return rec, nil
+}
+
+// busy is the error of a second request. The lock is held.
+func (o *Orchestrator) busy() error {
+	return &Fault{Code: "busy", Text: fmt.Sprintf("another activation is in state %s", o.current.state()), Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater, Err: ErrBusy}
 }
 
 func stateFault(err error) error {

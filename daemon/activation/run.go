@@ -19,6 +19,7 @@ type run struct {
 	order   Order // held from authenticated to the installation result
 	plan    Plan
 	answers chan Answer
+	fresh   bool           // begun in this process, so not resumed
 	base    status.Figures // totals when the run began in this process
 
 	mu      sync.Mutex
@@ -168,7 +169,7 @@ func (r *run) perform(ctx context.Context, row step, limit time.Duration) (State
 func (r *run) begin() (State, Request, error) {
 	from := r.rec.State
 	req, err := r.o.Vault.Get(r.rec.ID)
-	if row, ok := table[from]; ok && from != Accepted {
+	if row, ok := table[from]; ok && from != Accepted && !r.fresh {
 		r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
 		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)
 		if r.rec.Resumes > maxResumes && from != Undoing && from != Notifying {

@@ -1,0 +1,529 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"dynamod/atcmd/modem"
+	"dynamod/atcmd/uicc"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/outbox"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+	"dynamod/euicc/ci"
+	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
+	"dynamod/euicc/lpa"
+)
+
+// The eUICC has one user at a time: an RSP session and a profile switch must
+// not be interleaved. The token of g.cardToken is held by that user.
+
+// acquireCard waits for the card to be free.
+func (g *Gateway) acquireCard(ctx context.Context) (release func(), err error) {
+	select {
+	case g.cardToken <- struct{}{}:
+		return func() { <-g.cardToken }, nil
+	case <-ctx.Done():
+		return nil, &activation.Fault{Code: "card-busy", Text: "the card is in use by a running operation", Advice: "try again when the activation has ended", Retry: euicc.RetryLater, Err: ctx.Err()}
+	}
+}
+
+// openCard opens the ISD-R. The card token is held.
+func (g *Gateway) openCard(ctx context.Context) (*lpa.Card, error) {
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := g.extraRoots()
+	if err != nil {
+		return nil, err
+	}
+	resolve := map[string]string{}
+	for host, ap := range g.cfg.LPA.Resolve {
+		resolve[host] = ap.String()
+	}
+	set, err := ci.ParseSet(g.cfg.LPA.CISet)
+	if err != nil {
+		return nil, err
+	}
+	c, err := lpa.Open(ctx, lpa.Config{
+		Transport: d.card,
+		AIDs:      append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
+		TryNext:   uicc.TryNext,
+		BlockSize: g.blockSize(d),
+		IMEI:      d.id.IMEI,
+		// What the modem itself can do is asked from the families' tables
+		// later; LTE is what every router modem of today has.
+		Capabilities: es10.Capabilities{EUTRAN: es10.Release{9, 0, 0}},
+		CISet:        set,
+		ExtraCI:      extra,
+		HTTP:         es9p.Config{Resolve: resolve, Dial: g.dial, Now: g.clock.now, Log: g.log},
+		Log:          g.log,
+	})
+	if err != nil {
+		g.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: err.Error(), Profiles: []status.Profile{}} })
+		return nil, err
+	}
+	return c, nil
+}
+
+// deviceWait is how long an operation waits for a modem that restarts.
+const deviceWait = 30 * time.Second
+
+func (g *Gateway) blockSize(d *device) int {
+	f, _ := g.learned.Firmware(d.id.Model + " " + d.id.Revision)
+	return f.BlockSize
+}
+
+func (g *Gateway) extraRoots() ([]ci.Root, error) {
+	var roots []ci.Root
+	for _, path := range g.cfg.LPA.CI {
+		pem, err := os.ReadFile(path)
+		if err == nil {
+			var r []ci.Root
+			if r, err = ci.Parse(pem); err == nil {
+				roots = append(roots, r...)
+				continue
+			}
+		}
+		return nil, &activation.Fault{Code: "bad-ci", Text: "[lpa] ci cannot be used", Err: fmt.Errorf("%s: %w", path, err), Advice: "name a file with the issuer's certificate in PEM", Retry: euicc.RetryNever}
+	}
+	return roots, nil
+}
+
+// closeCard closes the channel and keeps the counters.
+func (g *Gateway) closeCard(c *lpa.Card) {
+	h := c.Stats().HTTP
+	g.mu.Lock()
+	g.past.HTTPRequests += h.Requests
+	g.past.TLSHandshakes += h.Handshakes
+	g.mu.Unlock()
+	if err := c.Close(); err != nil {
+		g.log.Debug("closing the card's channel", "error", err)
+	}
+}
+
+// withCard runs f with an open ISD-R.
+func (g *Gateway) withCard(ctx context.Context, f func(*lpa.Card) error) error {
+	release, err := g.acquireCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := g.openCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.closeCard(c)
+	return f(c)
+}
+
+// showCard puts what the card says into the status.
+func (g *Gateway) showCard(ctx context.Context, c *lpa.Card) error {
+	info, err := c.Info(ctx)
+	if err != nil {
+		return err
+	}
+	profiles, err := c.Profiles(ctx)
+	if err != nil {
+		return err
+	}
+	g.status.Update(func(s *status.Snapshot) {
+		s.Card = &status.Card{EID: info.EID.String(), SVN: info.Info2.SVN.String(), FreeMemory: int(info.Info2.FreeNVM), Default: info.DefaultSMDP, Profiles: viewProfiles(profiles)}
+	})
+	return nil
+}
+
+func viewProfiles(profiles []euicc.Profile) []status.Profile {
+	out := []status.Profile{}
+	for _, p := range profiles {
+		out = append(out, status.Profile{ICCID: p.ICCID.String(), State: p.State.String(), Class: p.Class.String(), Provider: p.ServiceProvider, Name: p.Name, Nickname: p.Nickname})
+	}
+	return out
+}
+
+// runCard is the card as one activation uses it: from Authenticate until the
+// installation is reported the same channel and the same connection to the
+// server serve every call.
+type runCard struct {
+	g       *Gateway
+	card    *lpa.Card // open while a session or its report is under way
+	release func()
+}
+
+var _ activation.Card = (*runCard)(nil)
+
+// use runs f with the session's card, or with one opened for it.
+func (r *runCard) use(ctx context.Context, f func(*lpa.Card) error) error {
+	if r.card != nil {
+		return f(r.card)
+	}
+	return r.g.withCard(ctx, f)
+}
+
+// end closes the session's card.
+func (r *runCard) end() {
+	if r.card != nil {
+		r.g.closeCard(r.card)
+		r.release()
+		r.card, r.release = nil, nil
+	}
+}
+
+func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) error {
+	r.end()
+	g := r.g
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return err
+	}
+	if _, err := g.ways(ctx); err != nil && g.opts.Dial == nil {
+		return err
+	}
+	if err := g.clock.set(ctx, d.modem.Clock, g.cfg.Time.NTP, g.dial); err != nil {
+		return err
+	}
+	return g.withCard(ctx, func(c *lpa.Card) error {
+		info, err := c.Info(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Client(ctx); err != nil {
+			return err // no root for this card's issuers
+		}
+		if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.cfg.LPA.MinFree) {
+			g.log.Warn("the card has little memory left", "free", free, "min_free", g.cfg.LPA.MinFree)
+			g.status.Log(fmt.Sprintf("the card has %d bytes left, less than [lpa] min_free", free))
+		}
+		return g.showCard(ctx, c)
+	})
+}
+
+func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode) (activation.Order, error) {
+	r.end()
+	release, err := r.g.acquireCard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.g.openCard(ctx)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	r.card, r.release = c, release
+	o, err := c.Authenticate(ctx, code)
+	if err != nil {
+		r.end()
+		return nil, err
+	}
+	return &runOrder{Order: o, r: r}, nil
+}
+
+func (r *runCard) Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error {
+	defer r.end()
+	return r.use(ctx, func(c *lpa.Card) error {
+		x, err := c.CancelSession(ctx, smdp, id, euicc.CancelPostponed)
+		if err != nil || x == nil {
+			return err
+		}
+		return c.DeliverCancellation(ctx, x)
+	})
+}
+
+func (r *runCard) Profiles(ctx context.Context) (profiles []euicc.Profile, err error) {
+	err = r.use(ctx, func(c *lpa.Card) error {
+		profiles, err = c.Profiles(ctx)
+		return err
+	})
+	return profiles, err
+}
+
+func (r *runCard) Enable(ctx context.Context, iccid euicc.ICCID) error {
+	r.end()
+	return r.g.switchTo(ctx, iccid)
+}
+
+func (r *runCard) Disable(ctx context.Context, iccid euicc.ICCID) error {
+	r.end()
+	return r.g.switchOff(ctx, iccid)
+}
+
+func (r *runCard) Collect(ctx context.Context) (pending []euicc.PendingNotification, err error) {
+	err = r.use(ctx, func(c *lpa.Card) error {
+		pending, err = r.g.collect(ctx, c)
+		return err
+	})
+	return pending, err
+}
+
+func (r *runCard) Deliver(ctx context.Context) error {
+	defer r.end()
+	return r.use(ctx, func(c *lpa.Card) error { return r.g.deliver(ctx, c) })
+}
+
+func (r *runCard) Figures() status.Figures {
+	g := r.g
+	g.mu.Lock()
+	f := g.past
+	d := g.device
+	g.mu.Unlock()
+	if d != nil {
+		s := d.card.Stats()
+		f.APDUs += int(s.APDUs)
+		f.APDUBytes += int(s.Sent + s.Received)
+	}
+	if r.card != nil {
+		h := r.card.Stats().HTTP
+		f.HTTPRequests += h.Requests
+		f.TLSHandshakes += h.Handshakes
+	}
+	return f
+}
+
+// runOrder is an lpa.Order whose card stays open until its result is reported.
+type runOrder struct {
+	*lpa.Order
+	r         *runCard
+	installed bool
+}
+
+func (o *runOrder) TransactionID() euicc.TransactionID { return o.Order.TransactionID }
+func (o *runOrder) Metadata() euicc.Metadata           { return o.Order.Metadata }
+func (o *runOrder) ConfirmationRequired() bool         { return o.Order.ConfirmationRequired }
+
+func (o *runOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(done, total int)) (euicc.InstallResult, error) {
+	result, err := o.Order.Download(ctx, cc, func(p lpa.Progress) {
+		if p.Stage == euicc.StageLoadBPP {
+			progress(p.Bytes, p.TotalBytes)
+		}
+	})
+	if result == nil {
+		return euicc.InstallResult{}, err
+	}
+	o.installed = err == nil && result.Success
+	return *result, err
+}
+
+func (o *runOrder) Close() {
+	if !o.installed {
+		o.r.end()
+	}
+}
+
+// collect copies the card's notifications to the outbox.
+func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNotification, error) {
+	pending, err := c.RetrieveAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pending {
+		e := outbox.Entry{EID: c.EID().String(), Seq: p.Seq, Operation: p.Event.String(), Address: p.Address, Pending: p.Raw}
+		if !p.ICCID.IsZero() {
+			e.ICCID = p.ICCID.String()
+		}
+		if err := g.outbox.Put(e); err != nil {
+			g.log.Error("a notification stays on the card only", "seq", p.Seq, "error", err)
+		}
+	}
+	g.showOutbox()
+	return pending, nil
+}
+
+// deliver offers the outbox to its receivers, and removes from the card what
+// they took.
+func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
+	var failed error
+	for {
+		due := g.outbox.Due()
+		progress := false
+		for _, e := range due {
+			err := c.Deliver(ctx, &euicc.PendingNotification{Notification: euicc.Notification{Seq: e.Seq, Address: e.Address}, Raw: e.Pending})
+			if err != nil {
+				failed = fmt.Errorf("notification %d to %s: %w", e.Seq, e.Address, err)
+				if ctx.Err() != nil {
+					return failed
+				}
+				if err := g.outbox.Failed(e, err); err != nil {
+					return err
+				}
+				continue
+			}
+			progress = true
+			g.log.Info("notification delivered", "seq", e.Seq, "operation", e.Operation, "receiver", e.Address)
+			if err := g.outbox.Delivered(e); err != nil {
+				return err
+			}
+		}
+		if err := g.clean(ctx, c); err != nil {
+			return err
+		}
+		if !progress {
+			g.showOutbox()
+			return failed
+		}
+	}
+}
+
+// clean removes delivered notifications from the card and then from the outbox.
+func (g *Gateway) clean(ctx context.Context, c *lpa.Card) error {
+	for _, e := range g.outbox.Entries() {
+		if !e.Delivered || e.EID != c.EID().String() {
+			continue
+		}
+		// A card counts its numbers up and never gives one out again while it
+		// is on the list; one that is gone already is no error.
+		if err := c.RemoveNotification(ctx, e.Seq); err != nil {
+			return err
+		}
+		if err := g.outbox.Drop(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) showOutbox() {
+	entries := g.outbox.Entries()
+	g.status.Update(func(s *status.Snapshot) {
+		s.Outbox = status.Outbox{}
+		for _, e := range entries {
+			if e.Delivered {
+				continue
+			}
+			s.Outbox.Pending++
+			if s.Outbox.Oldest == nil || e.Added.Before(*s.Outbox.Oldest) {
+				s.Outbox.Oldest = &e.Added
+			}
+			if e.LastError != "" {
+				s.Outbox.Error = e.LastError
+			}
+		}
+	})
+}
+
+// switchTo enables a profile and waits until the modem shows it. It repeats
+// nothing that the card may have done: it reads the card instead.
+func (g *Gateway) switchTo(ctx context.Context, iccid euicc.ICCID) error {
+	change := func(c *lpa.Card, refresh bool) error { return c.Enable(ctx, iccid, refresh) }
+	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Enabled }
+	return g.switchProfile(ctx, change, done, modem.ResetGoal{ICCID: iccid.String()})
+}
+
+// switchOff disables a profile and waits until the modem has lost it.
+func (g *Gateway) switchOff(ctx context.Context, iccid euicc.ICCID) error {
+	change := func(c *lpa.Card, refresh bool) error { return c.Disable(ctx, iccid, refresh) }
+	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Disabled }
+	return g.switchProfile(ctx, change, done, modem.ResetGoal{Not: iccid.String()})
+}
+
+func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, refresh bool) error, done func(euicc.Profile) bool, goal modem.ResetGoal) error {
+	release, err := g.acquireCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return err
+	}
+	if imsi, err := d.modem.IMSI(ctx); err == nil {
+		goal.OldIMSI = imsi
+	}
+	isDone := func(c *lpa.Card) (bool, error) {
+		profiles, err := c.Profiles(ctx)
+		return slices.ContainsFunc(profiles, done), err
+	}
+	c, err := g.openCard(ctx)
+	if err != nil {
+		return err
+	}
+	already, err := isDone(c)
+	if err == nil && !already {
+		err = change(c, d.modem.Dialect().Refresh.Flag)
+	}
+	g.closeCard(c)
+	if e, ok := errors.AsType[*euicc.Error](err); ok && e.Unknown {
+		g.log.Warn("the answer to a profile switch was lost; the card is asked", "error", err)
+		d.card.Invalidate()
+		if c, oerr := g.openCard(ctx); oerr == nil {
+			if ok, perr := isDone(c); perr == nil && ok {
+				err = nil
+			}
+			g.closeCard(c)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if already {
+		goal.OldIMSI = "" // who is registered now may be the goal already
+	}
+	if err := g.resetSIM(ctx, d, goal); err != nil {
+		return err
+	}
+	if c, err = g.openCard(ctx); err != nil {
+		return err
+	}
+	defer g.closeCard(c)
+	if ok, err := isDone(c); err != nil {
+		return err
+	} else if !ok {
+		return &activation.Fault{Code: "switch-lost", Text: "the card fell back to another profile", Advice: "see `dynamod profiles`", Retry: euicc.RetryLater}
+	}
+	if _, err := g.collect(ctx, c); err != nil {
+		g.log.Warn("cannot copy notifications off the card yet", "error", err)
+	}
+	return g.showCard(ctx, c)
+}
+
+// resetSIM makes the modem read the card again, also when it restarts for it.
+func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal) error {
+	var rung modem.Rung
+	for {
+		var err error
+		rung, err = d.modem.ResetSIM(ctx, goal, rung, func(name string) { g.status.Log("SIM reset: " + name) })
+		d.card.Invalidate()
+		if err == nil {
+			if err := d.modem.EnableEvents(ctx); err != nil {
+				g.log.Warn("cannot turn the modem's events on", "error", err)
+			}
+			return nil
+		}
+		if !errors.Is(err, modem.ErrReopen) {
+			return err
+		}
+		select {
+		case <-d.session.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Second): // some ports live on through a restart
+		}
+		old := d
+		for d == old {
+			if d, err = g.waitDevice(ctx, time.Until(deadlineOf(ctx))); err != nil {
+				return err
+			}
+			if d == old {
+				select {
+				case <-d.session.Done():
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+					old = nil
+				}
+			}
+		}
+	}
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	if t, ok := ctx.Deadline(); ok {
+		return t
+	}
+	return time.Now().Add(3 * time.Minute)
+}

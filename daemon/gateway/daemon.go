@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+	"dynamod/euicc/lpa"
+)
+
+var _ hook.Daemon = (*Gateway)(nil)
+
+// Submit accepts an activation.
+func (g *Gateway) Submit(r activation.Request) (activation.Record, error) {
+	r.KeepTrying = r.KeepTrying || g.cfg.Activation.KeepTrying
+	return g.runs.Submit(r)
+}
+
+// Runs lists the activations.
+func (g *Gateway) Runs() []activation.Record { return g.runs.Runs() }
+
+// Get returns an activation.
+func (g *Gateway) Get(id string) (activation.Record, error) { return g.runs.Get(id) }
+
+// Answer answers a waiting activation.
+func (g *Gateway) Answer(id string, a activation.Answer) error { return g.runs.Answer(id, a) }
+
+// Cancel cancels an activation.
+func (g *Gateway) Cancel(id string) error { return g.runs.Cancel(id) }
+
+// Profiles lists the profiles on the card.
+func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
+	err := g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) })
+	if err != nil {
+		return nil, err
+	}
+	return g.status.Snapshot().Card.Profiles, nil
+}
+
+// EnableProfile switches to a profile and waits for the end: a switch is a run
+// of its own, with the way back written first.
+func (g *Gateway) EnableProfile(ctx context.Context, iccid string) error {
+	profiles, err := g.Profiles(ctx)
+	if err != nil {
+		return err
+	}
+	previous, found := "", false
+	for _, p := range profiles {
+		found = found || p.ICCID == iccid
+		if p.State != euicc.Enabled.String() {
+			continue
+		}
+		if p.ICCID == iccid {
+			return nil
+		}
+		previous = p.ICCID
+	}
+	if !found {
+		return noProfile(iccid)
+	}
+	rec, err := g.runs.Switch(iccid, previous)
+	if err != nil {
+		return err
+	}
+	return g.await(ctx, rec.ID)
+}
+
+// await waits for a run's end and returns its error.
+func (g *Gateway) await(ctx context.Context, id string) error {
+	sub := g.status.Subscribe(0)
+	defer sub.Close()
+	for {
+		rec, err := g.runs.Get(id)
+		if err != nil {
+			return err
+		}
+		if rec.State.Ended() && rec.Ended != nil {
+			if rec.Outcome == status.Committed {
+				return nil
+			}
+			if rec.Error == nil {
+				return &activation.Fault{Code: string(rec.Outcome), Text: "the switch ended as " + string(rec.Outcome)}
+			}
+			return &activation.Fault{Code: rec.Error.Code, Text: fmt.Sprintf("%s: %s", rec.Outcome, rec.Error.Text), Advice: rec.Error.Advice, Retry: euicc.Retry(rec.Error.Retry)}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-sub.Events():
+		case <-time.After(time.Second): // events may be lost by a slow reader
+		}
+	}
+}
+
+func noProfile(iccid string) error {
+	return &activation.Fault{Code: "no-such-profile", Text: fmt.Sprintf("no profile %s is on the card", iccid), Advice: "`dynamod profiles` lists them"}
+}
+
+// DisableProfile disables a profile. The one that carries the link is only
+// disabled by force: the router might not be reached again.
+func (g *Gateway) DisableProfile(ctx context.Context, iccid string, force bool) error {
+	p, err := g.profile(ctx, iccid)
+	if err != nil {
+		return err
+	}
+	if p.State != euicc.Enabled.String() {
+		return nil
+	}
+	if !force {
+		return &activation.Fault{Code: "last-profile", Text: "this is the enabled profile: without it the modem has no link", Advice: "enable another one instead, or force it", Retry: euicc.RetryNever}
+	}
+	if g.busy() {
+		return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Retry: euicc.RetryLater}
+	}
+	id, err := euicc.ParseICCID(iccid)
+	if err != nil {
+		return err
+	}
+	defer g.bearer.Hold()()
+	g.bearer.Down(ctx)
+	return g.switchOff(ctx, id)
+}
+
+func (g *Gateway) profile(ctx context.Context, iccid string) (status.Profile, error) {
+	profiles, err := g.Profiles(ctx)
+	if err != nil {
+		return status.Profile{}, err
+	}
+	for _, p := range profiles {
+		if p.ICCID == iccid {
+			return p, nil
+		}
+	}
+	return status.Profile{}, noProfile(iccid)
+}
+
+// DeleteProfile deletes a disabled profile.
+func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) error {
+	p, err := g.profile(ctx, iccid)
+	if err != nil {
+		return err
+	}
+	if p.State == euicc.Enabled.String() {
+		if !force {
+			return &activation.Fault{Code: "profile-enabled", Text: "the profile is enabled", Advice: "enable another one first, or force it", Retry: euicc.RetryNever}
+		}
+		if err := g.DisableProfile(ctx, iccid, true); err != nil {
+			return err
+		}
+	}
+	id, err := euicc.ParseICCID(iccid)
+	if err != nil {
+		return err
+	}
+	return g.withCard(ctx, func(c *lpa.Card) error {
+		// What the card has to report about the profile goes with it.
+		if _, err := g.collect(ctx, c); err != nil {
+			return err
+		}
+		if err := c.Delete(ctx, id); err != nil {
+			return err
+		}
+		if err := g.learned.Forget(iccid); err != nil {
+			g.log.Warn("learned", "error", err)
+		}
+		if _, err := g.collect(ctx, c); err != nil {
+			g.log.Warn("cannot copy notifications off the card yet", "error", err)
+		}
+		return g.showCard(ctx, c)
+	})
+}
+
+// NicknameProfile names a profile.
+func (g *Gateway) NicknameProfile(ctx context.Context, iccid, name string) error {
+	id, err := euicc.ParseICCID(iccid)
+	if err != nil {
+		return err
+	}
+	return g.withCard(ctx, func(c *lpa.Card) error {
+		if err := c.SetNickname(ctx, id, name); err != nil {
+			return err
+		}
+		return g.showCard(ctx, c)
+	})
+}
+
+// Notifications lists what waits on the card and in the outbox.
+func (g *Gateway) Notifications(ctx context.Context) ([]hook.Notification, error) {
+	err := g.withCard(ctx, func(c *lpa.Card) error { _, err := g.collect(ctx, c); return err })
+	if err != nil && len(g.outbox.Entries()) == 0 {
+		return nil, err
+	}
+	var out []hook.Notification
+	for _, e := range g.outbox.Entries() {
+		out = append(out, hook.Notification{
+			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: err == nil, Stored: true,
+			Delivered: e.Delivered, Tries: e.Tries, Next: e.Next, Error: e.LastError,
+		})
+	}
+	return out, nil
+}
+
+// DeliverNotifications offers every notification to its receiver now.
+func (g *Gateway) DeliverNotifications(ctx context.Context) error {
+	return g.withCard(ctx, func(c *lpa.Card) error {
+		if _, err := g.collect(ctx, c); err != nil {
+			return err
+		}
+		return g.deliver(ctx, c)
+	})
+}

@@ -1,0 +1,343 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"dynamod/atcmd"
+	"dynamod/atcmd/dialect"
+	"dynamod/atcmd/modem"
+	"dynamod/atcmd/port"
+	"dynamod/atcmd/uicc"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// device is a modem while its port is open.
+type device struct {
+	path    string
+	session *atcmd.Session
+	modem   *modem.Modem
+	card    *uicc.Transport
+	id      modem.Identity
+}
+
+const (
+	openTime    = 30 * time.Second // for a modem to answer and be asked who it is
+	firstReopen = time.Second
+	lastReopen  = time.Minute
+)
+
+// keepModem opens the modem and opens it again whenever it goes, until ctx ends.
+func (g *Gateway) keepModem(ctx context.Context) error {
+	wait := firstReopen
+	for ctx.Err() == nil {
+		d, err := g.openModem(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			g.setDevice(nil, err)
+			g.log.Warn("no modem", "error", err, "next", wait)
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+			wait = min(2*wait, lastReopen)
+			continue
+		}
+		wait = firstReopen
+		g.setDevice(d, nil)
+		select {
+		case <-ctx.Done():
+		case <-d.session.Done():
+			g.log.Warn("the modem went away", "port", d.path, "error", d.session.Err())
+		}
+		g.bearer.SetRadio(nil)
+		g.retire(d)
+	}
+	g.setDevice(nil, ctx.Err())
+	return nil
+}
+
+// retire closes a device and keeps its counters.
+func (g *Gateway) retire(d *device) {
+	s := d.card.Stats()
+	g.mu.Lock()
+	g.past.APDUs += int(s.APDUs)
+	g.past.APDUBytes += int(s.Sent + s.Received)
+	if g.device == d {
+		g.device = nil
+		g.changed()
+	}
+	g.mu.Unlock()
+	if err := d.session.Close(); err != nil && !errors.Is(err, atcmd.ErrGone) && !errors.Is(err, atcmd.ErrClosed) {
+		g.log.Debug("closing the modem's port", "error", err)
+	}
+}
+
+func (g *Gateway) setDevice(d *device, err error) {
+	g.mu.Lock()
+	g.device, g.deviceErr = d, err
+	g.changed()
+	g.mu.Unlock()
+	if d == nil {
+		g.bearer.SetRadio(nil)
+		g.status.Update(func(s *status.Snapshot) {
+			if s.Modem == nil {
+				s.Modem = &status.Modem{Port: g.cfg.Modem.Port}
+			}
+			s.Modem.Present, s.Modem.Error = false, ""
+			s.State, s.Link, s.Reach, s.Registration, s.Signal = status.Down, nil, nil, nil, nil
+			s.Reason = "no modem is there"
+			if err != nil && !errors.Is(err, context.Canceled) {
+				s.Modem.Error, s.Reason = err.Error(), err.Error()
+				s.Advice = hintOf(err)
+			}
+		})
+		return
+	}
+	g.status.Update(func(s *status.Snapshot) {
+		s.Modem = &status.Modem{
+			Port: d.path, Present: true, Manufacturer: d.id.Manufacturer, Model: d.id.Model, Revision: d.id.Revision,
+			IMEI: shortIMEI(d.id.IMEI), Dialect: d.modem.Dialect().Name,
+		}
+		if s.Reason == "no modem is there" || s.Reason == "starting" {
+			s.Reason, s.Advice = "the link is being brought up", ""
+		}
+	})
+	g.bearer.SetRadio(d.modem)
+}
+
+// changed wakes whoever waits for a device. g.mu is held.
+func (g *Gateway) changed() {
+	close(g.deviceChange)
+	g.deviceChange = make(chan struct{})
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// waitDevice returns the modem, and waits for one that restarts.
+func (g *Gateway) waitDevice(ctx context.Context, limit time.Duration) (*device, error) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	for {
+		g.mu.Lock()
+		d, err, change := g.device, g.deviceErr, g.deviceChange
+		g.mu.Unlock()
+		if d != nil {
+			return d, nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.C:
+			f := &activation.Fault{Code: "no-modem", Text: "no modem is there", Advice: "check power and cable, and [modem] port; see `dynamod diag`", Retry: euicc.RetryLater, Err: err}
+			if h := hintOf(err); h != "" {
+				f.Advice = h
+			}
+			return nil, f
+		}
+	}
+}
+
+// openModem opens the configured port, or the first that answers as a modem.
+func (g *Gateway) openModem(ctx context.Context) (*device, error) {
+	if p := g.cfg.Modem.Port; p != config.Auto {
+		return g.openPort(ctx, p)
+	}
+	paths := atPorts()
+	if len(paths) == 0 {
+		return nil, &activation.Fault{Code: "no-modem", Text: "no modem port was found", Advice: "plug the modem in, or name its AT port in [modem] port"}
+	}
+	var errs []error
+	for _, p := range paths {
+		d, err := g.openPort(ctx, p)
+		if err == nil || ctx.Err() != nil {
+			return d, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// atPorts lists the device nodes that may be AT ports, likeliest first.
+func atPorts() []string {
+	var paths []string
+	for _, glob := range []string{"/dev/wwan*at*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/smd*"} {
+		found, err := filepath.Glob(glob)
+		if err != nil {
+			continue // the patterns are constants
+		}
+		slices.Sort(found)
+		paths = append(paths, found...)
+	}
+	return paths
+}
+
+func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err error) {
+	ctx, done := context.WithTimeout(ctx, openTime)
+	defer done()
+	p, err := port.Open(ctx, path, port.Options{Baud: g.cfg.Modem.Baud, Logger: g.log})
+	if err != nil {
+		return nil, fmt.Errorf("modem: %w", err)
+	}
+	opts := atcmd.Options{Logger: g.log, Trace: g.trace}
+	if g.cfg.Modem.Dialect != config.Auto {
+		if d := dialect.ByName(g.cfg.Modem.Dialect); d != nil {
+			opts.Finals, opts.URCs = d.Finals, d.URCTags()
+		}
+	} else {
+		// Who it is can only be asked after the session has begun, so that one
+		// knows every family's URCs.
+		for _, name := range dialect.Names() {
+			opts.URCs = append(opts.URCs, dialect.ByName(name).URCTags()...)
+			opts.Finals = append(opts.Finals, dialect.ByName(name).Finals...)
+		}
+	}
+	s := atcmd.New(p, opts)
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	silent := func(err error) error {
+		if errors.Is(err, atcmd.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+			return &activation.Fault{Code: "modem-silent", Text: fmt.Sprintf("modem: %s does not answer AT commands", path), Advice: "it may be another of the modem's ports: try the others in [modem] port, or restart the modem", Retry: euicc.RetryLater, Err: nil}
+		}
+		return fmt.Errorf("modem: %s: %w", path, err)
+	}
+	if err := modem.New(s, dialect.ByName("generic"), g.log).Init(ctx); err != nil {
+		return nil, silent(err)
+	}
+	id, err := modem.Identify(ctx, s)
+	if err != nil {
+		return nil, silent(err)
+	}
+	d := dialect.Find(id.Identity)
+	if name := g.cfg.Modem.Dialect; name != config.Auto {
+		if d = dialect.ByName(name); d == nil {
+			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(dialect.Names(), ", ")}
+		}
+	}
+	m := modem.New(s, d, g.log)
+	if err := m.Init(ctx); err != nil {
+		return nil, silent(err)
+	}
+	if sim, err := m.SIM(ctx); err == nil && sim.State == modem.SIMNeedsPIN {
+		g.enterPIN(ctx, m)
+	}
+	if err := m.EnableEvents(ctx); err != nil {
+		g.log.Warn("cannot turn the modem's events on", "error", err)
+	}
+	dev := &device{path: path, session: s, modem: m, id: id}
+	dev.card = uicc.New(s, d.APDU, uicc.Options{Logger: g.log, Stale: g.staleSessions(), Remember: g.rememberSessions})
+	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
+	return dev, nil
+}
+
+// enterPIN enters the PIN of pin_file once. A wrong one is never tried again.
+func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
+	if g.cfg.Modem.PINFile == "" || g.pinRefused {
+		return
+	}
+	pin, err := config.ReadSecret(g.cfg.Modem.PINFile)
+	if err == nil {
+		err = m.EnterPIN(ctx, modem.Secret(pin), false)
+		g.pinRefused = err != nil
+	}
+	if err != nil {
+		g.log.Error("cannot enter the SIM's PIN; it is not tried again until a restart", "error", err)
+	}
+}
+
+// The card sessions that are open are noted in the run directory, so that the
+// next process can close what a crash left open: cards have few channels.
+
+func (g *Gateway) sessionsFile() string { return filepath.Join(g.cfg.State.Run, "card-sessions") }
+
+func (g *Gateway) staleSessions() []string {
+	b, err := os.ReadFile(g.sessionsFile())
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b))
+}
+
+func (g *Gateway) rememberSessions(open []string) {
+	if err := os.WriteFile(g.sessionsFile(), []byte(strings.Join(open, "\n")), 0o600); err != nil {
+		g.log.Debug("cannot note the open card sessions", "error", err)
+	}
+}
+
+// modemInterface names the network interface of the modem: the configured one,
+// or the one below the same USB device as the AT port.
+func (g *Gateway) modemInterface() (string, error) {
+	if g.cfg.Uplink.Interface != config.Auto {
+		return g.cfg.Uplink.Interface, nil
+	}
+	g.mu.Lock()
+	d := g.device
+	g.mu.Unlock()
+	if d == nil {
+		return "", &activation.Fault{Code: "no-modem", Text: "no modem is there"}
+	}
+	name, err := interfaceOf("/sys", d.path)
+	if err != nil {
+		return "", &activation.Fault{Code: "no-interface", Text: "cannot find the modem's network interface", Err: err, Advice: "name it in [uplink] interface"}
+	}
+	return name, nil
+}
+
+// interfaceOf finds the network interface of the USB or PCI device that an AT
+// port belongs to.
+func interfaceOf(sysfs, tty string) (string, error) {
+	real, err := filepath.EvalSymlinks(tty)
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Base(real)
+	for _, class := range []string{"tty", "wwan"} {
+		dir, err := filepath.EvalSymlinks(filepath.Join(sysfs, "class", class, name, "device"))
+		if err != nil {
+			continue
+		}
+		// A few levels up stands the device that both functions belong to.
+		for range 4 {
+			for _, glob := range []string{"net/*", "*/net/*", "wwan/*/net/*"} {
+				found, err := filepath.Glob(filepath.Join(dir, glob))
+				if err == nil && len(found) > 0 {
+					slices.Sort(found)
+					return filepath.Base(found[0]), nil
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "idVendor")); err == nil {
+				break // the USB device itself: above it is the hub
+			}
+			dir = filepath.Dir(dir)
+		}
+	}
+	return "", fmt.Errorf("no network interface belongs to %s", tty)
+}
+
+func shortIMEI(imei string) string {
+	if len(imei) < 12 {
+		return imei
+	}
+	return imei[:8] + "..." + imei[len(imei)-2:] // the TAC names the model, not the unit
+}

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
+	"dynamod/euicc"
+	"dynamod/netlink"
+)
+
+// way is how the SM-DP+ is reached.
+type way struct {
+	ifname string // "" leaves it to the kernel
+	modem  bool   // through the enabled profile
+}
+
+func (w way) String() string {
+	switch {
+	case w.modem:
+		return w.ifname + " (the enabled profile)"
+	case w.ifname == "":
+		return "the network"
+	}
+	return w.ifname
+}
+
+// ways lists the ways to the SM-DP+ in the order in which they are tried:
+// other uplinks first, because the enabled profile may be about to change.
+func (g *Gateway) ways(ctx context.Context) ([]way, error) {
+	own, _ := g.bearer.Active()
+	if via := g.cfg.LPA.Via; via != config.Auto {
+		return []way{{ifname: via, modem: via == own.Interface}}, nil
+	}
+	snap, err := g.kernel.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ifname, _ := g.modemInterface()
+	routes := slices.DeleteFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() || r.Dev == ifname })
+	slices.SortStableFunc(routes, func(a, b netlink.Route) int { return cmp.Compare(a.Metric, b.Metric) })
+	var list []way
+	for _, r := range routes {
+		if w := (way{ifname: r.Dev}); !slices.Contains(list, w) {
+			list = append(list, w)
+		}
+	}
+	if own.Interface != "" {
+		list = append(list, way{ifname: own.Interface, modem: true})
+	}
+	if len(list) == 0 && g.onLink(snap) {
+		list = append(list, way{})
+	}
+	if len(list) == 0 {
+		return nil, &activation.Fault{
+			Code: "no-way", Text: "there is no way to the SM-DP+: no other uplink, and no enabled profile with a link", Retry: euicc.RetryLater,
+			Advice: "connect Ethernet or Wi-Fi for the download, or name the interface in [lpa] via",
+		}
+	}
+	return list, nil
+}
+
+// onLink reports whether an address of [lpa.resolve] needs no default route.
+func (g *Gateway) onLink(snap netlink.Snapshot) bool {
+	for _, ap := range g.cfg.LPA.Resolve {
+		if ap.Addr().IsLoopback() || slices.ContainsFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() && r.Dst.Contains(ap.Addr()) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// dial connects to a server by the first way that works.
+func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if g.opts.Dial != nil {
+		return g.opts.Dial(ctx, network, address)
+	}
+	list, err := g.ways(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var first error
+	for _, w := range list {
+		d := net.Dialer{Control: bindTo(w.ifname)}
+		// A server on a directly attached network is not behind the default
+		// route's interface; the kernel knows better than we do.
+		if ap, err := netip.ParseAddrPort(address); err == nil && !w.modem && g.cfg.LPA.Via == config.Auto && g.attached(ctx, ap.Addr()) {
+			d.Control = nil
+		}
+		connect := d.DialContext
+		if spec, ok := g.bearer.Active(); w.modem && ok {
+			connect = spec.Dialer().DialContext // with the link's own name servers
+		}
+		conn, err := connect(ctx, network, address)
+		if err == nil {
+			g.log.Debug("connected", "network", network, "via", w.String())
+			return conn, nil
+		}
+		if first == nil {
+			first = fmt.Errorf("via %s: %w", w, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+func (g *Gateway) attached(ctx context.Context, a netip.Addr) bool {
+	snap, err := g.kernel.Snapshot(ctx)
+	return err == nil && (a.IsLoopback() || slices.ContainsFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() && r.Dst.Contains(a) }))
+}

@@ -1,0 +1,345 @@
+// Package gateway is where the daemon's parts are built and joined. Everything
+// that runs is a task of one errgroup; nothing here decides anything.
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dynamod/atcmd"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/bearer"
+	"dynamod/daemon/config"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/journal"
+	"dynamod/daemon/learned"
+	"dynamod/daemon/outbox"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+	"dynamod/netlink/uplink"
+)
+
+// Options are what a Gateway does not read from its configuration. The zero
+// value of each means the real thing.
+type Options struct {
+	Log     *slog.Logger
+	Version string
+	Floor   time.Time // when the program was built; an earlier clock is wrong
+	Now     func() time.Time
+
+	// In place of the kernel, for a lab without network namespaces.
+	Kernel uplink.Kernel
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	DHCP   func(ctx context.Context, ifname string) (bearer.Lease, error)
+	Probe  func(ctx context.Context, spec uplink.Spec) bearer.Reach
+	// Ready is called when the hook answers; nil is fine.
+	Ready func()
+}
+
+// Gateway is one daemon with one modem.
+type Gateway struct {
+	cfg     *config.Config
+	opts    Options
+	log     *slog.Logger
+	clock   *clock
+	kernel  uplink.Kernel
+	status  *status.Model
+	journal *journal.Journal
+	learned *learned.Store
+	outbox  *outbox.Box
+	bearer  *bearer.Bearer
+	runs    *activation.Orchestrator
+	hook    *hook.Server
+
+	cardToken  chan struct{} // held by the eUICC's user
+	pinRefused bool          // only keepModem's
+
+	mu           sync.Mutex
+	device       *device
+	deviceErr    error
+	deviceChange chan struct{} // closed at each change of device
+	past         status.Figures
+	operators    *cosa.DB
+}
+
+// ErrLocked means that another dynamod uses the same state.
+var ErrLocked = errors.New("another dynamod is running with this state directory")
+
+// Run runs a daemon until ctx ends.
+func Run(ctx context.Context, cfg *config.Config, opts Options) error {
+	return start(ctx, cfg, opts, func() (net.Listener, error) { return hook.Listen(cfg.Hook.Socket, cfg.Hook.Group) }, nil)
+}
+
+// Direct runs a daemon without a socket for as long as f takes. It holds the
+// same lock as Run, so the two never share a modem.
+func Direct(ctx context.Context, cfg *config.Config, opts Options, f func(*hook.Client) error) error {
+	client, l := hook.InProcess()
+	return start(ctx, cfg, opts, func() (net.Listener, error) { return l, nil }, func() error { return f(client) })
+}
+
+// start builds the parts and runs their tasks. Without f it runs until ctx
+// ends, with it until f returns.
+func start(ctx context.Context, cfg *config.Config, opts Options, listen func() (net.Listener, error), f func() error) (err error) {
+	for _, dir := range []string{cfg.State.Dir, cfg.State.Run} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return &activation.Fault{Code: "state-unwritable", Text: "cannot make a state directory", Err: err, Advice: "run as root, or name other directories in [state]"}
+		}
+	}
+	unlock, err := lock(filepath.Join(cfg.State.Dir, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	g, closeAll, err := build(cfg, opts)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	l, err := listen()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.hook.Serve(ctx, l) })
+	group.Go(func() error { return g.keepModem(ctx) })
+	group.Go(func() error { return g.keepOutbox(ctx) })
+	group.Go(func() error { return g.reload(ctx) })
+	group.Go(func() error { return g.bearer.Run(ctx) })
+	group.Go(func() error { return g.runs.Run(ctx) })
+	if opts.Ready != nil {
+		opts.Ready()
+	}
+	if f != nil {
+		group.Go(func() error {
+			defer stop()
+			return f()
+		})
+	}
+	return group.Wait()
+}
+
+// lock takes the advisory lock that keeps a second daemon off the state.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		var pid [16]byte
+		n, _ := f.ReadAt(pid[:], 0)
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, &activation.Fault{Code: "locked", Text: ErrLocked.Error() + pidText(pid[:n]), Advice: "use the running daemon, or stop it first", Retry: euicc.RetryLater}
+		}
+		return nil, fmt.Errorf("lock: %s: %w", path, err)
+	}
+	// The number is for people; that it cannot be written does no harm.
+	if f.Truncate(0) == nil {
+		fmt.Fprintf(f, "%d\n", os.Getpid())
+	}
+	return func() { f.Close() }, nil
+}
+
+func pidText(b []byte) string {
+	var pid int
+	if _, err := fmt.Sscan(string(b), &pid); err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
+}
+
+func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	g = &Gateway{
+		cfg: cfg, opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}),
+	}
+	now := g.clock.now
+	g.status = status.New(opts.Version, now)
+	if g.journal, err = journal.Open(filepath.Join(cfg.State.Dir, "journal"), 0, now); err != nil {
+		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the journal", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
+	}
+	cleanups := []func(){func() { g.journal.Close() }}
+	closeAll = func() {
+		for i := len(cleanups) - 1; i >= 0; i-- {
+			cleanups[i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	if d := g.journal.Damage(); d != nil {
+		g.log.Warn("journal", "damage", d)
+		g.status.Log(d.Error())
+	}
+	if g.learned, err = learned.Open(filepath.Join(cfg.State.Dir, "learned.json"), now); err != nil {
+		g.log.Warn("what was learned is lost", "error", err)
+	}
+	if g.outbox, err = outbox.Open(filepath.Join(cfg.State.Dir, "outbox"), now, g.log); err != nil {
+		return nil, nil, err
+	}
+	if err := g.loadOperators(); err != nil {
+		return nil, nil, err
+	}
+	if g.kernel = opts.Kernel; g.kernel == nil {
+		k, err := dialKernel()
+		if err != nil {
+			return nil, nil, err
+		}
+		cleanups = append(cleanups, func() { k.Close() })
+		g.kernel = k
+	}
+	if err := g.buildBearer(); err != nil {
+		return nil, nil, err
+	}
+	vault, err := activation.OpenVault(cfg.State.Dir)
+	if err != nil {
+		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "check [state] dir"}
+	}
+	card := &runCard{g: g}
+	g.runs, err = activation.New(activation.Config{
+		Card: card, Link: g.bearer, Journal: g.journal, Vault: vault, Status: g.status,
+		Deadline: cfg.Activation.Deadline, Log: g.log, Now: now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	g.hook = hook.New(g, g.status, g.log)
+	g.showOutbox()
+	return g, closeAll, nil
+}
+
+func (g *Gateway) buildBearer() error {
+	cfg := g.cfg
+	b := bearer.Config{
+		Kernel: g.kernel, DHCP: g.opts.DHCP, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
+		Status: g.status, Log: g.log, Now: g.clock.now, Interface: g.modemInterface,
+		Spec: uplink.Spec{
+			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
+			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
+		},
+		Apply:    cfg.Uplink.Apply == config.ApplySelf,
+		GivenFor: cfg.APN.ICCID,
+		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,
+		Roaming: func(s cosa.RoamState) bool {
+			switch cfg.Bearer.Roaming {
+			case config.RoamingDeny:
+				return s == cosa.Home || s == cosa.RoamUnknown
+			case config.RoamingDomestic:
+				return s != cosa.International
+			}
+			return true
+		},
+	}
+	if b.DHCP == nil {
+		b.DHCP = acquireDHCP
+	}
+	if b.Probe == nil {
+		b.Probe = g.probe
+	}
+	if cfg.APN.Set {
+		c := cosa.Connection{APN: cfg.APN.Name, Username: cfg.APN.Username, IPType: cfg.APN.IPType, Auth: cfg.APN.Auth}
+		if cfg.APN.PasswordFile != "" {
+			password, err := config.ReadSecret(cfg.APN.PasswordFile)
+			if err != nil {
+				return err
+			}
+			c.Password = cosa.Secret(password)
+		}
+		b.Given = []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
+	}
+	g.bearer = bearer.New(b)
+	return nil
+}
+
+func (g *Gateway) getOperators() *cosa.DB {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.operators
+}
+
+// loadOperators reads operators.d. A bad file is named and left out.
+func (g *Gateway) loadOperators() error {
+	db, err := cosa.Load()
+	if err != nil {
+		return err
+	}
+	profiles, problems := cosa.LoadDir(g.cfg.Operators.Dir)
+	for _, p := range problems {
+		g.log.Error("operators file", "error", p)
+	}
+	if len(profiles) > 0 {
+		with, err := db.With(profiles)
+		if err != nil {
+			g.log.Error("operators.d is left out", "error", err)
+		} else {
+			db = with
+		}
+	}
+	g.mu.Lock()
+	g.operators = db
+	g.mu.Unlock()
+	return nil
+}
+
+// keepOutbox delivers notifications that could not be delivered at once.
+func (g *Gateway) keepOutbox(ctx context.Context) error {
+	t := time.NewTicker(30 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if len(g.outbox.Due()) == 0 || g.busy() {
+			continue
+		}
+		if err := g.DeliverNotifications(ctx); err != nil && ctx.Err() == nil {
+			g.log.Warn("notifications are delivered later", "error", err)
+		}
+	}
+}
+
+func (g *Gateway) busy() bool {
+	for _, r := range g.runs.Runs() {
+		if !r.State.Ended() {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Gateway) trace(e atcmd.TraceEvent) { g.log.Debug("at", "line", e) }
+
+// Log returns the journal.
+func (g *Gateway) Log() ([]hook.LogRecord, error) {
+	var out []hook.LogRecord
+	for _, r := range g.journal.Records() {
+		out = append(out, hook.LogRecord{Seq: r.Seq, Time: r.Time, Kind: r.Kind, Data: json.RawMessage(r.Data)})
+	}
+	return out, nil
+}

@@ -1,0 +1,32 @@
+//go:build !linux
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+
+	"dynamod/daemon/bearer"
+	"dynamod/netlink/uplink"
+)
+
+type noKernel interface {
+	uplink.Kernel
+	io.Closer
+}
+
+// dialKernel fails: links, addresses and routes are set through Linux' netlink.
+func dialKernel() (noKernel, error) {
+	return nil, errors.New("the daemon runs on Linux only; this is built for " + runtime.GOOS)
+}
+
+func acquireDHCP(context.Context, string) (bearer.Lease, error) {
+	return bearer.Lease{}, errors.New("DHCP is implemented on Linux only")
+}
+
+func (g *Gateway) reload(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

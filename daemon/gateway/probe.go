@@ -1,0 +1,34 @@
+package gateway
+
+import (
+	"context"
+
+	"dynamod/daemon/bearer"
+	"dynamod/daemon/status"
+	"dynamod/netlink/reach"
+	"dynamod/netlink/uplink"
+)
+
+// probe asks the configured targets through the link and through nothing else.
+func (g *Gateway) probe(ctx context.Context, spec uplink.Spec) bearer.Reach {
+	d := spec.Dialer()
+	d.RecvBuffer = 4096 // a portal's long page stays with the portal
+	return ProbeWith(ctx, d, g.cfg.Reach.Targets, reach.Config{Timeout: g.cfg.Reach.Timeout})
+}
+
+// ProbeWith asks targets through a dialer.
+func ProbeWith(ctx context.Context, d reach.Dialer, targets []string, c reach.Config) bearer.Reach {
+	c.Dialer, c.Targets = d, targets
+	r, err := reach.Probe(ctx, c)
+	if err != nil {
+		return bearer.Reach{State: status.Down, Reason: err.Error()}
+	}
+	out := bearer.Reach{State: status.Down, Target: r.Target, Reason: r.Reason, RTT: r.RTT}
+	switch r.State {
+	case reach.OK:
+		out.State = status.Up
+	case reach.Limited:
+		out.State = status.Limited
+	}
+	return out
+}
