@@ -1,0 +1,268 @@
+package bearer
+
+import (
+	"context"
+	"time"
+
+	"dynamod/atcmd/modem"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+	"dynamod/netlink/uplink"
+)
+
+// Back-off between rounds of tries, from the way Windows paces its own
+// (mobile broadband, automatic connection): three times longer each round.
+const (
+	firstBackoff = 3 * time.Second
+	lastBackoff  = time.Hour
+)
+
+// String names the task.
+func (b *Bearer) String() string { return "bearer" }
+
+// Run looks after the link until ctx ends.
+func (b *Bearer) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		kicked := false
+		select {
+		case <-ctx.Done():
+			b.leave(context.WithoutCancel(ctx))
+			return nil
+		case <-b.kick:
+			kicked = true
+		case <-timer.C:
+		}
+		if kicked {
+			backoff = firstBackoff // something changed: what failed may work now
+		}
+		next := b.Interval
+		if next == 0 {
+			next = time.Hour
+		}
+		if b.idle() {
+			timer.Reset(next)
+			continue
+		}
+		if err := b.look(ctx); err != nil && ctx.Err() == nil {
+			b.Log.Warn("the link is down", "error", err, "next", backoff)
+			p := activation.Problem("", err)
+			b.Status.Update(func(s *status.Snapshot) {
+				s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, p.Text, p.Advice, nil, nil
+			})
+			next = backoff
+			backoff = min(3*backoff, lastBackoff)
+		} else {
+			backoff = firstBackoff
+			if a := b.current(); a != nil && !a.renew.IsZero() {
+				next = min(next, max(a.renew.Sub(b.Now()), time.Second))
+			}
+		}
+		timer.Reset(next)
+	}
+}
+
+// idle reports whether the modem is somebody else's now, or not there.
+func (b *Bearer) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held > 0 || b.radio == nil
+}
+
+// look checks the link and mends what is broken.
+func (b *Bearer) look(ctx context.Context) error {
+	b.op.Lock()
+	defer b.op.Unlock()
+	if b.idle() {
+		return nil // an activation has begun while we waited for the lock
+	}
+	r, err := b.getRadio()
+	if err != nil {
+		return err
+	}
+	sim, err := r.SIM(ctx)
+	if err != nil {
+		return err
+	}
+	if sim.State != modem.SIMReady {
+		if a := b.current(); a != nil {
+			b.down(ctx, a, r)
+		}
+		b.Status.Update(func(s *status.Snapshot) {
+			s.State, s.Link, s.Reach, s.Registration = status.Down, nil, nil, nil
+			s.SIM = &status.SIM{State: string(sim.State)}
+			s.Reason = "no SIM can be used: " + string(sim.State)
+			s.Advice = simAdvice[sim.State]
+		})
+		return nil // a state, not a fault: nothing is tried in vain
+	}
+	if sig, err := r.Signal(ctx); err == nil {
+		b.Status.Update(func(s *status.Snapshot) {
+			s.Signal = &status.Signal{RSSI: sig.RSSI, RSRP: sig.RSRP, RSRQ: sig.RSRQ, SINR: sig.SINR}
+		})
+	}
+	if a := b.current(); a != nil {
+		ok, err := b.healthy(ctx, r, a)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return nil
+		}
+	}
+	iccid, err := r.ICCID(ctx)
+	if err != nil {
+		return err
+	}
+	given, err := b.given(iccid, nil)
+	if err != nil {
+		return err
+	}
+	// A call that is active already, from before a restart, is taken over as
+	// it is: Up changes nothing that is right.
+	_, err = b.up(ctx, &plan{iccid: iccid, given: given}, func(activation.State) {})
+	return err
+}
+
+var simAdvice = map[modem.SIMState]string{
+	modem.SIMNoProfile: "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`",
+	modem.SIMAbsent:    "insert a SIM, or select the slot of the eUICC",
+	modem.SIMNeedsPIN:  "put the PIN into the file that [modem] pin_file names",
+	modem.SIMNeedsPUK:  "the card wants its PUK; enter it in a telephone",
+}
+
+// healthy reports whether the link still carries traffic, and renews its lease.
+func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) {
+	reg, err := r.Registration(ctx)
+	if err != nil {
+		return false, err
+	}
+	b.showRegistration(ctx, r, reg)
+	up, err := r.Status(ctx, a.call)
+	if err != nil {
+		return false, err
+	}
+	if !up || !reg.State.Registered() {
+		b.Log.Warn("the network took the link away", "registration", reg.State, "active", up)
+		return false, nil
+	}
+	if !a.renew.IsZero() && !b.Now().Before(a.renew) {
+		lease, err := b.DHCP(ctx, a.spec.Interface)
+		if err != nil {
+			b.Log.Warn("the lease cannot be renewed", "error", err)
+			return false, nil
+		}
+		a.spec.Addrs, a.spec.Gateway, a.spec.DNS, a.renew = lease.Addrs, lease.Gateway, lease.DNS, lease.Renew
+	}
+	if err := b.apply(ctx, a.spec); err != nil { // does nothing when nothing is wrong
+		return false, err
+	}
+	reach := b.probe(ctx, a.spec)
+	if reach.State == status.Down {
+		b.Log.Warn("no traffic crosses the link", "reason", reach.Reason)
+		b.down(ctx, a, r)
+		return false, nil
+	}
+	b.show(a, reach)
+	return true, nil
+}
+
+// down takes a link apart.
+func (b *Bearer) down(ctx context.Context, a *active, r Radio) {
+	b.mu.Lock()
+	if b.active == a || b.active != nil && b.active.iccid == a.iccid {
+		b.active = nil
+	}
+	b.mu.Unlock()
+	ctx, done := context.WithTimeout(ctx, 30*time.Second)
+	defer done()
+	if b.Apply && a.spec.Interface != "" {
+		if _, err := uplink.Down(ctx, b.Kernel, a.spec); err != nil {
+			b.Log.Warn("cannot take the uplink down", "error", err)
+		}
+	}
+	if r != nil {
+		if err := r.Down(ctx, a.call); err != nil {
+			b.Log.Debug("cannot end the data call", "error", err)
+		}
+	}
+	b.Status.Update(func(s *status.Snapshot) { s.State, s.Link, s.Reach = status.Down, nil, nil })
+}
+
+// Down takes the link down on request: before the profile below it changes.
+func (b *Bearer) Down(ctx context.Context) {
+	b.op.Lock()
+	defer b.op.Unlock()
+	if a := b.current(); a != nil {
+		r, err := b.getRadio()
+		if err != nil {
+			r = nil
+		}
+		b.down(ctx, a, r)
+	}
+}
+
+// leave is the bearer's end: by default an upgrade or a restart never drops
+// the link of a router that has no other.
+func (b *Bearer) leave(ctx context.Context) {
+	if !b.KeepUp {
+		b.Down(ctx)
+	}
+}
+
+func (b *Bearer) current() *active {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.active
+}
+
+// Active returns the Spec of the link that is up.
+func (b *Bearer) Active() (uplink.Spec, bool) {
+	a := b.current()
+	if a == nil {
+		return uplink.Spec{}, false
+	}
+	return a.spec, true
+}
+
+func (b *Bearer) show(a *active, reach Reach) {
+	b.Status.Update(func(s *status.Snapshot) {
+		s.State, s.Reason, s.Advice = reach.State, "", ""
+		if reach.State == status.Limited {
+			s.Reason, s.Advice = "only a portal answers: "+reach.Reason, "the line may have no credit; see the operator's portal"
+		}
+		l := &status.Link{
+			Interface: a.spec.Interface, MTU: a.spec.MTU, APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason,
+			Source: a.source, Since: a.since, Addresses: []string{}, DNS: []string{},
+		}
+		for _, p := range a.spec.Addrs {
+			l.Addresses = append(l.Addresses, p.String())
+		}
+		for _, d := range a.spec.DNS {
+			l.DNS = append(l.DNS, d.String())
+		}
+		if a.spec.Gateway.IsValid() {
+			l.Gateway = a.spec.Gateway.String()
+		}
+		s.Link = l
+		s.Reach = &status.Reach{Result: "ok", Target: reach.Target, Reason: reach.Reason, RTTMS: float64(reach.RTT.Microseconds()) / 1000, At: b.Now()}
+		if reach.State == status.Limited {
+			s.Reach.Result = "limited"
+		}
+	})
+}
+
+func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Registration) {
+	out := &status.Registration{Status: reg.State.String(), Cause: int(reg.Cause)}
+	if reg.AcT != modem.AcTUnknown {
+		out.AcT = reg.AcT.String()
+	}
+	if reg.State.Registered() {
+		if op, err := r.Operator(ctx); err == nil {
+			out.PLMN, out.Operator = op.PLMN, op.Name
+		}
+	}
+	b.Status.Update(func(s *status.Snapshot) { s.Registration = out })
+}
