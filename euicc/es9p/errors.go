@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -167,7 +168,7 @@ func (c *Client) diagnose(function, server string, err error) error {
 		te.Reason = TLSWrongHost
 	case errors.As(err, &verify):
 		te.Reason = TLSBadCert
-	case errors.As(err, &alert), errors.As(err, &record), errors.As(err, &remote) && remote.Op == "remote error":
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &remote) && remote.Op == "remote error":
 		te.Reason = TLSHandshake
 	default:
 		return &NetworkError{Function: function, Server: server, Err: err}

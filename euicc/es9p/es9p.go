@@ -206,7 +206,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 func (c *Client) post(ctx context.Context, server, function string, req, resp any) (err error) {
 	server, err = euicc.ParseAddress(server)
 	if err != nil {
-		return fmt.Errorf("server address: %w", err)
+		return &NetworkError{Function: function, Server: "server", Err: fmt.Errorf("address: %w", err)}
 	}
 	body, err := json.Marshal(req)
 	if err != nil {
