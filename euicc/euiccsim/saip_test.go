@@ -67,7 +67,6 @@ func TestTS48Files(t *testing.T) {
 				{"EF_GID1", usim, "6f3e", "ffff"},
 				{"EF_GID2", usim, "6f3f", "ffff"},
 				{"EF_ACC", usim, "6f78", "0001"},
-				{"DF_PHONEBOOK of TELECOM", "MF", "7f105f3a4f22", "00000002"},
 				{"no such file", usim, "6f99", "no file"},
 				{"no such application", "a0000000099999", "6f07", "no application"},
 			} {
