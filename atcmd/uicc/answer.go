@@ -9,8 +9,9 @@ import (
 	"dynamod/atcmd"
 )
 
-// maxResponse bounds a response APDU: 256 data bytes and a status word.
-const maxResponse = 258
+// maxResponse bounds a response: a modem that follows 61xx up by itself hands
+// over the whole of it at once, which a card's own limit of 64 KiB bounds.
+const maxResponse = 64<<10 + 2
 
 // candidates returns the lines with the tag, without it, or when there are
 // none, the lines without any tag.
@@ -85,7 +86,7 @@ func parseLengthAndHex(s string) ([]byte, error) {
 	case n < 4:
 		return nil, fmt.Errorf("%w: no status word", ErrAnswer)
 	case n > 2*maxResponse:
-		return nil, fmt.Errorf("%w: %d bytes are more than a short APDU's %d", ErrAnswer, n/2, maxResponse)
+		return nil, fmt.Errorf("%w: response of %d bytes, more than %d", ErrAnswer, n/2, maxResponse)
 	}
 	b, err := hex.DecodeString(digits)
 	if err != nil {

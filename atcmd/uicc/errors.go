@@ -55,7 +55,7 @@ func (e *Error) Error() string {
 	if e.Way != "" {
 		text += " by " + e.Way
 	}
-	if e.Kind != nil {
+	if e.Kind != nil && !errors.Is(e.Err, e.Kind) { // Err would say it again
 		text += ": " + e.Kind.Error()
 	}
 	if e.SW != 0 {

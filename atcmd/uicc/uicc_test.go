@@ -223,7 +223,7 @@ func TestTransmitErrors(t *testing.T) {
 		{"no status word", answerWith("+CGLA: 2,\"90\""), store, ErrAnswer, true, 1},
 		{"no response", answerWith(), store, ErrAnswer, true, 1},
 		{"not hexadecimal", answerWith("+CGLA: 4,\"90G0\""), store, ErrAnswer, true, 1},
-		{"more than a short APDU", answerWith(fmt.Sprintf(`+CGLA: 520,"%s"`, strings.Repeat("90", 260))), store, ErrAnswer, true, 1},
+		{"more than a card's 64 KiB", answerWith(fmt.Sprintf(`+CGLA: %d,"%s"`, 2*(maxResponse+1), strings.Repeat("90", maxResponse+1))), store, ErrAnswer, true, 1},
 		{"command too short", nil, "80E291", nil, false, 0},
 		{"command too long", nil, strings.Repeat("80", 262), nil, false, 0},
 	} {

@@ -283,7 +283,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State)) 
 	if err := b.decide(ctx, r, p, reg); err != nil {
 		return nil, err
 	}
-	kind, err := r.Function(ctx)
+	kind, err := b.function(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -312,6 +312,34 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State)) 
 		f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
 	}
 	return nil, f
+}
+
+// function tells how packets reach the host. What the kernel made of the
+// modem's interface outranks what the modem says: many do not say it at all,
+// and a raw IP interface of a modem in another mode is raw IP all the same.
+func (b *Bearer) function(ctx context.Context, r Radio) (dialect.Kind, error) {
+	kind, err := r.Function(ctx)
+	if err != nil {
+		return "", err
+	}
+	ifname, err := b.Interface()
+	if err != nil {
+		return "", err
+	}
+	snap, err := b.Kernel.Snapshot(ctx)
+	if err != nil {
+		return "", err
+	}
+	link, ok := snap.Link(ifname)
+	switch {
+	case !ok:
+		return "", &activation.Fault{Code: "no-interface", Text: fmt.Sprintf("there is no interface %s", ifname), Advice: "name the modem's in [uplink] interface", Retry: euicc.RetryLater}
+	case !link.Ethernet():
+		return dialect.RawIP, nil
+	case !kind.Ethernet():
+		return dialect.ECM, nil
+	}
+	return kind, nil
 }
 
 const (

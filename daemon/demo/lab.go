@@ -1,0 +1,215 @@
+//go:build !nodemo
+
+// Package demo wires every simulator to the same daemon that runs on routers: a
+// modem on a pty, an eUICC in its slot, an SM-DP+ behind TLS and an operator's
+// network. `dynamod demo` runs the whole story, `dynamod sim` keeps the lab
+// running for outside clients.
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/euicc/euiccsim"
+	"dynamod/euicc/sgp26"
+	"dynamod/euicc/smdpsim"
+)
+
+// Names and numbers of the lab. The network is the test network 001-01 (3GPP
+// TS 23.003 reserves MCC 001), on which GSMA's TS.48 test profiles are as well.
+const (
+	SMDP     = "smdp.lab.test"
+	APN      = "lab.test"
+	PLMN     = "00101"
+	Operator = "Lab Mobile"
+	iin      = "89049032" // issuer number of the lab's eUICC
+)
+
+// Options say what a Lab is made of.
+type Options struct {
+	Dir       string   // files for clients: modem, ci.pem, dynamod.toml, lab.json
+	UPP       []string // files of profile packages; none makes one
+	Dialect   string   // the modem's personality
+	RawIP     bool
+	CI, CIKey string        // PEM files; none makes a CI
+	Hosts     []string      // further names and addresses of the SM-DP+
+	Baud      int           // pacing, see atsim.Config
+	APDUDelay time.Duration // the card's time for each APDU
+	RTT       time.Duration // of the SM-DP+'s connections
+	Bandwidth int           // of the SM-DP+'s connections, bit/s
+	StrictSMS bool
+	Carrier   Carrier
+	Log       *slog.Logger
+}
+
+// Carrier is the packet side of the operator's network.
+type Carrier interface {
+	// Up lets traffic of the lease pass, Down stops it.
+	Up(atsim.Lease) error
+	Down()
+}
+
+// Lab is a modem with a card, and the servers around it.
+type Lab struct {
+	Card     *euiccsim.Card
+	Server   *smdpsim.Server
+	Modem    *atsim.Modem
+	Operator *operator
+	CI       *sgp26.Authority
+	Profiles []Profile
+
+	opts Options
+	log  *slog.Logger
+}
+
+// Profile is an order that waits at the SM-DP+.
+type Profile struct {
+	File   string // "" for the lab's own
+	ICCID  string
+	Code   string // activation code with the server's FQDN
+	ID     string // matching ID
+	Size   int
+	SHA256 string
+}
+
+// New makes the parts. Nothing runs yet.
+func New(o Options) (_ *Lab, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Lab{opts: o, log: o.Log}
+	now := time.Now()
+	if o.CI != "" {
+		l.CI, err = sgp26.LoadCI(o.CI, o.CIKey)
+	} else {
+		l.CI, err = sgp26.NewCI(now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	eum, err := sgp26.NewEUM(l.CI, now, iin)
+	if err != nil {
+		return nil, err
+	}
+	eid, err := newEID()
+	if err != nil {
+		return nil, err
+	}
+	id, err := sgp26.NewEUICC(eum, eid, now)
+	if err != nil {
+		return nil, err
+	}
+	cfg := euiccsim.Config{EID: eid, EUICC: id, EUM: eum.Cert, Logger: o.Log}
+	cfg.CI = append(cfg.CI, l.CI.Cert)
+	if l.Card, err = euiccsim.New(cfg); err != nil {
+		return nil, err
+	}
+	if l.Server, err = smdpsim.New(smdpsim.Config{Address: SMDP, CI: l.CI, Hosts: o.Hosts, Logger: o.Log}); err != nil {
+		return nil, err
+	}
+	l.Operator = newOperator(o.Carrier, o.Log)
+	l.Server.OnNotification(l.Operator.hear)
+	l.Modem, err = atsim.New(atsim.Config{
+		Personality: o.Dialect, Card: l.Card.APDU, Network: l.Operator, RawIP: o.RawIP, Logger: o.Log,
+		Baud: o.Baud, APDUDelay: o.APDUDelay, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, l.addProfiles()
+}
+
+// newEID makes an EID with the check digits of SGP.02, 2.2.2: the whole number
+// is 1 modulo 97.
+func newEID() (string, error) {
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(22), nil)
+	n, err := rand.Int(rand.Reader, limit)
+	if err != nil {
+		return "", err
+	}
+	head := iin + fmt.Sprintf("%022d", n)
+	v, _ := new(big.Int).SetString(head+"00", 10)
+	check := 98 - new(big.Int).Mod(v, big.NewInt(97)).Int64()
+	return head + fmt.Sprintf("%02d", check), nil
+}
+
+func (l *Lab) addProfiles() error {
+	if len(l.opts.UPP) == 0 {
+		upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: "8900101000000000017", IMSI: "001010000000017", MNCDigits: 2, SPN: Operator})
+		if err != nil {
+			return err
+		}
+		return l.AddProfile("", upp)
+	}
+	for _, file := range l.opts.UPP {
+		upp, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("profile package: %w", err)
+		}
+		if err := l.AddProfile(file, upp); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// AddProfile puts a profile package up for download.
+func (l *Lab) AddProfile(file string, upp []byte) error {
+	iccid, err := smdpsim.UPPICCID(upp)
+	if err != nil {
+		return err
+	}
+	name := "Lab profile"
+	if file != "" {
+		name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	}
+	id := "LAB-" + strings.ToUpper(rand.Text()[:12])
+	code, err := l.Server.AddOrder(smdpsim.Order{MatchingID: id, UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: name}})
+	if err != nil {
+		return err
+	}
+	l.Profiles = append(l.Profiles, Profile{File: file, ICCID: iccid, Code: code, ID: id, Size: len(upp), SHA256: sha256Hex(upp)})
+	return nil
+}
+
+// ServeRSP answers on l as the SM-DP+ until ctx ends.
+func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
+	if addr, ok := ln.Addr().(*net.TCPAddr); ok {
+		if err := l.Server.AddAddress(net.JoinHostPort(addr.IP.String(), strconv.Itoa(addr.Port))); err != nil {
+			return err
+		}
+	}
+	srv := &http.Server{
+		Handler:           l.Server.Handler(),
+		ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		srv.Close()
+	}()
+	err := srv.Serve(tls.NewListener(pace(ln, l.opts.RTT, l.opts.Bandwidth), l.Server.TLSConfig()))
+	if errors.Is(err, http.ErrServerClosed) {
+		<-stopped
+		return nil
+	}
+	return err
+}
+
+// ServeModem serves the modem's AT port on a pty that path points to.
+func (l *Lab) ServeModem(ctx context.Context, path string) error { return l.Modem.ServePTY(ctx, path) }

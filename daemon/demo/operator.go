@@ -1,0 +1,196 @@
+//go:build !nodemo
+
+package demo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/euicc/smdpsim"
+)
+
+// operator is the lab's network: it registers lines of the test network once
+// the SM-DP+ has reported their profile as installed, as real operators do, and
+// gives a data connection for its own APN only.
+type operator struct {
+	carrier Carrier
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	reported map[string]bool // ICCIDs whose installation the SM-DP+ has verified
+	refused  int             // registrations that came before the report
+	noData   bool            // told to give no connection
+	leases   int
+	lease    *atsim.Lease
+	users    int
+}
+
+func newOperator(c Carrier, log *slog.Logger) *operator {
+	return &operator{carrier: c, log: log, reported: map[string]bool{}}
+}
+
+// hear learns from the SM-DP+ that a profile is installed.
+func (o *operator) hear(n smdpsim.Notification) {
+	if n.Result == nil || !n.Verified {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reported[n.ICCID] = true
+	o.log.Info("the line is active", "iccid", shorten(n.ICCID))
+}
+
+// Register implements atsim.Network.
+func (o *operator) Register(s atsim.Subscriber) atsim.Registration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := atsim.Registration{Status: 1, AcT: 7, PLMN: PLMN, Operator: Operator, TAC: "0001", CellID: "00000101"}
+	switch {
+	case !strings.HasPrefix(s.IMSI, PLMN):
+		return atsim.Registration{Status: 3, AcT: 7, PLMN: PLMN, Operator: Operator, TAC: "0001", CellID: "00000101", RejectCause: 11} // PLMN not allowed
+	case !o.reported[strings.TrimRight(s.ICCID, "Ff")]:
+		o.refused++
+		r.Status, r.RejectCause = 3, 8 // EPS and non-EPS services not allowed: the line is not active yet
+	}
+	return r
+}
+
+// ESM causes (3GPP TS 24.301, 9.9.4.4).
+const (
+	causeNoResources = 26
+	causeUnknownAPN  = 27
+)
+
+// Activate implements atsim.Network.
+func (o *operator) Activate(_ atsim.Subscriber, p atsim.PDP) (atsim.Lease, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.noData {
+		return atsim.Lease{}, &atsim.Reject{Cause: causeNoResources}
+	}
+	if p.APN != "" && !strings.EqualFold(p.APN, APN) {
+		return atsim.Lease{}, &atsim.Reject{Cause: causeUnknownAPN}
+	}
+	return RouterLease, nil
+}
+
+// Deactivate implements atsim.Network.
+func (o *operator) Deactivate(atsim.Subscriber, int) {}
+
+func (o *operator) dataUp(_ int, l atsim.Lease) error {
+	if o.carrier == nil {
+		return nil
+	}
+	return o.carrier.Up(l)
+}
+
+func (o *operator) dataDown(int) {
+	if o.carrier != nil {
+		o.carrier.Down()
+	}
+}
+
+// SetNoData tells the network to refuse data connections.
+func (o *operator) SetNoData(on bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.noData = on
+}
+
+// Addresses of the operator's network: RFC 2544 and RFC 5737 ranges, which
+// nothing else uses.
+var (
+	RouterLease = atsim.Lease{
+		Addr: netip.MustParsePrefix("198.18.0.2/24"), Gateway: netip.MustParseAddr("198.18.0.1"),
+		DNS: []netip.Addr{netip.MustParseAddr("198.51.100.1")}, MTU: 1420,
+	}
+	ReachAddress = netip.MustParseAddr("198.51.100.1")
+)
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func shorten(iccid string) string {
+	if len(iccid) < 8 {
+		return iccid
+	}
+	return fmt.Sprintf("...%s", iccid[len(iccid)-4:])
+}
+
+// pace slows connections down in real time: bits per second each way, and half
+// a round trip before each burst of data.
+func pace(l net.Listener, rtt time.Duration, bandwidth int) net.Listener {
+	if rtt <= 0 && bandwidth <= 0 {
+		return l
+	}
+	return pacedListener{l, rtt, bandwidth}
+}
+
+type pacedListener struct {
+	net.Listener
+	rtt       time.Duration
+	bandwidth int
+}
+
+func (l pacedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(l.rtt / 2)
+	return &pacedConn{Conn: c, rtt: l.rtt, bandwidth: l.bandwidth}, nil
+}
+
+type pacedConn struct {
+	net.Conn
+	rtt       time.Duration
+	bandwidth int
+	turn      bool // the peer spoke last: the next write begins after half a round trip
+}
+
+func (c *pacedConn) Read(b []byte) (int, error) {
+	if c.bandwidth > 0 && len(b) > 1400 {
+		b = b[:1400]
+	}
+	n, err := c.Conn.Read(b)
+	c.wait(n)
+	if !c.turn {
+		time.Sleep(c.rtt / 2)
+	}
+	c.turn = true
+	return n, err
+}
+
+func (c *pacedConn) Write(b []byte) (n int, err error) {
+	if c.turn {
+		time.Sleep(c.rtt / 2)
+		c.turn = false
+	}
+	for len(b) > 0 {
+		part := b[:min(len(b), 1400)]
+		c.wait(len(part))
+		m, err := c.Conn.Write(part)
+		n += m
+		if err != nil {
+			return n, err
+		}
+		b = b[m:]
+	}
+	return n, nil
+}
+
+func (c *pacedConn) wait(n int) {
+	if c.bandwidth > 0 {
+		time.Sleep(time.Duration(n) * 8 * time.Second / time.Duration(c.bandwidth))
+	}
+}
