@@ -1,15 +1,49 @@
 package main
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
+
+// command is one verb. Everything that help, completion and man pages tell of
+// it is here and in the flags that setup declares.
+type command struct {
+	name    string
+	args    string // of the usage line, behind the flags; may be empty
+	summary string // one line for the list of verbs
+	about   string // what else there is to know; may be empty
+	example string // one or more command lines
+	// setup declares the verb's flags and returns what carries it out.
+	setup func(fs *flag.FlagSet) action
+}
+
+// action carries out a verb with the arguments that are left when the flags
+// are parsed. Its error decides the exit code, see exitCode.
+type action func(ctx context.Context, args []string, s std) error
+
+// extra holds the verbs of files that a build tag leaves out, such as demo and
+// sim under nodemo. Their init functions append to it.
+var extra []command
 
 // commands is the table of verbs, in the order of the help text.
 func commands() []command {
-	return []command{
+	return slices.Concat([]command{
+		runCommand,
+		checkCommand,
+		initCommand,
+		activateCommand,
+		statusCommand,
+		profilesCommand,
+		notificationsCommand,
+		diagCommand,
+		logCommand,
+	}, extra, []command{
 		versionCommand,
-	}
+	})
 }
 
 func usage(w io.Writer) {
@@ -18,4 +52,28 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  %-14s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\n`dynamod COMMAND --help` tells the flags of a command and shows an example.\n")
+	fmt.Fprint(w, "Exit codes: 0 ok, 2 usage, 3 waiting or not possible here, 4 refused, 5 failed, 6 rolled back.\n")
+}
+
+// help writes what `dynamod VERB --help` prints.
+func (c command) help(w io.Writer, fs *flag.FlagSet) {
+	fmt.Fprintf(w, "usage: dynamod %s\n\n%s%s.\n", strings.Join(slices.DeleteFunc([]string{c.name, "[FLAGS]", c.args}, func(s string) bool { return s == "" }), " "),
+		strings.ToUpper(c.summary[:1]), c.summary[1:])
+	if c.about != "" {
+		fmt.Fprintf(w, "\n%s\n", c.about)
+	}
+	first := true
+	fs.VisitAll(func(f *flag.Flag) {
+		if first {
+			fmt.Fprint(w, "\nflags:\n")
+			first = false
+		}
+		value, text := flag.UnquoteUsage(f)
+		name := strings.TrimSpace("--" + f.Name + " " + value)
+		if !slices.Contains([]string{"", "false", "0", "0s"}, f.DefValue) {
+			text += fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Fprintf(w, "  %-30s %s\n", name, text)
+	})
+	fmt.Fprintf(w, "\nexample:\n  %s\n", strings.ReplaceAll(c.example, "\n", "\n  "))
 }

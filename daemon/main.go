@@ -5,24 +5,21 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // Set by the linker.
 var (
 	version = "unknown"
 	builtAt = "0" // seconds since 1970: the floor below which a clock is wrong
-)
-
-// Exit codes, documented in docs/exit-codes.md.
-const (
-	exitOK     = 0
-	exitFailed = 5
-	exitUsage  = 2
 )
 
 func main() {
@@ -34,71 +31,84 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], std{os.Stdin, os.Stdout, os.Stderr}))
 }
 
+// floor is the time of the build.
+func floor() time.Time {
+	sec, err := strconv.ParseInt(builtAt, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(sec, 0)
+}
+
 // std are a command's standard streams.
 type std struct {
 	in       io.Reader
 	out, err io.Writer
 }
 
-// command is one verb.
-type command struct {
-	name    string
-	args    string // of the usage line
-	summary string
-	example string
-	run     func(ctx context.Context, args []string, s std) error
-}
-
+// run carries out one command line and returns the exit code.
 func run(ctx context.Context, args []string, s std) int {
 	if len(args) == 0 {
 		usage(s.err)
 		return exitUsage
 	}
 	switch args[0] {
-	case "help", "-h", "--help":
-		usage(s.out)
-		return exitOK
+	case "help", "-h", "-help", "--help":
+		if len(args) == 1 || args[0] != "help" {
+			usage(s.out)
+			return exitOK
+		}
+		args = []string{args[1], "--help"}
 	case "--version":
-		args = []string{"version"}
+		args[0] = "version"
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
-			return report(s, c.run(ctx, args[1:], s))
+			return report(s, c.do(ctx, args[1:], s))
 		}
 	}
 	return report(s, usageError{
-		fmt.Errorf("unknown command %q", args[0]), "`dynamod help` lists the commands"})
+		fmt.Errorf("unknown command%s", shown(args[0])), "`dynamod help` lists the commands"})
 }
 
-// usageError is a mistake in how the command was called.
-type usageError struct {
-	error
-	hint string
+// do parses the verb's flags, which may stand before, between and behind its
+// arguments, and carries it out.
+func (c command) do(ctx context.Context, args []string, s std) error {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	act := c.setup(fs)
+	var rest []string
+	for {
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			c.help(s.out, fs)
+			return nil
+		} else if err != nil {
+			return usageError{flagError(err), fmt.Sprintf("`dynamod %s --help` tells the flags", c.name)}
+		}
+		left := fs.Args()
+		if n := len(args) - len(left); len(left) == 0 || n > 0 && args[n-1] == "--" {
+			rest = append(rest, left...)
+			break
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+	return act(ctx, rest, s)
 }
 
-func (e usageError) Hint() string  { return e.hint }
-func (e usageError) Unwrap() error { return e.error }
+// flagError writes package flag's texts as ours are written.
+func flagError(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+		// What follows "=" is cut off by package flag already: it may be a secret.
+		return fmt.Errorf("unknown flag -%s", name)
+	}
+	return err
+}
 
-// report prints an error on one line, its hint on the next, and returns the
-// exit code.
-func report(s std, err error) int {
-	if err == nil {
-		return exitOK
+// shown quotes a word of the command line for an error, unless it might be a
+// secret that was put in the wrong place.
+func shown(word string) string {
+	if len(word) > 20 || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		return ""
 	}
-	code := exitFailed
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		code = coded.ExitCode()
-	}
-	if errors.As(err, new(usageError)) {
-		code = exitUsage
-	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintf(s.err, "dynamod: %s\n", text)
-	}
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		fmt.Fprintf(s.err, "hint: %s\n", hinted.Hint())
-	}
-	return code
+	return " " + strconv.Quote(word)
 }

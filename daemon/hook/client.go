@@ -83,7 +83,7 @@ func (l *pipeListener) Close() error {
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "in-process", Net: "unix"} }
 
 // Do sends in as JSON and decodes the answer into out; both may be nil. An
-// answer that is a problem is returned as a *status.Problem.
+// answer that is a problem is returned as an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
 	resp, err := c.send(ctx, method, path, header, in)
 	if err != nil {
@@ -134,8 +134,18 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&p); err != nil || p.Detail == "" {
 		return nil, fmt.Errorf("%s %s: %s", method, path, resp.Status)
 	}
-	return nil, &status.Problem{Code: p.Code, Text: p.Detail, Advice: p.Advice, Retry: p.Retry, Stage: p.Stage}
+	return nil, &Error{&status.Problem{Code: p.Code, Text: p.Detail, Advice: p.Advice, Retry: p.Retry, Stage: p.Stage}, resp.StatusCode}
 }
+
+// Error is a problem that the daemon answered with; errors.As finds the
+// *status.Problem in it.
+type Error struct {
+	*status.Problem
+	Status int // of HTTP: below 500 the request was turned down, from there on it failed
+}
+
+// Unwrap returns the problem.
+func (e *Error) Unwrap() error { return e.Problem }
 
 // Events calls f for each event until f returns false, ctx ends or the daemon
 // goes. The first event is the present status.

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/euicc"
+)
+
+var activateCommand = command{
+	name:    "activate",
+	args:    "[-]",
+	summary: "install a profile with an activation code and bring its link up",
+	about: `The code, such as LPA:1$smdp.example.com$MATCHING-ID, is typed at a prompt, comes
+on standard input (- or a pipe), or in a file. It is never an argument, because
+arguments show in the shell's history and in ps. The daemon carries the
+activation out; it goes on when this command is interrupted or its line drops.`,
+	example: "dynamod activate\ndynamod activate --code-file /root/code.txt --yes --json",
+	setup: func(fs *flag.FlagSet) action {
+		var a activate
+		a.declare(fs)
+		fs.StringVar(&a.codeFile, "code-file", "", "read the activation code from a `FILE`")
+		fs.StringVar(&a.confirmationFile, "confirmation-code-file", "", "read the confirmation code, which some orders need, from a `FILE`")
+		fs.BoolVar(&a.request.Consent, "consent", false, "install whatever profile the code gives, do not ask")
+		fs.BoolVar(&a.request.Consent, "yes", false, "the same as --consent")
+		fs.BoolVar(&a.request.KeepTrying, "keep-trying", false, "where no profile was enabled before: keep the new one and go on trying")
+		fs.StringVar(&a.apn, "apn", "", "connect to this access point `NAME` and to no other")
+		fs.DurationVar(&a.deadline, "deadline", 0, "`TIME` from the switch to traffic, after which it goes back, such as 5m")
+		fs.StringVar(&a.key, "key", "", "idempotency `KEY`: the same one always names the same activation")
+		fs.BoolVar(&a.noWait, "no-wait", false, "return when the daemon has accepted it")
+		return a.run
+	},
+}
+
+type activate struct {
+	reach
+	request          hook.ActivationRequest
+	codeFile         string
+	confirmationFile string
+	apn              string
+	deadline         time.Duration
+	key              string
+	noWait           bool
+}
+
+func (a *activate) run(ctx context.Context, args []string, s std) error {
+	if len(args) > 1 || len(args) == 1 && args[0] != "-" {
+		return usageError{errors.New("an activation code is not taken as an argument: it would show in the shell's history and in ps"),
+			"type it at the prompt of `dynamod activate`, pipe it into `dynamod activate -`, or use --code-file FILE"}
+	}
+	if len(args) == 1 && a.codeFile != "" {
+		return usageError{errors.New("- and --code-file exclude each other"), "give the code once"}
+	}
+	if a.noWait && a.direct {
+		return usageError{errors.New("--no-wait and --direct exclude each other"), "without a daemon nobody would carry it out"}
+	}
+	if a.deadline < 0 {
+		return usageError{errors.New("--deadline is negative"), "for example --deadline 5m"}
+	}
+	tty, _ := openTerminal(s.in)
+	if tty != nil {
+		defer tty.Close()
+	}
+	code, err := a.code(ctx, s, tty, len(args) == 1)
+	if err != nil {
+		return err
+	}
+	if a.confirmationFile != "" {
+		if a.request.ConfirmationCode, err = readSecret(a.confirmationFile, s.err); err != nil {
+			return err
+		}
+	}
+	if tty == nil && !a.noWait {
+		// Asked before the order is touched: the card would wait for an answer in vain.
+		if !a.request.Consent {
+			return usageError{errors.New("there is no terminal to ask for consent on"), "--yes installs whatever profile the code gives"}
+		}
+		if code.ConfirmationRequired && a.request.ConfirmationCode == "" {
+			return usageError{errors.New("this order needs a confirmation code, and there is no terminal to ask for it on"), "--confirmation-code-file FILE"}
+		}
+	}
+	a.request.Code = code.Reveal()
+	a.request.DeadlineSeconds = int((a.deadline + time.Second - 1) / time.Second)
+	if a.apn != "" {
+		a.request.APN = &activation.APN{APN: a.apn}
+	}
+	if a.key == "" {
+		a.key = "cli-" + rand.Text()
+	}
+	return a.do(ctx, s, func(c *hook.Client) error { return a.submit(ctx, c, s, tty) })
+}
+
+func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *terminal) error {
+	var rec activation.Record
+	err := c.Do(ctx, http.MethodPost, "/v1/activations", http.Header{"Idempotency-Key": {a.key}}, a.request, &rec)
+	a.request.Code, a.request.ConfirmationCode = "", ""
+	if err != nil {
+		return err
+	}
+	if a.noWait {
+		if a.json {
+			return printJSON(s.out, rec)
+		}
+		fmt.Fprintf(s.out, "accepted as %s; `dynamod status` shows how it goes\n", rec.ID)
+		return nil
+	}
+	f := &follower{client: c, id: rec.ID, direct: a.direct, tty: tty}
+	if a.json {
+		f.show = &jsonNarrator{w: s.out}
+	} else {
+		f.show = newNarrator(s.err, s.out)
+	}
+	if rec.Ended != nil {
+		f.show.note("this order was activated before")
+		return f.ended(ctx)
+	}
+	return f.follow(ctx)
+}
+
+// code gets the activation code from where the command line says.
+func (a *activate) code(ctx context.Context, s std, tty *terminal, stdin bool) (euicc.ActivationCode, error) {
+	var (
+		text string
+		err  error
+	)
+	switch {
+	case a.codeFile != "":
+		text, err = readSecret(a.codeFile, s.err)
+	case stdin || !isTerminal(s.in):
+		text, err = readLine(s.in, "standard input")
+	case tty == nil:
+		err = fault{exitWaiting, "the terminal cannot be opened", "use --code-file FILE, or pipe the code into `dynamod activate -`"}
+	default:
+		text, err = tty.Ask(ctx, "Activation code (not shown): ", false)
+	}
+	if err != nil {
+		return euicc.ActivationCode{}, err
+	}
+	code, err := euicc.ParseActivationCode(text)
+	if err != nil {
+		return code, fault{exitRefused, err.Error(), "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID"}
+	}
+	return code, nil
+}
+
+// maxSecret bounds a file or pipe that a code is read from.
+const maxSecret = 1024
+
+// readSecret reads a file with one line. It warns of a file that everybody
+// can read, but takes it: the code in it may have come on paper.
+func readSecret(path string, warnings io.Writer) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the code: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
+		fmt.Fprintf(warnings, "warning: everybody can read %s, chmod 600 it\n", clean(path, ""))
+	}
+	return readLine(f, path)
+}
+
+// readLine reads the only line of a stream.
+func readLine(r io.Reader, name string) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
+	if err != nil {
+		return "", fmt.Errorf("cannot read the code: %w", err)
+	}
+	line := strings.TrimSpace(string(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	switch {
+	case line == "":
+		return "", fault{exitRefused, name + " holds no code", "it holds one line with nothing but the code"}
+	case len(text) > maxSecret || strings.ContainsAny(line, "\r\n"):
+		return "", fault{exitRefused, name + " holds more than one line", "it holds one line with nothing but the code"}
+	}
+	return line, nil
+}

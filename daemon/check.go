@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"dynamod/daemon/config"
+)
+
+var checkCommand = command{
+	name:    "check",
+	summary: "check the configuration and the files that it names",
+	about: `Everything that is wrong is told at once, with its place in the file. A file
+that is named but missing is a warning: it may be there when it is needed.`,
+	example: "dynamod check --config ./dynamod.toml",
+	setup: func(fs *flag.FlagSet) action {
+		var c configFlags
+		c.declare(fs)
+		asJSON := fs.Bool("json", false, "print one JSON object")
+		return func(_ context.Context, args []string, s std) error {
+			if err := noArgs("check", args); err != nil {
+				return err
+			}
+			path, _, err := c.file()
+			if err != nil {
+				return err
+			}
+			cfg, err := c.load()
+			var warnings []string
+			if err == nil {
+				warnings = missing(cfg)
+			}
+			if *asJSON {
+				return checkJSON(s, path, err, warnings)
+			}
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintf(s.err, "warning: %s\n", clean(w, ""))
+			}
+			fmt.Fprintf(s.out, "%s: ok\n", path)
+			return nil
+		}
+	},
+}
+
+// fileError is config.Error as JSON.
+type fileError struct {
+	Line int    `json:"line,omitempty"`
+	Col  int    `json:"col,omitempty"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+func checkJSON(s std, path string, err error, warnings []string) error {
+	out := struct {
+		File     string      `json:"file"`
+		OK       bool        `json:"ok"`
+		Errors   []fileError `json:"errors"`
+		Warnings []string    `json:"warnings"`
+	}{path, err == nil, []fileError{}, append([]string{}, warnings...)}
+	errs, ok := errors.AsType[config.Errors](err)
+	if err != nil && !ok {
+		return err
+	}
+	for _, e := range errs {
+		out.Errors = append(out.Errors, fileError{e.Line, e.Col, e.Msg, e.Hint})
+	}
+	if perr := printJSON(s.out, out); perr != nil {
+		return perr
+	}
+	if err != nil {
+		return fault{code: exitFailed}
+	}
+	return nil
+}
+
+// missing lists what is wrong with the files that a configuration names.
+func missing(cfg *config.Config) (warnings []string) {
+	warn := func(key string, err error) {
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("%s: %v", key, err))
+		}
+	}
+	secret := func(key, path string) {
+		if path != "" {
+			_, err := config.ReadSecret(path)
+			warn(key, err)
+		}
+	}
+	if cfg.Modem.Port != config.Auto {
+		_, err := os.Stat(cfg.Modem.Port)
+		warn("[modem] port", err)
+	}
+	secret("[modem] pin_file", cfg.Modem.PINFile)
+	secret("[apn] password_file", cfg.APN.PasswordFile)
+	for _, path := range cfg.LPA.CI {
+		text, err := os.ReadFile(path)
+		if block, _ := pem.Decode(text); err == nil && (block == nil || block.Type != "CERTIFICATE") {
+			err = fmt.Errorf("%s holds no PEM certificate", path)
+		}
+		warn("[lpa] ci", err)
+	}
+	if cfg.Operators.Dir != config.Default().Operators.Dir { // the default one need not be there
+		_, err := os.ReadDir(cfg.Operators.Dir)
+		warn("[operators] dir", err)
+	}
+	return warnings
+}

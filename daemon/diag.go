@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"dynamod/daemon/hook"
+)
+
+var diagCommand = command{
+	name:    "diag",
+	summary: "walk from the port to the network and name the first thing that is broken",
+	about: `Each line depends on the one above it; below a broken one nothing is asked.
+The exit code is 0 when nothing is broken, 5 when something is.`,
+	example: "dynamod diag\ndynamod diag --direct --config ./dynamod.toml",
+	setup: func(fs *flag.FlagSet) action {
+		var r reach
+		r.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("diag", args); err != nil {
+				return err
+			}
+			return r.do(ctx, s, func(c *hook.Client) error {
+				var raw json.RawMessage
+				if err := c.Do(ctx, "GET", "/v1/diag", nil, nil, &raw); err != nil {
+					return err
+				}
+				var d hook.Diagnosis
+				if err := json.Unmarshal(raw, &d); err != nil {
+					return err
+				}
+				if r.json {
+					if err := printRaw(s.out, raw); err != nil {
+						return err
+					}
+				} else {
+					writeDiagnosis(s.out, d)
+				}
+				if !d.OK {
+					return fault{code: exitFailed} // the tree has said it
+				}
+				return nil
+			})
+		}
+	},
+}
+
+// writeDiagnosis writes the chain, the advice below what is broken.
+func writeDiagnosis(w io.Writer, d hook.Diagnosis) {
+	marks := map[string]string{"ok": "[ ok ]", "broken": "[FAIL]", "skipped": "[    ]"}
+	width := 0
+	for _, n := range d.Nodes {
+		width = max(width, len(n.Name))
+	}
+	for _, n := range d.Nodes {
+		mark, known := marks[n.State]
+		if !known {
+			mark = "[ ?? ]"
+		}
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s %-*s  %s", mark, width, clean(n.Name, ""), clean(n.Text, "")), " "))
+		if n.Advice != "" {
+			fmt.Fprintf(w, "       %-*s  -> %s\n", width, "", clean(n.Advice, ""))
+		}
+	}
+}

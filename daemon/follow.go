@@ -1,0 +1,297 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+)
+
+// How long a follower waits for a daemon that went away, and how often it tries.
+// A router's service manager starts it again within seconds.
+const (
+	reattachTime  = 2 * time.Minute
+	reattachPause = 500 * time.Millisecond
+)
+
+// follower stays with one activation until it ends.
+type follower struct {
+	client *hook.Client
+	id     string
+	direct bool // the client is of this process: it does not come back
+	tty    *terminal
+	show   narration
+}
+
+// narration tells a run as it goes.
+type narration interface {
+	// change is called with each change of the run.
+	change(*status.Run)
+	// note tells something that is not of the run.
+	note(text string)
+	// end is called once, with the last record and the link.
+	end(activation.Record, *status.Link) error
+}
+
+// update is what watch sends: one of the two.
+type update struct {
+	run  *status.Run
+	note string
+}
+
+// follow returns when the run has ended; the error decides the exit code.
+func (f *follower) follow(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	updates, lost := make(chan update), make(chan error, 1)
+	go func() {
+		lost <- f.watch(watching, updates)
+		close(updates)
+	}()
+	defer func() {
+		stop()
+		for range updates { // wait for the goroutine
+		}
+	}()
+	var q question
+	defer func() { q.dismiss() }()
+	for {
+		select {
+		case u, ok := <-updates:
+			if !ok {
+				if ctx.Err() != nil {
+					return f.interrupted()
+				}
+				return <-lost
+			}
+			if u.run == nil {
+				f.show.note(u.note)
+				continue
+			}
+			if u.run.Waiting != q.what {
+				q.dismiss()
+				q = question{}
+			}
+			f.show.change(u.run)
+			if u.run.Ended != nil {
+				return f.ended(ctx)
+			}
+			if u.run.Waiting == "" || q.what != "" {
+				continue // nothing is asked, or it is asked or answered already
+			}
+			if f.tty == nil {
+				return fault{exitWaiting, "the activation waits for " + questionText(u.run.Waiting) + ", and there is no terminal to ask on",
+					"it is given up after two minutes and the order is kept; start again with --yes, and --confirmation-code-file where needed"}
+			}
+			q = f.put(ctx, u.run)
+		case a := <-q.answer:
+			q.answer = nil
+			q.dismiss()
+			if a.err != nil {
+				return f.interrupted()
+			}
+			f.give(ctx, a.AnswerRequest)
+		}
+	}
+}
+
+// question is one that a run waits with. It stays when it was answered, until
+// the run no longer waits with it.
+type question struct {
+	what   string // status.Run.Waiting
+	cancel context.CancelFunc
+	answer chan answer // nil when it was given
+}
+
+type answer struct {
+	hook.AnswerRequest
+	err error
+}
+
+// put asks on the terminal without waiting for the answer.
+func (f *follower) put(ctx context.Context, run *status.Run) question {
+	asking, cancel := context.WithCancel(ctx)
+	q := question{run.Waiting, cancel, make(chan answer, 1)}
+	go func() {
+		a, err := f.ask(asking, run)
+		q.answer <- answer{a, err}
+	}()
+	return q
+}
+
+// dismiss takes a question off the terminal that is no longer of interest.
+func (q *question) dismiss() {
+	if q.cancel != nil {
+		q.cancel()
+	}
+	if q.answer != nil {
+		<-q.answer
+		q.answer = nil
+	}
+}
+
+// ask asks on the terminal what the run waits for.
+func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest, error) {
+	if run.Waiting == "confirmation-code" {
+		code, err := f.tty.Ask(ctx, "Confirmation code (not shown): ", false)
+		return hook.AnswerRequest{ConfirmationCode: code}, err
+	}
+	f.tty.Printf("%s", offerText(run))
+	text, err := f.tty.Ask(ctx, "Install and enable it? [y/N] ", true)
+	yes := text == "y" || text == "Y" || text == "yes" || text == "Yes"
+	return hook.AnswerRequest{Consent: &yes}, err
+}
+
+// give sends an answer. One that comes too late is no error: the run's end tells.
+func (f *follower) give(ctx context.Context, a hook.AnswerRequest) {
+	err := f.client.Do(ctx, http.MethodPost, "/v1/activations/"+f.id+"/answer", nil, a, nil)
+	if e, ok := errors.AsType[*hook.Error](err); err != nil && !(ok && e.Status == http.StatusConflict) {
+		f.show.note("the answer could not be given: " + err.Error())
+	}
+}
+
+func (f *follower) interrupted() error {
+	if f.direct {
+		return fault{exitWaiting, "interrupted; the activation is taken up again by the next `dynamod run`", "`dynamod log` shows how far it came"}
+	}
+	return fault{exitWaiting, "no longer watching; the activation goes on in the daemon", "`dynamod status` shows how it goes"}
+}
+
+// ended tells the end and turns the outcome into an error.
+func (f *follower) ended(ctx context.Context) error {
+	var rec activation.Record
+	if err := f.client.Do(ctx, http.MethodGet, "/v1/activations/"+f.id, nil, nil, &rec); err != nil {
+		return err
+	}
+	var snap status.Snapshot
+	if err := f.client.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+		return err
+	}
+	if err := f.show.end(rec, snap.Link); err != nil {
+		return err
+	}
+	return outcomeError(rec)
+}
+
+// outcomeError is nil for a committed run.
+func outcomeError(rec activation.Record) error {
+	p := rec.Error
+	if p == nil {
+		p = &status.Problem{Text: "the reason is not known", Advice: "see `dynamod log`"}
+	}
+	switch rec.Outcome {
+	case status.Committed:
+		return nil
+	case status.RolledBack:
+		return fault{exitRolledBack, "rolled back to profile " + cmp.Or(rec.Previous, "?") + ": " + p.Text, p.Advice}
+	}
+	code := exitFailed
+	if p.Code == "rejected" || p.Code == "cancelled" {
+		code = exitRefused
+	}
+	return fault{code, "activation failed: " + p.Text, p.Advice}
+}
+
+// watch sends every change of the run, and attaches again when the daemon went
+// away: an activation goes on after a restart. It returns when the run has
+// ended, ctx ends or the daemon stays away.
+func (f *follower) watch(ctx context.Context, updates chan<- update) error {
+	send := func(u update) bool {
+		select {
+		case updates <- u:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	var (
+		gone    time.Time // since when nobody answers
+		refused error     // the daemon does not know the run
+	)
+	for {
+		err := f.client.Events(ctx, func(kind string, data []byte) bool {
+			if !gone.IsZero() {
+				gone = time.Time{}
+				if !send(update{note: "the daemon is back"}) {
+					return false
+				}
+			}
+			run, ok := decodeRun(kind, data)
+			if !ok {
+				return true
+			}
+			if run == nil || run.ID != f.id { // a younger one has taken its place
+				if run, refused = f.look(ctx); run == nil {
+					return refused == nil
+				}
+			}
+			return send(update{run: run}) && run.Ended == nil
+		})
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			return refused
+		case f.direct:
+			return fmt.Errorf("the gateway in this process has ended: %w", err)
+		}
+		if e, ok := errors.AsType[*hook.Error](err); ok && e.Status < http.StatusInternalServerError {
+			return err
+		}
+		if gone.IsZero() {
+			gone = time.Now()
+			if !send(update{note: "the daemon went away; waiting for it to come back"}) {
+				return ctx.Err()
+			}
+		} else if time.Since(gone) > reattachTime {
+			return fault{exitWaiting, "the daemon went away and did not come back", "the activation is taken up again when it does; `dynamod log` shows how far it came"}
+		}
+		select {
+		case <-time.After(reattachPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// look asks for the run itself. Without an answer both are nil.
+func (f *follower) look(ctx context.Context) (*status.Run, error) {
+	var rec activation.Record
+	err := f.client.Do(ctx, http.MethodGet, "/v1/activations/"+f.id, nil, nil, &rec)
+	if e, ok := errors.AsType[*hook.Error](err); ok && e.Status == http.StatusNotFound {
+		return nil, err
+	}
+	if err != nil {
+		return nil, nil
+	}
+	return viewOf(rec), nil
+}
+
+// decodeRun returns the run that an event tells of, and whether it is an event
+// that tells of one. A daemon that has none sends nil.
+func decodeRun(kind string, data []byte) (run *status.Run, ok bool) {
+	switch kind {
+	case "run":
+		return run, json.Unmarshal(data, &run) == nil
+	case "status":
+		var snap status.Snapshot
+		return snap.Run, json.Unmarshal(data, &snap) == nil
+	}
+	return nil, false
+}
+
+// viewOf is a record as the faces show it.
+func viewOf(r activation.Record) *status.Run {
+	return &status.Run{
+		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Previous: r.Previous,
+		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
+		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
+	}
+}

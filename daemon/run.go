@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+
+	"dynamod/daemon/config"
+	"dynamod/daemon/gateway"
+)
+
+var runCommand = command{
+	name:    "run",
+	summary: "run the gateway until SIGTERM",
+	about: `It brings the link up, looks after it, and carries out what the other commands
+ask for on its socket. An activation that was interrupted is taken up again.
+What happens is logged on standard error.`,
+	example: "dynamod run --config /etc/dynamod/dynamod.toml\ndynamod run --instance lte2",
+	setup: func(fs *flag.FlagSet) action {
+		var c configFlags
+		c.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("run", args); err != nil {
+				return err
+			}
+			cfg, err := c.load()
+			if err != nil {
+				return err
+			}
+			return gateway.Run(ctx, cfg, gatewayOptions(cfg, s.err))
+		}
+	},
+}
+
+// gatewayOptions are those of this build, with the log in the configured form.
+func gatewayOptions(cfg *config.Config, log io.Writer) gateway.Options {
+	return gateway.Options{Log: newLog(cfg, log, cfg.Log.Level), Version: version, Floor: floor()}
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+)
+
+var statusCommand = command{
+	name:    "status",
+	summary: "show the link, the modem, the profile and the last activation",
+	about:   "With --watch it goes on with one line per change until it is interrupted.",
+	example: "dynamod status\ndynamod status --watch --json",
+	setup: func(fs *flag.FlagSet) action {
+		var r reach
+		r.declare(fs)
+		watch := fs.Bool("watch", false, "go on with what changes")
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("status", args); err != nil {
+				return err
+			}
+			return r.do(ctx, s, func(c *hook.Client) error {
+				if *watch {
+					return watchStatus(ctx, c, s, r.json)
+				}
+				var raw json.RawMessage
+				if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &raw); err != nil {
+					return err
+				}
+				if r.json {
+					return printRaw(s.out, raw)
+				}
+				var snap status.Snapshot
+				if err := json.Unmarshal(raw, &snap); err != nil {
+					return err
+				}
+				writeStatus(s.out, snap)
+				return nil
+			})
+		}
+	},
+}
+
+// printRaw writes the daemon's JSON as one line, with the fields that a newer
+// daemon may have and this client does not know.
+func printRaw(w io.Writer, raw json.RawMessage) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, raw); err != nil {
+		return err
+	}
+	line.WriteByte('\n')
+	_, err := w.Write(line.Bytes())
+	return err
+}
+
+// watchStatus writes the status and then each change, until ctx ends.
+func watchStatus(ctx context.Context, c *hook.Client, s std, asJSON bool) error {
+	first, last := true, ""
+	err := c.Events(ctx, func(kind string, data []byte) bool {
+		if asJSON {
+			printJSON(s.out, struct {
+				Type string          `json:"type"`
+				Data json.RawMessage `json:"data"`
+			}{kind, data})
+			return true
+		}
+		line := ""
+		switch kind {
+		case "status":
+			var snap status.Snapshot
+			if json.Unmarshal(data, &snap) != nil {
+				return true
+			}
+			if first {
+				writeStatus(s.out, snap)
+				first, last = false, changeLine(snap)
+				return true
+			}
+			line = changeLine(snap)
+		case "run":
+			var run status.Run
+			if json.Unmarshal(data, &run) != nil {
+				return true
+			}
+			line = "activation " + run.ID + ": " + describe(&run)
+			if p := run.Progress; p != nil && p.Total > 0 {
+				line += fmt.Sprintf(", %d %%", p.Done*100/p.Total)
+			}
+		case "log":
+			var text string
+			if json.Unmarshal(data, &text) != nil {
+				return true
+			}
+			line = clean(text, "")
+		}
+		if line != "" && line != last {
+			fmt.Fprintf(s.out, "%s %s\n", time.Now().Format(time.TimeOnly), line)
+			last = line
+		}
+		return true
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// changeLine says in one line how the link is.
+func changeLine(s status.Snapshot) string {
+	parts := []string{"link " + string(s.State)}
+	if s.Reason != "" && s.State != status.Up {
+		parts = append(parts, s.Reason)
+	}
+	if l := s.Link; l != nil {
+		parts = append(parts, l.Interface+" "+strings.Join(l.Addresses, " "))
+	}
+	if r := s.Registration; r != nil {
+		parts = append(parts, strings.Join(fields(r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN)), " "))
+	}
+	if g := s.Signal; g != nil {
+		if text := signalText(g); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return clean(strings.Join(parts, ", "), "")
+}
+
+// fields leaves out what is empty.
+func fields(values ...string) (out []string) {
+	for _, v := range values {
+		if v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// writeStatus writes the overview: a name and a value per line, and nothing
+// for what is not known.
+func writeStatus(w io.Writer, s status.Snapshot) {
+	row := func(name string, values ...string) {
+		if text := strings.Join(fields(values...), ", "); text != "" {
+			fmt.Fprintf(w, "%-13s %s\n", name, clean(text, ""))
+		}
+	}
+	row("link", string(s.State), s.Reason)
+	row("  advice", s.Advice)
+	if l := s.Link; l != nil {
+		row("  interface", l.Interface, strings.Join(l.Addresses, " "), prefix("gateway ", l.Gateway), prefix("DNS ", strings.Join(l.DNS, " ")), number("MTU ", l.MTU))
+		row("  APN", cmp.Or(l.APN, "(assigned by the network)")+parens(l.APNReason))
+		if !l.Since.IsZero() {
+			row("  since", l.Since.Local().Format(time.DateTime))
+		}
+	}
+	if r := s.Reach; r != nil {
+		row("  reach", r.Result, r.Reason, r.Target, fmt.Sprintf("%.0f ms", r.RTTMS), r.At.Local().Format(time.DateTime))
+	}
+	if m := s.Modem; m != nil {
+		present := ""
+		if !m.Present {
+			present = "not there"
+		}
+		row("modem", m.Port, present, strings.Join(fields(m.Manufacturer, m.Model), " "), m.Revision, prefix("dialect ", m.Dialect), prefix("IMEI ", m.IMEI), m.Error)
+	}
+	if c := s.Card; c != nil {
+		row("card", prefix("EID ", c.EID), prefix("SGP.22 ", c.SVN), number("", c.FreeMemory/1024)+onlyIf(c.FreeMemory >= 1024, " kB free"), profileCount(len(c.Profiles)), c.Error)
+		for _, p := range c.Profiles {
+			row("  profile", p.ICCID, p.State, p.Class, p.Provider, cmp.Or(p.Nickname, p.Name))
+		}
+	}
+	if m := s.SIM; m != nil {
+		row("SIM", m.State, prefix("ICCID ", m.ICCID), prefix("IMSI ", m.IMSI), prefix("home network ", m.HomePLMN), m.SPN)
+	}
+	if r := s.Registration; r != nil {
+		row("registration", r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN), number("reject cause ", r.Cause))
+	}
+	if s.Signal != nil {
+		row("signal", signalText(s.Signal))
+	}
+	if n := s.Outbox.Pending; n > 0 {
+		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
+	}
+	if r := s.Run; r != nil {
+		row("activation", r.ID, describe(r), r.Started.Local().Format(time.DateTime))
+		row("  profile", prefix("ICCID ", r.ICCID), r.Provider, r.Profile)
+		if p := r.Progress; p != nil && r.Ended == nil && p.Total > 0 {
+			row("  download", fmt.Sprintf("%d of %d bytes", p.Done, p.Total))
+		}
+		if e := r.Error; e != nil {
+			row("  error", e.Text+parens(e.Code))
+			row("  advice", e.Advice)
+		}
+	}
+	for _, text := range s.Warnings {
+		row("warning", text)
+	}
+	uptime := ""
+	if !s.Started.IsZero() && s.Time.After(s.Started) {
+		uptime = "running for " + s.Time.Sub(s.Started).Truncate(time.Second).String()
+	}
+	row("dynamod", s.Version, uptime)
+}
+
+func profileCount(n int) string {
+	if n == 1 {
+		return "1 profile"
+	}
+	return fmt.Sprintf("%d profiles", n)
+}
+
+func signalText(g *status.Signal) string {
+	var parts []string
+	for _, v := range []struct {
+		name, unit string
+		value      *float64
+	}{{"RSSI", "dBm", g.RSSI}, {"RSRP", "dBm", g.RSRP}, {"RSRQ", "dB", g.RSRQ}, {"SINR", "dB", g.SINR}} {
+		if v.value != nil {
+			parts = append(parts, fmt.Sprintf("%s %.0f %s", v.name, *v.value, v.unit))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// prefix, number, parens and onlyIf give "" for what is not known.
+func prefix(p, value string) string { return onlyIf(value != "", p+value) }
+func number(p string, n int) string { return onlyIf(n != 0, fmt.Sprint(p, n)) }
+func parens(text string) string     { return onlyIf(text != "", " ("+text+")") }
+func onlyIf(ok bool, text string) string {
+	if !ok {
+		return ""
+	}
+	return text
+}
