@@ -2,10 +2,12 @@ package atsim
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // exec is one command line that runs. The modem's state is held.
@@ -184,6 +186,33 @@ func (x *exec) int(i, def, lo, hi int) (int, error) {
 		return 0, cmeBadParameters
 	}
 	return v, nil
+}
+
+// alpha writes text in the character set that the client chose (TS 27.007 5.5):
+// UCS2 is four hexadecimal digits a character.
+func (x *exec) alpha(s string) string {
+	if x.p.set.charset != "UCS2" {
+		return s
+	}
+	var b strings.Builder
+	for _, u := range utf16.Encode([]rune(s)) {
+		fmt.Fprintf(&b, "%04X", u)
+	}
+	return b.String()
+}
+
+// text reads a parameter that alpha would have written.
+func (x *exec) text(i int) string {
+	s := x.str(i)
+	raw, err := hex.DecodeString(s)
+	if x.p.set.charset != "UCS2" || err != nil || len(raw)%2 != 0 {
+		return s
+	}
+	var u []uint16
+	for i := 0; i < len(raw); i += 2 {
+		u = append(u, uint16(raw[i])<<8|uint16(raw[i+1]))
+	}
+	return string(utf16.Decode(u))
 }
 
 // settings are what a client sets on a port. They are lost with the port's

@@ -21,7 +21,7 @@ var miscVerbs = []verb{
 	{name: "+CEER", test: "-", exec: ceer},
 	{name: "+CIND", test: `("signal",(0-5)),("service",(0,1)),("roam",(0,1))`, read: readCIND, set: func(*exec) error { return nil }},
 	{name: "+CUSD", test: "(0-2)", read: storedRead("0"), set: cusd},
-	{name: "+CSCS", test: `("IRA","GSM","UCS2")`, read: func(x *exec) error { x.tagged("%s", quote(x.p.set.charset)); return nil }, set: setCSCS},
+	{name: "+CSCS", test: `("IRA","GSM","UCS2")`, read: func(x *exec) error { x.tagged("%s", quote(x.alpha(x.p.set.charset))); return nil }, set: setCSCS},
 	{name: "+CLCC", test: "-", exec: func(*exec) error { return nil }},
 	{name: "+CHUP", test: "-", exec: hangUp},
 }
@@ -192,7 +192,7 @@ func cusd(x *exec) error {
 }
 
 func setCSCS(x *exec) error {
-	switch s := strings.ToUpper(x.str(0)); s {
+	switch s := strings.ToUpper(x.text(0)); s {
 	case "IRA", "GSM", "UCS2":
 		x.p.set.charset = s
 		return nil

@@ -261,7 +261,7 @@ func setCOPS(x *exec) error {
 		m.leave()
 		return nil
 	case 1, 4:
-		plmn, err := m.findOperator(format, x.str(2))
+		plmn, err := m.findOperator(format, x.text(2))
 		if err != nil && mode == 1 {
 			return err
 		}
@@ -321,10 +321,10 @@ func readCOPS(x *exec) error {
 		x.tagged("%d", r.mode)
 		return nil
 	}
-	name := r.reg.Operator
+	name := x.alpha(r.reg.Operator)
 	switch x.p.set.copsFormat {
 	case 1:
-		name = shortName(name)
+		name = x.alpha(shortName(r.reg.Operator))
 	case 2:
 		name = r.reg.PLMN
 	}
@@ -339,7 +339,7 @@ func testCOPS(x *exec) error {
 	}
 	var list []string
 	for _, o := range x.m.scan() {
-		list = append(list, fmt.Sprintf("(%d,%s,%s,%s,%d)", o.Status, quote(o.Name), quote(shortName(o.Name)), quote(o.PLMN), o.AcT))
+		list = append(list, fmt.Sprintf("(%d,%s,%s,%s,%d)", o.Status, quote(x.alpha(o.Name)), quote(x.alpha(shortName(o.Name))), quote(o.PLMN), o.AcT))
 	}
 	x.tagged("%s", strings.Join(append(list, ",(0-4),(0-2)"), ","))
 	return nil
