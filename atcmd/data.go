@@ -215,12 +215,11 @@ func (s *Session) hangUp() {
 	}); ok && p.DropDTR(s.ctx, guardTime) == nil {
 		return
 	}
-	never := make(chan struct{})
-	if !s.wait(guardTime, never) {
+	if !s.wait(guardTime, nil) {
 		return
 	}
 	s.raw("+++") // V.250 annex and TIES: three times S2 between two silences
-	if !s.wait(guardTime, never) {
+	if !s.wait(guardTime, nil) {
 		return
 	}
 	s.raw("ATH" + strings.TrimSuffix(s.opts.Terminator, "\n"))

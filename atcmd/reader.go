@@ -244,7 +244,10 @@ func (s *Session) owns(x *exchange, line string) bool {
 	if !x.cmd.Bare || x.query {
 		return false
 	}
-	_, tagged := tagOf(line)
+	tag, tagged := tagOf(line)
+	if tagged && x.unknown {
+		return !s.isURC(tag)
+	}
 	return !tagged && !isWordURC(line) && !s.isURC(line) && !matchesAny(line, callFinals)
 }
 

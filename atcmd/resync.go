@@ -3,6 +3,7 @@ package atcmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,7 +30,15 @@ func (s *Session) unsettle(x *exchange) {
 // names itself, and no final result code counts before that name came.
 func (s *Session) resync(given *exchange) {
 	name := given.cmd.Name()
-	s.log.Info("modem command given up, looking for the modem's step", "command", name)
+	s.log.Info("looking for the modem's step", "given_up", name, "before_us", given.unknown)
+	if given.unknown {
+		if s.searchUnknown() {
+			s.settle()
+		} else {
+			s.fail(fmt.Errorf("%w: answers to an earlier user of the port keep coming, or none comes", ErrDesync))
+		}
+		return
+	}
 	if given.text {
 		s.raw(escape)
 	}
@@ -51,10 +60,7 @@ func (s *Session) resync(given *exchange) {
 	}
 	for _, query := range s.questions(given.cmd.Text) {
 		if s.question(query) {
-			s.mu.Lock()
-			s.late = nil
-			close(s.settled)
-			s.mu.Unlock()
+			s.settle()
 			return
 		}
 		if s.ctx.Err() != nil {
@@ -62,6 +68,47 @@ func (s *Session) resync(given *exchange) {
 		}
 	}
 	s.fail(fmt.Errorf("%w after AT%s: no question was answered", ErrDesync, name))
+}
+
+// settle lets commands run again.
+func (s *Session) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = nil
+	close(s.settled)
+}
+
+// searchRounds bounds searchUnknown, and with it the answers that an earlier
+// user can have left: a modem queues few commands, most none.
+const searchRounds = 6
+
+// searchUnknown finds the step of a modem that somebody else talked to, who may
+// have asked the same questions. Two different ones have to be answered with
+// nothing else in between. Whatever else is heard belongs to the earlier user;
+// then it has to become quiet first.
+func (s *Session) searchUnknown() bool {
+	// Backwards: who was interrupted in a search of his own began at the front.
+	ask := slices.Clone(s.opts.Resync.Queries)
+	slices.Reverse(ask)
+	for round := range searchRounds {
+		before := s.Stats().Late
+		one, two := ask[(2*round)%len(ask)], ask[(2*round+1)%len(ask)]
+		if s.question(one) && s.question(two) && s.Stats().Late == before {
+			return true
+		}
+		heard := s.Stats().Late
+		for range 2 * searchRounds {
+			if !s.wait(s.opts.Resync.Late, nil) {
+				return false
+			}
+			now := s.Stats().Late
+			if now == heard {
+				break
+			}
+			heard = now
+		}
+	}
+	return false
 }
 
 // questions returns the queries to ask, in order: none that the given-up
@@ -110,7 +157,7 @@ func (s *Session) question(text string) bool {
 	}
 }
 
-// wait waits for d or until early is closed. It reports false when the session
+// wait waits for d or until early, which may be nil, is closed. It reports false when the session
 // ended before.
 func (s *Session) wait(d time.Duration, early <-chan struct{}) bool {
 	timer := time.NewTimer(d)

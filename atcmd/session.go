@@ -46,6 +46,10 @@ type Options struct {
 	// TraceAPDU leaves the payload of +CGLA, +CSIM and +CRSM in the trace. It
 	// may hold PINs and keys.
 	TraceAPDU bool
+	// Dirty says that somebody used the port before and may have left a command
+	// unanswered: a process that was killed, a session that ended with ErrDesync.
+	// The session then finds the modem's step before its first command.
+	Dirty bool
 	// Resync says how the session finds its step again.
 	Resync ResyncOptions
 }
@@ -147,6 +151,12 @@ func New(p Port, opts Options) *Session {
 	s.wire = newWire(s)
 	// Time-outs are the wire's, which knows when a command was written.
 	s.at = at.New(s.wire, at.WithTimeout(-1))
+	if opts.Dirty {
+		// What may still come is the answer to a command that nobody knows.
+		unknown := newExchange(s.ctx, Command{Bare: true})
+		unknown.echo, unknown.unknown = "", true
+		s.unsettle(unknown)
+	}
 	reading := make(chan struct{})
 	go func() {
 		defer close(reading)

@@ -37,18 +37,19 @@ type run struct {
 
 // exchange is one command line and its answer.
 type exchange struct {
-	cmd    Command
-	ctx    context.Context
-	cancel context.CancelFunc
-	tags   []string
-	listed int    // of tags: as many as the command listed itself
-	call   bool   // starts a call
-	set    bool   // is a set command
-	query  bool   // asked by a resynchronisation: finals count after its own tag only
-	named  bool   // its own tag came
-	text   bool   // a message text follows after a prompt
-	echo   string // what may still come back of what was sent
-	data   *dataCall
+	cmd     Command
+	ctx     context.Context
+	cancel  context.CancelFunc
+	tags    []string
+	listed  int    // of tags: as many as the command listed itself
+	call    bool   // starts a call
+	set     bool   // is a set command
+	unknown bool   // sent before the session began
+	query   bool   // asked by a resynchronisation: finals count after its own tag only
+	named   bool   // its own tag came
+	text    bool   // a message text follows after a prompt
+	echo    string // what may still come back of what was sent
+	data    *dataCall
 
 	lines  []string
 	size   int
