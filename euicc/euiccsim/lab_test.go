@@ -55,6 +55,13 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	return l
 }
 
+// with is the same lab in another test.
+func (l *lab) with(t testing.TB) *lab {
+	n := *l
+	n.TB = t
+	return &n
+}
+
 func (l *lab) config() Config {
 	return Config{EID: testEID, EUICC: l.id, EUM: l.eum.Cert, CI: []*x509.Certificate{l.ci.Cert}}
 }
