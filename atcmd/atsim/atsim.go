@@ -139,6 +139,12 @@ type Config struct {
 	// header: the host takes its address from +CGCONTRDP, not from DHCP.
 	RawIP bool
 
+	// AttachBearer makes the attach to E-UTRAN bring context 1 up, as TS 23.401
+	// has it: a network that refuses its APN refuses the registration with EMM
+	// cause 19, and the last context cannot be deactivated (+CME ERROR: 171).
+	// Off, every context waits for its own activation.
+	AttachBearer bool
+
 	// SMSSent gets each short message that a client sends, a SUBMIT TPDU in
 	// hexadecimal with its service centre address. Nil discards them.
 	SMSSent func(pdu string)

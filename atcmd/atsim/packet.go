@@ -202,6 +202,9 @@ func setCGACT(x *exec) error {
 			if m.packet.contexts[cid] == nil {
 				return cmeInvalidIndex
 			}
+			if m.lastContext(cid) {
+				return cmeLastPDN
+			}
 			m.deactivate(cid, "ME PDN DEACT")
 			continue
 		}
@@ -234,6 +237,19 @@ func (m *Modem) activate(x *exec, cid int) error {
 		return err
 	}
 	sub, _ := m.card.subscriber()
+	return m.activateContext(sub, cid)
+}
+
+// activateContext asks the network for a context of a modem that is attached,
+// or attaches with it.
+func (m *Modem) activateContext(sub Subscriber, cid int) error {
+	c := m.packet.contexts[cid]
+	if c == nil {
+		return cmeInvalidIndex
+	}
+	if c.active {
+		return nil
+	}
 	m.stats.activations.Add(1)
 	lease, err := m.cfg.Network.Activate(sub, PDP{CID: cid, APN: c.apn, Type: c.typ, User: c.user, Password: c.passwd, Auth: c.auth})
 	if err != nil {
@@ -252,6 +268,20 @@ func (m *Modem) activate(x *exec, cid int) error {
 	c.active, c.lease, c.used = true, lease, c.apn
 	m.cgev(fmt.Sprintf("ME PDN ACT %d", cid))
 	return nil
+}
+
+// lastContext reports whether a context is the last one of an attach that
+// needs one.
+func (m *Modem) lastContext(cid int) bool {
+	if !m.cfg.AttachBearer || m.radio.reg.AcT < 7 || !m.packet.contexts[cid].active {
+		return false
+	}
+	for _, c := range m.packet.contexts {
+		if c.active && c.cid != cid {
+			return false
+		}
+	}
+	return true
 }
 
 // linkUp gives the network interface to an active context.

@@ -50,7 +50,7 @@ func ptyBench(t *testing.T, change func(*Config)) (m *Modem, link string, done c
 }
 
 // openSlave opens the slave as a client does, waiting for the link.
-func openSlave(t *testing.T, link string) *os.File {
+func openSlave(t testing.TB, link string) *os.File {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		f, err := os.OpenFile(link, os.O_RDWR|unix.O_NOCTTY, 0)

@@ -181,6 +181,10 @@ func setQNETDEVCTL(x *exec) error {
 		if c == nil || !c.linkUp {
 			return cmeNotAllowed
 		}
+		if m.lastContext(cid) {
+			m.linkDown(c) // the host leaves the bearer, which stays
+			return nil
+		}
 		m.deactivate(cid, "ME PDN DEACT")
 		return nil
 	}

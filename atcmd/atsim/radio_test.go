@@ -192,3 +192,25 @@ func TestUplinkFails(t *testing.T) {
 	b.m.SetFault("no-data", Fault{})
 	b.want("AT+CGACT=1,1", "OK")
 }
+
+// TestAttachBearer: the default bearer of an EPS attach (TS 23.401 5.3.2.1).
+func TestAttachBearer(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.AttachBearer, c.RegisterEvery = true, -1 })
+	b.ok("AT+CMEE=1")
+	b.want("AT+CGACT?", "+CGACT: 1,1\nOK")
+	b.want("AT+CGACT=0,1", "+CME ERROR: 171")
+	b.ok(`AT+CGDCONT=2,"IP","ims"`)
+	b.want("AT+CGACT=1,2", "OK")
+	b.want("AT+CGACT=0,1", "OK")
+	b.ok("AT+CFUN=4")
+	b.net.set(func() { b.net.reject = 27 })
+	b.ok("AT+CEREG=3")
+	b.ok("AT+CFUN=1")
+	b.until("+CEREG: 3,,,,0,19")
+	b.want("AT+CEREG?", "+CEREG: 3,3,,,,0,19\nOK")
+	b.want("AT+CGATT=1", "+CME ERROR: 119")
+	b.net.set(func() { b.net.reject = 0 })
+	b.want("AT+CGATT=1", "OK")
+	b.until("+CEREG: 1")
+	b.want("AT+CGACT?", "+CGACT: 1,1\n+CGACT: 2,0\nOK")
+}

@@ -67,6 +67,11 @@ func (m *Modem) register(context.Context) {
 	if m.radio.plmn != "" && reg.Registered() && reg.PLMN != m.radio.plmn {
 		reg = Registration{Status: 2}
 	}
+	if m.cfg.AttachBearer && reg.Registered() && !m.radio.reg.Registered() && reg.AcT >= 7 {
+		if err := m.activateContext(sub, 1); err != nil {
+			reg = Registration{Status: 3, AcT: reg.AcT, PLMN: reg.PLMN, Operator: reg.Operator, RejectCause: 19} // ESM failure
+		}
+	}
 	m.setRegistration(reg, "NW DETACH")
 	if m.cfg.RegisterEvery > 0 {
 		m.after("register", m.cfg.RegisterEvery, m.register)

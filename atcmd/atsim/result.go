@@ -49,6 +49,7 @@ const (
 	cmeBadParameters   cme = 50
 	cmeUnknown         cme = 100
 	cmeGPRSUnspecified cme = 148
+	cmeLastPDN         cme = 171
 )
 
 const (
