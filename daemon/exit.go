@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
 )
@@ -94,6 +95,9 @@ func exitCode(err error) int {
 	}
 	if errors.Is(err, hook.ErrNoDaemon) {
 		return exitWaiting
+	}
+	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "locked" {
+		return exitRefused // another dynamod has the modem
 	}
 	if e, ok := errors.AsType[*hook.Error](err); ok && e.Status < http.StatusInternalServerError {
 		return exitRefused

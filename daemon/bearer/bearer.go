@@ -20,6 +20,7 @@ import (
 	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/netlink"
 	"dynamod/netlink/uplink"
 )
 
@@ -492,7 +493,7 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 	}
 	if lease.Source == dialect.DHCP {
 		// The client needs the interface up; addresses come with the lease.
-		if err := b.apply(ctx, uplink.Spec{Interface: ifname}); err != nil {
+		if err := b.linkUp(ctx, ifname); err != nil {
 			return s, time.Time{}, err
 		}
 		got, err := b.DHCP(ctx, ifname)
@@ -509,6 +510,19 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 		return s, time.Time{}, errors.New("the network gave no address")
 	}
 	return s, l.Renew, nil
+}
+
+// linkUp sets the interface administratively up.
+func (b *Bearer) linkUp(ctx context.Context, ifname string) error {
+	snap, err := b.Kernel.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	link, ok := snap.Link(ifname)
+	if !ok || link.Up || !b.Apply {
+		return nil
+	}
+	return b.Kernel.Change(ctx, netlink.Change{Op: netlink.Set, Object: netlink.UpDown{Index: link.Index, Dev: ifname, Up: true}})
 }
 
 func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {

@@ -50,7 +50,7 @@ type Options struct {
 	APDUDelay time.Duration // the card's time for each APDU
 	RTT       time.Duration // of the SM-DP+'s connections
 	Bandwidth int           // of the SM-DP+'s connections, bit/s
-	StrictSMS bool
+	Lease     atsim.Lease   // what the network gives to a context
 	Carrier   Carrier
 	Log       *slog.Logger
 }
@@ -120,7 +120,7 @@ func New(o Options) (_ *Lab, err error) {
 	if l.Server, err = smdpsim.New(smdpsim.Config{Address: SMDP, CI: l.CI, Hosts: o.Hosts, Logger: o.Log}); err != nil {
 		return nil, err
 	}
-	l.Operator = newOperator(o.Carrier, o.Log)
+	l.Operator = newOperator(o.Carrier, o.Lease, o.Log)
 	l.Server.OnNotification(l.Operator.hear)
 	l.Modem, err = atsim.New(atsim.Config{
 		Personality: o.Dialect, Card: l.Card.APDU, Network: l.Operator, RawIP: o.RawIP, Logger: o.Log,

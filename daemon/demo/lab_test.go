@@ -18,6 +18,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
@@ -82,7 +83,7 @@ func activate(t *testing.T, upps []string) {
 	k := nlsim.New()
 	k.AddLink(netlink.Link{Name: "wwan0", Type: 65534, NoARP: true})
 	carrier := &memoryCarrier{k: k}
-	lab, err := New(Options{Dir: dir, UPP: upps, Dialect: "generic", RawIP: true, Carrier: carrier, Log: log})
+	lab, err := New(Options{Dir: dir, UPP: upps, Dialect: "generic", RawIP: true, Carrier: carrier, Lease: leaseOf(netlab.Options{RawIP: true}), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func activate(t *testing.T, upps []string) {
 	if len(installed) != 1 || installed[0].ICCID != want.ICCID {
 		t.Fatalf("on the card: %+v", installed)
 	}
-	if got := sha256Hex(installed[0].UPP); got != want.SHA256 {
+	if got := sha256Hex(installed[0].Package); got != want.SHA256 {
 		t.Errorf("the card decrypted a package with SHA-256 %s, the server bound %s", got, want.SHA256)
 	}
 	if left := lab.Card.Pending(); len(left) != 0 {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -28,13 +27,11 @@ type operator struct {
 	reported map[string]bool // ICCIDs whose installation the SM-DP+ has verified
 	refused  int             // registrations that came before the report
 	noData   bool            // told to give no connection
-	leases   int
-	lease    *atsim.Lease
-	users    int
+	give     atsim.Lease
 }
 
-func newOperator(c Carrier, log *slog.Logger) *operator {
-	return &operator{carrier: c, log: log, reported: map[string]bool{}}
+func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
+	return &operator{carrier: c, give: lease, log: log, reported: map[string]bool{}}
 }
 
 // hear learns from the SM-DP+ that a profile is installed.
@@ -79,7 +76,7 @@ func (o *operator) Activate(_ atsim.Subscriber, p atsim.PDP) (atsim.Lease, error
 	if p.APN != "" && !strings.EqualFold(p.APN, APN) {
 		return atsim.Lease{}, &atsim.Reject{Cause: causeUnknownAPN}
 	}
-	return RouterLease, nil
+	return o.give, nil
 }
 
 // Deactivate implements atsim.Network.
@@ -104,16 +101,6 @@ func (o *operator) SetNoData(on bool) {
 	defer o.mu.Unlock()
 	o.noData = on
 }
-
-// Addresses of the operator's network: RFC 2544 and RFC 5737 ranges, which
-// nothing else uses.
-var (
-	RouterLease = atsim.Lease{
-		Addr: netip.MustParsePrefix("198.18.0.2/24"), Gateway: netip.MustParseAddr("198.18.0.1"),
-		DNS: []netip.Addr{netip.MustParseAddr("198.51.100.1")}, MTU: 1420,
-	}
-	ReachAddress = netip.MustParseAddr("198.51.100.1")
-)
 
 func sha256Hex(b []byte) string {
 	sum := sha256.Sum256(b)

@@ -151,11 +151,16 @@ func (ns *namespace) start(ctx context.Context, cmd *exec.Cmd) (<-chan error, er
 			}
 			running = true
 			started <- nil
-			stop := context.AfterFunc(ctx, func() {
+			over := make(chan struct{})
+			defer close(over)
+			defer context.AfterFunc(ctx, func() {
 				_ = cmd.Process.Signal(syscall.SIGTERM)
-				time.AfterFunc(stopGrace, func() { _ = cmd.Process.Kill() }) // no error matters: it may be gone
-			})
-			defer stop()
+				select {
+				case <-over:
+				case <-time.After(stopGrace):
+					_ = cmd.Process.Kill()
+				}
+			})()
 			return cmd.Wait()
 		})
 		if !running {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dynamod/daemon/journal"
+)
+
+// TestMain makes this test binary a dynamod of its own: scripts and terminal
+// tests run the real main in a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dynamod": main})
+}
+
+type fakeKey struct{}
+
+// TestScripts runs testdata/*.txt. Beside testscript's own commands there are
+//
+//	daemon STORY       start a daemon that answers on $SOCK, see fakedaemon_test.go
+//	exits CODE ARG...  run dynamod, which has to end with this code
+//	changed WORD...    the daemon was asked for this
+//	watched            a client watches, and the story has come to where it hangs
+//	journal DIR        write a journal there
+//
+// Nothing that is printed may hold SECRET.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(5 * time.Minute),
+		Setup: func(e *testscript.Env) error {
+			dir, err := os.MkdirTemp("", "dynamod") // $WORK is too long for a socket
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { os.RemoveAll(dir) })
+			e.Setenv("SOCK", filepath.Join(dir, "s"))
+			e.Setenv("TZ", "UTC")
+			e.Values[fakeKey{}] = &struct{ *fakeDaemon }{}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"daemon":  cmdDaemon,
+			"exits":   cmdExits,
+			"changed": cmdChanged,
+			"watched": cmdWatched,
+			"journal": cmdJournal,
+		},
+	})
+}
+
+func fakeOf(ts *testscript.TestScript) *struct{ *fakeDaemon } {
+	return ts.Value(fakeKey{}).(*struct{ *fakeDaemon })
+}
+
+func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: daemon STORY")
+	}
+	f := fakeOf(ts)
+	if f.fakeDaemon != nil {
+		f.close()
+		f.fakeDaemon = nil
+	}
+	fake, err := startFake(ts.Getenv("SOCK"), args[0])
+	ts.Check(err)
+	f.fakeDaemon = fake
+	ts.Defer(func() {
+		if f.fakeDaemon == fake {
+			fake.close()
+		}
+	})
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: exits CODE ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec("dynamod", args[1:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		if strings.Contains(ts.ReadFile(stream), "SECRET") {
+			ts.Fatalf("a secret is on %s", stream)
+		}
+	}
+}
+
+func cmdChanged(ts *testscript.TestScript, neg bool, args []string) {
+	f := fakeOf(ts)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	want := strings.Join(args, " ")
+	if got := strings.Join(f.changes, "; "); (got == want) == neg {
+		ts.Fatalf("the daemon was asked for %q", got)
+	}
+	f.changes = nil
+}
+
+func cmdWatched(ts *testscript.TestScript, neg bool, args []string) {
+	select {
+	case <-fakeOf(ts).hanging:
+	case <-time.After(time.Minute):
+		ts.Fatalf("nobody watches")
+	}
+}
+
+func cmdJournal(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	path := filepath.Join(dir, "journal")
+	j, err := journal.Open(path, 0, time.Now)
+	ts.Check(err)
+	defer j.Close()
+	records, err := (&fakeDaemon{}).Log()
+	ts.Check(err)
+	for _, r := range records {
+		_, err := j.Append(r.Kind, r.Data)
+		ts.Check(err)
+	}
+}
+
+// TestHelp holds every verb to a help text with an example that names it.
+func TestHelp(t *testing.T) {
+	for _, c := range commands() {
+		var out, errs strings.Builder
+		if code := run(context.Background(), []string{c.name, "--help"}, std{strings.NewReader(""), &out, &errs}); code != exitOK || errs.Len() > 0 {
+			t.Errorf("%s --help: exit code %d, %s", c.name, code, &errs)
+		}
+		text := out.String()
+		for _, want := range []string{"usage: dynamod " + c.name, "example:\n  dynamod " + c.name} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s --help has no %q:\n%s", c.name, want, text)
+			}
+		}
+		for line := range strings.Lines(text) {
+			if n := len(strings.TrimRight(line, "\n")); n > 120 {
+				t.Errorf("%s --help: a line of %d columns: %s", c.name, n, line)
+			}
+		}
+		out.Reset()
+		if code := run(context.Background(), []string{c.name, "--no-such-flag=SECRET"}, std{strings.NewReader(""), &out, &errs}); code != exitUsage || strings.Contains(errs.String(), "SECRET") {
+			t.Errorf("%s with an unknown flag: exit code %d, %s", c.name, code, &errs)
+		}
+	}
+}
+
+func TestExtraVerbs(t *testing.T) {
+	before := extra
+	defer func() { extra = before }()
+	want := fmt.Sprintf("%d", len(commands())+1)
+	extra = append(extra[:len(extra):len(extra)], command{name: "more", summary: "do more"})
+	all := commands()
+	if got := fmt.Sprint(len(all)); got != want || all[len(all)-1].name != "version" || all[len(all)-2].name != "more" {
+		t.Errorf("%s commands, want %s, and the extra one before version", got, want)
+	}
+}

@@ -1,0 +1,188 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/durable"
+)
+
+// Sim says how to run the lab for outside clients.
+type Sim struct {
+	Options
+	SMDP         string // host:port for clients outside the lab's network; "" picks a port
+	SingleUplink bool
+	Out, Err     io.Writer
+	Args         []string
+}
+
+// labFile is lab.json.
+type labFile struct {
+	Modem     string            `json:"modem"`
+	Dialect   string            `json:"dialect"`
+	EID       string            `json:"eid"`
+	CI        string            `json:"ci"`
+	Config    string            `json:"config"`
+	SMDP      labServer         `json:"smdp"`
+	Profiles  []labProfile      `json:"profiles"`
+	Installed []labInstalled    `json:"installed"`
+	Network   map[string]string `json:"network"`
+	Enter     []string          `json:"enter"` // runs a program on the lab's router
+	PID       int               `json:"pid"`
+}
+
+type labServer struct {
+	Name    string `json:"name"`    // FQDN of its certificate
+	Inside  string `json:"inside"`  // address on the lab's network, for [lpa.resolve]
+	Outside string `json:"outside"` // host:port for clients on this machine
+}
+
+type labProfile struct {
+	File      string `json:"file,omitempty"`
+	ICCID     string `json:"iccid"`
+	Size      int    `json:"size"`
+	SHA256    string `json:"sha256"`
+	Code      string `json:"code"`       // with the FQDN, for use with [lpa.resolve]
+	CodeLocal string `json:"code_local"` // with host:port, for other LPAs
+}
+
+type labInstalled struct {
+	ICCID   string `json:"iccid"`
+	Enabled bool   `json:"enabled"`
+	SHA256  string `json:"sha256"` // of the profile package as the card decrypted it
+}
+
+// RunSim keeps the lab running until ctx ends.
+func RunSim(ctx context.Context, s Sim) (err error) {
+	if s.Dir == "" {
+		return &ExitError{Code: 2, Err: errors.New("sim needs a directory"), Text: "dynamod sim --dir DIR"}
+	}
+	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return fmt.Errorf("lab directory: %w", err)
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	o := netlab.Options{RawIP: s.RawIP, SingleUplink: s.SingleUplink, Log: s.Log}
+	if why := netlab.Permitted(); errors.Is(why, netlab.ErrForbidden) {
+		code, err := netlab.Reexec(ctx, s.Args...)
+		if err != nil {
+			return &ExitError{Code: exitImpossible, Err: err, Text: "the lab needs network namespaces: run it as root"}
+		}
+		if code != 0 {
+			return &ExitError{Code: code}
+		}
+		return nil
+	}
+	n, err := netlab.New(ctx, o)
+	if errors.Is(err, netlab.ErrNoTUN) {
+		return &ExitError{Code: exitImpossible, Err: err, Text: "run without --raw-ip, or make the device available"}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	outside := s.SMDP
+	if outside == "" {
+		outside = "127.0.0.1:0"
+	}
+	ln, err := net.Listen("tcp", outside)
+	if err != nil {
+		return fmt.Errorf("SM-DP+: %w", err)
+	}
+	host, _, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return err
+	}
+	s.Hosts = append(s.Hosts, host, "localhost")
+	if h, port, err := net.SplitHostPort(s.SMDP); err == nil && port != "0" {
+		s.Hosts = append(s.Hosts, h)
+	}
+	w, err := Open(ctx, n, s.Options)
+	if err != nil {
+		ln.Close()
+		return err
+	}
+	defer w.Close()
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	w.serve(runCtx, ln)
+	f := labFile{
+		Modem: filepath.Join(s.Dir, "modem"), Dialect: s.Dialect, EID: w.Card.EID(), CI: filepath.Join(s.Dir, "ci.pem"),
+		Config: filepath.Join(s.Dir, "dynamod.toml"), PID: os.Getpid(), Enter: n.EnterCommand(),
+		SMDP:    labServer{SMDP, fmt.Sprintf("%s:%d", netlab.SMDPAddr, smdpPort), ln.Addr().String()},
+		Network: map[string]string{"interface": o.Interface(), "reach": netlab.ReachTarget, "apn": APN, "plmn": PLMN},
+	}
+	for _, p := range w.Profiles {
+		local, err := w.Server.ActivationCode(p.ID, ln.Addr().String())
+		if err != nil {
+			return err
+		}
+		f.Profiles = append(f.Profiles, labProfile{p.File, p.ICCID, p.Size, p.SHA256, p.Code, local})
+	}
+	if err := w.publish(f); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Out, "modem    %s\nSM-DP+   %s (for [lpa.resolve]: %q = %q)\ncodes    in %s\nconfig   %s\nenter    %s PROGRAM\n",
+		f.Modem, f.SMDP.Outside, f.SMDP.Name, f.SMDP.Inside, filepath.Join(s.Dir, "lab.json"), f.Config, strings.Join(f.Enter, " "))
+	fmt.Fprintf(s.Out, "try      %s dynamod run --config %s\nready\n", strings.Join(f.Enter, " "), f.Config)
+	return w.follow(ctx, f, s.Out)
+}
+
+// publish writes lab.json with what the card holds.
+func (w *World) publish(f labFile) error {
+	f.Installed = []labInstalled{}
+	for _, p := range w.Card.Installed() {
+		f.Installed = append(f.Installed, labInstalled{p.ICCID, p.Enabled, fmt.Sprintf("%x", p.SHA256)})
+	}
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	// It holds activation codes, which are bearer tokens, even if only a lab's.
+	return durable.WriteFile(filepath.Join(w.opts.Dir, "lab.json"), append(b, '\n'), 0o600)
+}
+
+// follow reports each change of the card until ctx ends.
+func (w *World) follow(ctx context.Context, f labFile, out io.Writer) error {
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	seen := ""
+	for {
+		now := ""
+		for _, p := range w.Card.Installed() {
+			now += fmt.Sprint(p.ICCID, p.Enabled, " ")
+		}
+		if now != seen {
+			for _, p := range w.Card.Installed() {
+				if !strings.Contains(seen, p.ICCID) {
+					fmt.Fprintf(out, "installed %s, SHA-256 of the profile package %x\n", p.ICCID, p.SHA256)
+				}
+			}
+			seen = now
+			if err := w.publish(f); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,386 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+const (
+	newICCID = "8900000000000000018"
+	oldICCID = "8900000000000000026"
+)
+
+// fakeDaemon is the real hook over a daemon that plays a story. The story
+// begins when somebody watches, so that a test sees all of it.
+type fakeDaemon struct {
+	path  string
+	story string // commit, consent, rollback, fail, restart, hang, gone, empty
+
+	mu       sync.Mutex
+	model    *status.Model
+	rec      activation.Record
+	req      activation.Request
+	answers  chan activation.Answer
+	watched  chan struct{} // a client has its first event
+	hanging  chan struct{} // the story has come to where it hangs
+	tasks    sync.WaitGroup
+	stop     context.CancelFunc
+	stopHTTP func()
+	changes  []string
+}
+
+func startFake(path, story string) (*fakeDaemon, error) {
+	f := &fakeDaemon{path: path, story: story, answers: make(chan activation.Answer, 1), hanging: make(chan struct{})}
+	var ctx context.Context
+	ctx, f.stop = context.WithCancel(context.Background())
+	f.model = status.New("v1", time.Now)
+	f.model.Update(func(s *status.Snapshot) {
+		rssi := -71.0
+		s.State, s.Reason, s.Advice = status.Down, "no profile is enabled", "activate one"
+		s.Modem = &status.Modem{Port: "/dev/ttyUSB2", Present: true, Manufacturer: "Quectel", Model: "EG25-G", IMEI: "8648…21"}
+		s.Card = &status.Card{EID: "89049032000000000000000000000012", FreeMemory: 300 << 10, Profiles: fakeProfiles()}
+		s.Registration = &status.Registration{Status: "home", AcT: "LTE", PLMN: "00101", Operator: "Test\x1b[2JNet"}
+		s.Signal = &status.Signal{RSSI: &rssi}
+		s.Warnings = []string{"the clock is wrong"}
+	})
+	if err := f.listen(); err != nil {
+		return nil, err
+	}
+	f.tasks.Go(func() { f.play(ctx) })
+	return f, nil
+}
+
+func fakeProfiles() []status.Profile {
+	return []status.Profile{
+		{ICCID: oldICCID, State: "enabled", Class: "operational", Provider: "Old Net", Name: "data"},
+		{ICCID: newICCID, State: "disabled", Class: "test", Provider: "Evil\x1b]0;x\aNet", Nickname: "spare"},
+	}
+}
+
+// listen serves the hook on the socket; it may be called again after stopHTTP.
+func (f *fakeDaemon) listen() error {
+	l, err := hook.Listen(f.path, "")
+	if err != nil {
+		return err
+	}
+	f.watched = make(chan struct{})
+	watched, once, api := f.watched, sync.Once{}, hook.New(f, f.model, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := &http.Server{
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v1/events" {
+				w = &firstWrite{w, func() { once.Do(func() { close(watched) }) }}
+			}
+			api.ServeHTTP(w, r)
+		}),
+	}
+	f.tasks.Go(func() { srv.Serve(l) })
+	f.stopHTTP = func() { cancel(); srv.Close() }
+	return nil
+}
+
+// firstWrite tells when the first event is sent: the subscription stands.
+type firstWrite struct {
+	http.ResponseWriter
+	told func()
+}
+
+func (w *firstWrite) Write(b []byte) (int, error) { w.told(); return w.ResponseWriter.Write(b) }
+func (w *firstWrite) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (f *fakeDaemon) close() {
+	f.stop()
+	f.mu.Lock()
+	f.stopHTTP()
+	f.mu.Unlock()
+	f.tasks.Wait()
+}
+
+func (f *fakeDaemon) set(change func(*activation.Record)) {
+	f.mu.Lock()
+	change(&f.rec)
+	rec := f.rec
+	f.mu.Unlock()
+	f.model.Update(func(s *status.Snapshot) { s.Run = viewOf(rec) })
+}
+
+func (f *fakeDaemon) state(s activation.State) { f.set(func(r *activation.Record) { r.State = s }) }
+
+func (f *fakeDaemon) end(s activation.State, outcome status.Outcome, p *status.Problem) {
+	now := time.Now()
+	f.set(func(r *activation.Record) {
+		r.State, r.Outcome, r.Error, r.Ended = s, outcome, p, &now
+		r.Figures = &status.Figures{APDUs: 300, APDUBytes: 60000, HTTPRequests: 4, TLSHandshakes: 1, ElapsedMS: 12345}
+	})
+}
+
+// ask waits for an answer as a run does; false when the daemon ends.
+func (f *fakeDaemon) ask(ctx context.Context, what string) (activation.Answer, bool) {
+	f.set(func(r *activation.Record) { r.State, r.Waiting = activation.Waiting, what })
+	select {
+	case a := <-f.answers:
+		f.set(func(r *activation.Record) { r.Waiting = "" })
+		return a, true
+	case <-ctx.Done():
+		return activation.Answer{}, false
+	}
+}
+
+// play waits for a client to watch a run, and tells the story.
+func (f *fakeDaemon) play(ctx context.Context) {
+	select {
+	case <-f.watched:
+	case <-ctx.Done():
+		return
+	}
+	f.mu.Lock()
+	running := f.rec.ID != ""
+	consent := f.req.Consent
+	f.mu.Unlock()
+	if !running { // status --watch
+		f.model.Update(func(s *status.Snapshot) { s.State, s.Reason = status.Up, "" })
+		f.model.Log("something happened")
+		f.stopSoon()
+		return
+	}
+	f.state(activation.Authenticated)
+	f.set(func(r *activation.Record) {
+		r.State, r.ICCID, r.Provider, r.Profile, r.Previous = activation.Agreed, newICCID, "Example\x1b[31m Net", "Data 10 GB", oldICCID
+	})
+	f.set(func(r *activation.Record) { r.APN, r.APNReason = "lab.test", "operators.d/lab.json" })
+	if !consent {
+		a, ok := f.ask(ctx, "consent")
+		if !ok {
+			return
+		}
+		if a.Consent == nil || !*a.Consent {
+			f.end(activation.Failed, status.Failed, &status.Problem{Code: "rejected", Text: "the profile was refused by the user"})
+			return
+		}
+	}
+	if f.story == "consent" {
+		if a, ok := f.ask(ctx, "confirmation-code"); !ok || a.ConfirmationCode.Reveal() != "SECRET-CC" {
+			f.end(activation.Failed, status.Failed, &status.Problem{Code: "bad-confirmation-code", Text: "the confirmation code is wrong"})
+			return
+		}
+	}
+	f.state(activation.Downloading)
+	const total = 40000
+	for done := 0; done <= total; done += total / 8 {
+		f.model.Update(func(s *status.Snapshot) { s.Run.Progress = &status.Progress{Done: done, Total: total} })
+	}
+	if f.story == "fail" {
+		f.end(activation.Failed, status.Failed, &status.Problem{Code: "install-memory", Text: "the card has no room for the profile", Advice: "delete a profile"})
+		return
+	}
+	f.state(activation.Installed)
+	f.state(activation.Reporting)
+	f.state(activation.Enabling)
+	switch f.story {
+	case "restart":
+		if !f.restart(ctx) {
+			return
+		}
+	case "hang":
+		close(f.hanging)
+		<-ctx.Done()
+		return
+	}
+	f.state(activation.Attaching)
+	if f.story == "rollback" {
+		f.set(func(r *activation.Record) {
+			r.State, r.Error = activation.Undoing, &status.Problem{Code: "no-registration", Text: "the network denies registration", Advice: "ask the operator to activate the line"}
+		})
+		f.end(activation.Failed, status.RolledBack, f.rec.Error)
+		return
+	}
+	f.state(activation.Configuring)
+	f.state(activation.Probing)
+	f.model.Update(func(s *status.Snapshot) {
+		s.State, s.Reason, s.Advice = status.Up, "", ""
+		s.Link = &status.Link{Interface: "wwan0", Addresses: []string{"10.64.0.2/32"}, APN: "lab.test", Since: time.Now()}
+	})
+	f.set(func(r *activation.Record) { r.State, r.Outcome = activation.Committed, status.Committed })
+	f.state(activation.Notifying)
+	f.end(activation.Done, status.Committed, nil)
+}
+
+// restart goes away and comes back with a new model, as after a kill.
+func (f *fakeDaemon) restart(ctx context.Context) bool {
+	f.mu.Lock()
+	f.stopHTTP()
+	f.mu.Unlock()
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-ctx.Done():
+		return false
+	}
+	f.mu.Lock()
+	f.model = status.New("v2", time.Now)
+	err := f.listen()
+	watched := f.watched
+	f.mu.Unlock()
+	if err != nil {
+		return false
+	}
+	f.set(func(r *activation.Record) { r.Resumes++ })
+	select {
+	case <-watched:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// stopSoon ends the connections once the last event is out.
+func (f *fakeDaemon) stopSoon() {
+	time.Sleep(50 * time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopHTTP()
+}
+
+func (f *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
+	if err := r.Validate(); err != nil {
+		return activation.Record{}, err
+	}
+	if f.story == "busy" {
+		return activation.Record{}, &activation.Fault{Code: "busy", Text: "another activation is in state downloading", Advice: "wait for its end, or cancel it", Err: activation.ErrBusy}
+	}
+	f.mu.Lock()
+	f.req = r
+	ended := time.Now()
+	f.rec = activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: r.Code.Address, Key: r.Key, Started: time.Now()}
+	if f.story == "before" {
+		f.rec.State, f.rec.Outcome, f.rec.ICCID, f.rec.APN, f.rec.Ended = activation.Done, status.Committed, newICCID, "lab.test", &ended
+	}
+	rec := f.rec
+	f.mu.Unlock()
+	f.model.Update(func(s *status.Snapshot) { s.Run = viewOf(rec) })
+	return rec, nil
+}
+
+func (f *fakeDaemon) Runs() []activation.Record { return nil }
+
+func (f *fakeDaemon) Get(id string) (activation.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rec.ID != id {
+		return activation.Record{}, activation.ErrNoRun
+	}
+	return f.rec, nil
+}
+
+func (f *fakeDaemon) Answer(_ string, a activation.Answer) error {
+	f.mu.Lock()
+	waiting := f.rec.Waiting != ""
+	f.mu.Unlock()
+	if !waiting {
+		return activation.ErrNotWaiting
+	}
+	f.answers <- a
+	return nil
+}
+
+func (f *fakeDaemon) Cancel(string) error { return nil }
+
+func (f *fakeDaemon) Profiles(context.Context) ([]status.Profile, error) {
+	if f.story == "empty" {
+		return nil, nil
+	}
+	return fakeProfiles(), nil
+}
+
+// change notes what was asked for, for `changed` in a script.
+func (f *fakeDaemon) change(words ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.changes = append(f.changes, strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), " "))
+	return nil
+}
+
+func forced(force bool) string { return onlyIf(force, "force") }
+
+func (f *fakeDaemon) EnableProfile(_ context.Context, iccid string) error {
+	if f.story == "empty" {
+		return &euicc.Error{Stage: euicc.StageEnable, Code: "not-found", Text: "the card has no such profile", Advice: "`dynamod profiles` lists them"}
+	}
+	return f.change("enable", iccid)
+}
+
+func (f *fakeDaemon) DisableProfile(_ context.Context, iccid string, force bool) error {
+	if !force {
+		return &activation.Fault{Code: "only-profile", Text: "it is the only working profile", Advice: "--force"}
+	}
+	return f.change("disable", iccid, forced(force))
+}
+
+func (f *fakeDaemon) DeleteProfile(_ context.Context, iccid string, force bool) error {
+	return f.change("delete", iccid, forced(force))
+}
+
+func (f *fakeDaemon) NicknameProfile(_ context.Context, iccid, name string) error {
+	return f.change("nickname", iccid, name)
+}
+
+func (f *fakeDaemon) Notifications(context.Context) ([]hook.Notification, error) {
+	if f.story == "empty" {
+		return nil, nil
+	}
+	return []hook.Notification{{Seq: 7, Operation: "install", ICCID: newICCID, Address: "smdp.example.com", OnCard: true, Stored: true, Tries: 2, Error: "no route"}}, nil
+}
+
+func (f *fakeDaemon) DeliverNotifications(context.Context) error { return f.change("deliver") }
+
+func (f *fakeDaemon) Diagnose(context.Context) (hook.Diagnosis, error) {
+	if f.story == "empty" {
+		return hook.Diagnosis{Nodes: []hook.Node{
+			{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"},
+			{Name: "card", State: "broken", Text: "no ISD-R\x1b[2J", Advice: "insert an eUICC"},
+			{Name: "profile", State: "skipped"},
+		}}, nil
+	}
+	return hook.Diagnosis{OK: true, Nodes: []hook.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
+}
+
+func (f *fakeDaemon) Log() ([]hook.LogRecord, error) {
+	if f.story == "empty" {
+		return nil, errors.New("the journal cannot be read")
+	}
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var out []hook.LogRecord
+	add := func(kind string, data any) {
+		b, err := json.Marshal(data)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, hook.LogRecord{Seq: uint64(len(out) + 2), Time: start.Add(time.Duration(len(out)) * 1500 * time.Millisecond), Kind: kind, Data: b})
+	}
+	rec := activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: "smdp.example.com", Started: start}
+	add(activation.Kind, rec)
+	rec.State, rec.ICCID, rec.Previous = activation.Downloading, newICCID, oldICCID
+	add(activation.Kind, rec)
+	add("started", "v1")
+	rec.Resumes = 1
+	add(activation.Kind, rec)
+	ended := start.Add(9 * time.Second)
+	rec.State, rec.Outcome, rec.Ended = activation.Failed, status.RolledBack, &ended
+	rec.Error = &status.Problem{Code: "no-registration", Text: "the network denies registration", Advice: "ask the operator"}
+	rec.Figures = &status.Figures{APDUs: 300, APDUBytes: 60000, HTTPRequests: 4, TLSHandshakes: 1, ElapsedMS: 9000}
+	add(activation.Kind, rec)
+	return out, nil
+}

@@ -1,0 +1,103 @@
+//go:build linux && !nodemo
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/daemon/demo"
+)
+
+func init() { extra = append(extra, demoCommand, simCommand) }
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+var demoCommand = command{
+	name:    "demo",
+	summary: "run the whole story on the built-in simulators",
+	about: "A simulated modem, eUICC, SM-DP+ and operator's network are started, an activation code is given to the daemon, " +
+		"and the demo succeeds when traffic has crossed the new link. Root is not needed where user namespaces are allowed",
+	example: "dynamod demo\ndynamod demo --raw-ip --dialect generic --json",
+	setup: func(fs *flag.FlagSet) action {
+		s := demo.Story{}
+		var upp list
+		fs.BoolVar(&s.JSON, "json", false, "print one JSON object at the end and nothing else")
+		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER), in place of the built-in one")
+		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(atsim.Personalities(), ", "))
+		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN) with addresses from +CGCONTRDP, not Ethernet with DHCP")
+		fs.BoolVar(&s.Verbose, "verbose", false, "log everything to standard error, AT commands included")
+		return func(ctx context.Context, args []string, o std) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("demo takes no arguments, got %q", args[0]), "dynamod demo --help"}
+			}
+			s.UPP, s.Version, s.Floor, s.Out, s.Err = upp, version, floor(), o.out, o.err
+			s.Args = again("demo", fs)
+			ctx, done := context.WithTimeout(ctx, 10*time.Minute)
+			defer done()
+			return demo.Run(ctx, s)
+		}
+	},
+}
+
+var simCommand = command{
+	name:    "sim",
+	summary: "keep the simulators running for outside clients",
+	about: "DIR gets modem (the AT port), ci.pem, dynamod.toml (a ready configuration) and lab.json (addresses, activation codes, " +
+		"and `enter`, a command that runs a program on the lab's router). It runs until it is interrupted",
+	example: "dynamod sim --dir /tmp/lab",
+	setup: func(fs *flag.FlagSet) action {
+		s := demo.Sim{}
+		var upp list
+		fs.StringVar(&s.Dir, "dir", "", "`DIR` for the lab's files")
+		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER); may be repeated")
+		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(atsim.Personalities(), ", "))
+		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN)")
+		fs.StringVar(&s.SMDP, "smdp", "", "`HOST:PORT` of the SM-DP+ for clients on this machine (default: a free port on 127.0.0.1)")
+		fs.StringVar(&s.CI, "ci", "", "`FILE` with the certificate issuer's certificate (PEM), in place of a new one")
+		fs.StringVar(&s.CIKey, "ci-key", "", "`FILE` with the certificate issuer's private key (PEM)")
+		fs.BoolVar(&s.SingleUplink, "single-uplink", false, "the router has no other uplink than the modem")
+		fs.IntVar(&s.Baud, "baud", 0, "slow the AT port down to `N` bit/s")
+		fs.DurationVar(&s.APDUDelay, "apdu-delay", 0, "`TIME` that the card takes for each APDU")
+		fs.DurationVar(&s.RTT, "rtt", 0, "round trip `TIME` to the SM-DP+")
+		fs.IntVar(&s.Bandwidth, "bandwidth", 0, "`BITS` per second to and from the SM-DP+")
+		verbose := fs.Bool("verbose", false, "log everything to standard error")
+		return func(ctx context.Context, args []string, o std) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("sim takes no arguments, got %q", args[0]), "dynamod sim --help"}
+			}
+			if (s.CI == "") != (s.CIKey == "") {
+				return usageError{fmt.Errorf("--ci and --ci-key go together"), "dynamod sim --help"}
+			}
+			if *verbose {
+				s.Log = slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			}
+			s.UPP, s.Out, s.Err, s.Args = upp, o.out, o.err, again("sim", fs)
+			return demo.RunSim(ctx, s)
+		}
+	},
+}
+
+// again is the command line that runs a verb once more with the same flags.
+func again(verb string, fs *flag.FlagSet) []string {
+	args := []string{verb}
+	fs.Visit(func(f *flag.Flag) {
+		if l, ok := f.Value.(*list); ok {
+			for _, v := range *l {
+				args = append(args, "--"+f.Name+"="+v)
+			}
+			return
+		}
+		args = append(args, "--"+f.Name+"="+f.Value.String())
+	})
+	return args
+}
