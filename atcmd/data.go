@@ -25,8 +25,8 @@ const (
 // CONNECT in its Finals. Until the stream is closed, every other command fails
 // with ErrDataMode; URCs inside the stream are the stream's.
 //
-// Read returns io.EOF after the modem wrote NO CARRIER and everything before it
-// was read. Close hangs up, by DTR where the port has it and by the escape
+// Read returns io.EOF after the modem wrote NO CARRIER and nothing behind it,
+// when everything was read. Close hangs up, by DTR where the port has it and by the escape
 // sequence elsewhere, and returns when the modem answers commands again.
 func (s *Session) Data(ctx context.Context, dial Command) (io.ReadWriteCloser, error) {
 	if err := s.takeTurn(ctx, dial); err != nil {
@@ -84,6 +84,9 @@ func (d *dataCall) deliver(p []byte) bool {
 	default:
 	}
 	for _, c := range p {
+		if d.seen == len(noCarrier) {
+			d.seen = 0 // more follows, so it was payload
+		}
 		switch {
 		case c == noCarrier[d.seen]:
 			d.seen++
@@ -91,9 +94,6 @@ func (d *dataCall) deliver(p []byte) bool {
 			d.seen = 1
 		default:
 			d.seen = 0
-		}
-		if d.seen == len(noCarrier) {
-			break
 		}
 	}
 	chunk := append([]byte(nil), p...)
