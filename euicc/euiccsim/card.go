@@ -84,12 +84,14 @@ type Card struct {
 	stats     Stats
 
 	// What a reset clears.
-	powered   bool
-	channels  [4]*channel // channel 0 is always open
-	files     *fileSystem
-	session   *session
-	proactive proactive
-	oneTime   *oneTimeKey
+	powered    bool
+	capability bool        // TERMINAL CAPABILITY has come
+	channels   [4]*channel // channel 0 is always open
+	files      *fileSystem
+	session    *session
+	proactive  proactive
+
+	oneTime *oneTimeKey // outlives a reset
 }
 
 var _ apdu.Transport = (*Card)(nil)
@@ -196,7 +198,7 @@ func (c *Card) Reset() []byte { return c.APDU(nil) }
 
 // reset clears what a power cycle clears and shows the enabled profile's files.
 func (c *Card) reset() {
-	c.powered = true
+	c.powered, c.capability = true, false
 	c.session = nil
 	c.proactive = proactive{}
 	c.channels = [4]*channel{}

@@ -1,6 +1,8 @@
 package euiccsim
 
 import (
+	"time"
+
 	"dynamod/euicc/apdu"
 	"dynamod/euicc/bertlv"
 )
@@ -32,11 +34,15 @@ type Fault struct {
 
 // Behaviour are lasting peculiarities and faults of a card.
 type Behaviour struct {
-	NoISDR         bool // an ordinary UICC: SELECT does not find the ISD-R
-	WrongSignature bool // the card's signatures do not verify
-	NoMemory       bool // no profile fits
-	CATBusy        bool // enable and disable with refresh end with catBusy
-	RefuseRefresh  bool // enable and disable with refresh end with undefinedError
+	NoISDR bool // an ordinary UICC: SELECT does not find the ISD-R
+	// NeedCapability hides the ISD-R until TERMINAL CAPABILITY has come after
+	// the reset, as some cards do.
+	NeedCapability bool
+	Delay          time.Duration // before each command
+	WrongSignature bool          // the card's signatures do not verify
+	NoMemory       bool          // no profile fits
+	CATBusy        bool          // enable and disable with refresh end with catBusy
+	RefuseRefresh  bool          // enable and disable with refresh end with undefinedError
 	// KeepSession refuses a new challenge (6985) while a download session is
 	// open; without it a new challenge drops the session.
 	KeepSession bool

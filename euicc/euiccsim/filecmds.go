@@ -96,10 +96,10 @@ func answerSelect(p2 byte, f *file) ([]byte, apdu.Status) {
 
 // selectApplication is SELECT by DF name, which may be shortened at its end.
 func (c *Card) selectApplication(ch *channel, number int, cmd apdu.Command) ([]byte, apdu.Status) {
-	if cmd.P2&^0x1C != 0 && cmd.P2&0x03 != 0 {
+	if cmd.P2&0x03 != 0 {
 		return nil, swNotFound // "next occurrence": there is none
 	}
-	if bytes.Equal(cmd.Data, isdrAID) && !c.behaviour.NoISDR {
+	if bytes.Equal(cmd.Data, isdrAID) && !c.behaviour.NoISDR && (c.capability || !c.behaviour.NeedCapability) {
 		if number == 0 {
 			return nil, swNotFound // ETSI TS 102 221, 8.5.1: the ISD-R is selected on channels of its own
 		}
@@ -132,7 +132,7 @@ func (c *Card) leaveISDR(ch *channel, number int) {
 	ch.selectMF(c.files)
 }
 
-// isdrTemplate is the ISD-R's FCI: its AID and the SGP.22 version (SGP.22, 5.7.1;
+// isdrTemplate is the ISD-R's FCI: its AID and the SGP.22 version (SGP.22, annex H,
 // ISDRProprietaryApplicationTemplate, tag E0).
 func (c *Card) isdrTemplate() []byte {
 	var b bertlv.Builder

@@ -45,9 +45,15 @@ func notificationMetadata(n *notification) []byte {
 	return b.Close().Bytes()
 }
 
+// maxNotifications bounds the list; the oldest goes first.
+const maxNotifications = 500
+
 func (m *memory) newNotification(event Event, address string, iccid []byte) *notification {
 	n := &notification{Sequence: m.Sequence, Event: event, Address: address, ICCID: iccid}
 	m.Sequence++
+	if over := len(m.Notifications) + 1 - maxNotifications; over > 0 {
+		m.Notifications = m.Notifications[over:]
+	}
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"dynamod/euicc/apdu"
 )
@@ -69,6 +70,20 @@ func (ch *channel) selectMF(fs *fileSystem) {
 // status word. Nil is a power-on reset, answered by the ATR. A nil answer means
 // that none came.
 func (c *Card) APDU(cmd []byte) []byte {
+	if d := c.delay(); cmd != nil && d > 0 {
+		time.Sleep(d)
+	}
+	return c.now(cmd)
+}
+
+func (c *Card) delay() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.behaviour.Delay
+}
+
+// now is APDU without the delay.
+func (c *Card) now(cmd []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cmd == nil {
@@ -346,7 +361,16 @@ func (c *Card) transmit(ctx context.Context, cmd []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	resp := c.APDU(cmd)
+	if d := c.delay(); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.C:
+		}
+	}
+	resp := c.now(cmd)
 	if resp == nil {
 		return nil, ErrNoAnswer
 	}

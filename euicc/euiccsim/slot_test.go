@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // exchange sends APDUs in hexadecimal: "command -> answer". An answer that ends
@@ -216,6 +218,16 @@ func TestTransport(t *testing.T) {
 	if _, err := l.card.Open(t.Context(), isdrAID); asSE(err) == nil || asSE(err).SW != 0x6A82 {
 		t.Errorf("ordinary UICC: %v, want 6A82", err)
 	}
+	l.card.SetBehaviour(Behaviour{NeedCapability: true})
+	if _, err := l.card.Open(t.Context(), isdrAID); asSE(err) == nil || asSE(err).SW != 0x6A82 {
+		t.Errorf("before TERMINAL CAPABILITY: %v, want 6A82", err)
+	}
+	exchange(t, l.card, "80 AA 00 00 0A A9088100820101830107 -> 9000")
+	if s, err := l.card.Open(t.Context(), isdrAID); err != nil {
+		t.Errorf("after TERMINAL CAPABILITY: %v", err)
+	} else if err := l.card.Close(t.Context(), s); err != nil {
+		t.Error(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := l.card.Open(ctx, isdrAID); !errors.Is(err, context.Canceled) {
@@ -226,6 +238,22 @@ func TestTransport(t *testing.T) {
 			t.Errorf("session %q accepted", s)
 		}
 	}
+}
+
+func TestDelay(t *testing.T) {
+	l := newLab(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		l.card.SetBehaviour(Behaviour{Delay: time.Minute})
+		begin := time.Now()
+		if s, err := l.card.Open(t.Context(), isdrAID); err != nil || time.Since(begin) != 2*time.Minute {
+			t.Errorf("channel %s after %v, %v", s, time.Since(begin), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.card.Transmit(ctx, "1", []byte{0x80, 0xE2, 0x91, 0, 0}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want the end of the context", err)
+		}
+	})
 }
 
 func TestFaults(t *testing.T) {

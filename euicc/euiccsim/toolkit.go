@@ -34,6 +34,7 @@ func (c *Card) terminalCapability(cmd apdu.Command) ([]byte, apdu.Status) {
 	if _, err := bertlv.Expect(cmd.Data, 0xA9); err != nil {
 		return nil, swWrongData
 	}
+	c.capability = true
 	return nil, swOK
 }
 
