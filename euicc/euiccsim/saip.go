@@ -13,7 +13,6 @@ const (
 	peNotSupported       = 1
 	peBadValues          = 3
 	peInvalidRequest     = 5
-	peInvalidParameter   = 6
 	peUnsupportedVersion = 31
 )
 
@@ -132,8 +131,6 @@ const (
 	tagDFSAIP     = 0xBD
 	tagDFSNPN     = 0xBE
 	tagDF5GProSe  = 0xBF1F
-	tagIoT        = 0xBF20
-	tagOptIoT     = 0xBF21
 	tagFileFCP    = 0xA1 // File: fileDescriptor
 	tagFileOffset = 0x82
 	tagFileData   = 0x83
@@ -209,7 +206,7 @@ func (b *builder) element(pe bertlv.Element, mandated bool) error {
 		// Keys, PINs, applications and security domains: decoded, kept with
 		// the package, of no use to this card.
 		return nil
-	case mandated || pe.Tag.Constructed() == false:
+	case mandated || !pe.Tag.Constructed():
 		return &statusError{peNotSupported, fmt.Sprintf("element %s is not supported", pe.Tag)}
 	}
 	return nil

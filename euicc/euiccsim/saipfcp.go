@@ -13,7 +13,7 @@ type fcpInfo struct {
 	sfi                                   []byte // nil: absent; empty: no SFI
 	fill, repeat                          []byte
 	maxSize                               []byte
-	link                                  []byte // nil: absent
+	link                                  []byte
 }
 
 func parseFCP(e bertlv.Element) (fcpInfo, error) {
@@ -111,7 +111,7 @@ func (b *builder) make(f *file, fcp fcpInfo, def fileTemplate) (*file, error) {
 	if b.files++; b.files > maxFiles {
 		return nil, badValue("more than %d files", maxFiles)
 	}
-	if fcp.link != nil && len(fcp.link) > 0 {
+	if len(fcp.link) > 0 {
 		b.links = append(b.links, link{f, fcp.link})
 	}
 	switch f.kind {

@@ -25,7 +25,6 @@ const (
 	swNotFound       apdu.Status = 0x6A82
 	swNoRecord       apdu.Status = 0x6A83
 	swWrongP1P2      apdu.Status = 0x6A86
-	swLcP1P2         apdu.Status = 0x6A87
 	swReferencedData apdu.Status = 0x6A88
 	swWrongParams    apdu.Status = 0x6B00
 	swINS            apdu.Status = 0x6D00
