@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"dynamod/atcmd/atsim"
 	"dynamod/daemon/demo"
 )
 
@@ -33,7 +32,7 @@ var demoCommand = command{
 		var upp list
 		fs.BoolVar(&s.JSON, "json", false, "print one JSON object at the end and nothing else")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER), in place of the built-in one")
-		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(atsim.Personalities(), ", "))
+		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(demo.Dialects(), ", "))
 		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN) with addresses from +CGCONTRDP, not Ethernet with DHCP")
 		fs.BoolVar(&s.Verbose, "verbose", false, "log everything to standard error, AT commands included")
 		return func(ctx context.Context, args []string, o std) error {
@@ -60,7 +59,7 @@ var simCommand = command{
 		var upp list
 		fs.StringVar(&s.Dir, "dir", "", "`DIR` for the lab's files")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER); may be repeated")
-		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(atsim.Personalities(), ", "))
+		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(demo.Dialects(), ", "))
 		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN)")
 		fs.StringVar(&s.SMDP, "smdp", "", "`HOST:PORT` of the SM-DP+ for clients on this machine (default: a free port on 127.0.0.1)")
 		fs.StringVar(&s.CI, "ci", "", "`FILE` with the certificate issuer's certificate (PEM), in place of a new one")

@@ -17,7 +17,6 @@ type testNetwork struct {
 	mu     sync.Mutex
 	reg    Registration
 	reject int
-	leases map[string]Lease // by APN; nil accepts any
 	subs   []Subscriber
 	pdps   []PDP
 	down   []int

@@ -14,11 +14,10 @@ type result struct {
 func (r *result) Error() string { return r.text }
 
 var (
-	resOK         = &result{0, "OK"}
-	resConnect    = &result{1, "CONNECT"}
-	resNoCarrier  = &result{3, "NO CARRIER"}
-	resError      = &result{4, "ERROR"}
-	resNoDialtone = &result{6, "NO DIALTONE"}
+	resOK        = &result{0, "OK"}
+	resConnect   = &result{1, "CONNECT"}
+	resNoCarrier = &result{3, "NO CARRIER"}
+	resError     = &result{4, "ERROR"}
 )
 
 // cme is a +CME ERROR code (TS 27.007 9.2).

@@ -166,7 +166,6 @@ type plan struct {
 	list  []cosa.Candidate
 	sim   cosa.SIM
 	given []cosa.Given
-	all   bool // the SIM was read, so list is final
 }
 
 // First returns the connection that is tried first.

@@ -75,6 +75,9 @@ type Lab struct {
 	log  *slog.Logger
 }
 
+// Dialects names the modems that can be simulated.
+func Dialects() []string { return atsim.Personalities() }
+
 // Profile is an order that waits at the SM-DP+.
 type Profile struct {
 	File   string // "" for the lab's own

@@ -53,7 +53,7 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 	if own.Interface != "" {
 		list = append(list, way{ifname: own.Interface, modem: true})
 	}
-	if len(list) == 0 && g.onLink(snap) {
+	if len(list) == 0 && g.onLink(ctx) {
 		list = append(list, way{})
 	}
 	if len(list) == 0 {
@@ -66,9 +66,9 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 }
 
 // onLink reports whether an address of [lpa.resolve] needs no default route.
-func (g *Gateway) onLink(snap netlink.Snapshot) bool {
+func (g *Gateway) onLink(ctx context.Context) bool {
 	for _, ap := range g.cfg.LPA.Resolve {
-		if ap.Addr().IsLoopback() || slices.ContainsFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() && r.Dst.Contains(ap.Addr()) }) {
+		if g.attached(ctx, ap.Addr()) {
 			return true
 		}
 	}
@@ -80,6 +80,12 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 	if g.opts.Dial != nil {
 		return g.opts.Dial(ctx, network, address)
 	}
+	// A server on a directly attached network is not behind a default route;
+	// the kernel knows the way better than we do.
+	if ap, err := netip.ParseAddrPort(address); err == nil && g.cfg.LPA.Via == config.Auto && g.attached(ctx, ap.Addr()) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	}
 	list, err := g.ways(ctx)
 	if err != nil {
 		return nil, err
@@ -87,11 +93,6 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 	var first error
 	for _, w := range list {
 		d := net.Dialer{Control: bindTo(w.ifname)}
-		// A server on a directly attached network is not behind the default
-		// route's interface; the kernel knows better than we do.
-		if ap, err := netip.ParseAddrPort(address); err == nil && !w.modem && g.cfg.LPA.Via == config.Auto && g.attached(ctx, ap.Addr()) {
-			d.Control = nil
-		}
 		connect := d.DialContext
 		if spec, ok := g.bearer.Active(); w.modem && ok {
 			connect = spec.Dialer().DialContext // with the link's own name servers
@@ -111,7 +112,15 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 	return nil, first
 }
 
+// attached reports whether an address is on this machine or on a network that
+// another interface than the modem's is attached to.
 func (g *Gateway) attached(ctx context.Context, a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	own, _ := g.modemInterface()
 	snap, err := g.kernel.Snapshot(ctx)
-	return err == nil && (a.IsLoopback() || slices.ContainsFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() && r.Dst.Contains(a) }))
+	return err == nil && slices.ContainsFunc(snap.Routes, func(r netlink.Route) bool {
+		return !r.Default() && r.Dev != own && r.Dst.Contains(a)
+	})
 }
