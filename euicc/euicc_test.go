@@ -94,7 +94,7 @@ func TestICCID(t *testing.T) {
 	if c, err := ParseICCID(" 8944478600004573128F "); err != nil || c.String() != "8944478600004573128" {
 		t.Errorf("padding as modems print it: %v", err)
 	}
-	for _, bad := range []string{"", "89444786000045731", "894447860000457312812", "89444786000045731x8", "8944478600F04573128"} {
+	for _, bad := range []string{"", "89444786000045731", "894447860000457312812", "89444786000045731x8", "8944478600F04573128", "00000000000000000000"} {
 		if _, err := ParseICCID(bad); !errors.Is(err, ErrICCID) {
 			t.Errorf("%q: %v", bad, err)
 		}

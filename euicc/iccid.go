@@ -38,6 +38,9 @@ func ParseICCID(s string) (ICCID, error) {
 		}
 		c[i/2] |= d << (4 * (i % 2))
 	}
+	if c.IsZero() {
+		return ICCID{}, fmt.Errorf("%w: it is all zeros", ErrICCID)
+	}
 	return c, nil
 }
 

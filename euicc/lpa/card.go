@@ -64,6 +64,11 @@ type Config struct {
 	// HTTP tunes the connections to servers. Roots may stay nil: they are chosen
 	// by the card's issuers. If not nil they replace that choice.
 	HTTP es9p.Config
+	// Begin, if not nil, is called by Authenticate when the server has named the
+	// session and before the card opens it. Who notes the two values then can
+	// cancel the session after a crash at any later moment. Its error ends
+	// Authenticate with nothing to undo.
+	Begin func(server string, id euicc.TransactionID) error
 	// Log may be nil.
 	Log *slog.Logger
 }

@@ -66,6 +66,11 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 	if err := o.checkServer(init, challenge.Challenge[:], info1, code); err != nil {
 		return nil, err
 	}
+	if c.cfg.Begin != nil {
+		if err := c.cfg.Begin(o.Server, o.TransactionID); err != nil {
+			return nil, &euicc.Error{Stage: euicc.StageAuthenticateServer, Code: "begin", Retry: euicc.RetryLater, Text: "the session cannot be noted", Err: err}
+		}
+	}
 	signed, err := es10.AuthenticateServer{
 		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
 		ServerCertificate: init.ServerCertificate, MatchingID: code.MatchingID, Device: c.device,
