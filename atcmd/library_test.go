@@ -25,20 +25,22 @@ type bareModem struct {
 	out    chan string
 	rest   string
 	block  chan struct{} // when set, Write waits for it
+	quit   chan struct{}
 }
 
 func newBare(t *testing.T, answer func(m *bareModem, line string)) (*at.AT, *bareModem) {
-	m := &bareModem{out: make(chan string, 1<<12)}
+	m := &bareModem{out: make(chan string, 1<<12), quit: make(chan struct{})}
 	m.answer = func(line string) { answer(m, line) }
 	a := at.New(m, at.WithTimeout(time.Second))
-	t.Cleanup(func() { close(m.out); <-a.Closed() })
+	t.Cleanup(func() { close(m.quit); <-a.Closed() })
 	return a, m
 }
 
 func (m *bareModem) Read(p []byte) (int, error) {
 	if m.rest == "" {
-		var ok bool
-		if m.rest, ok = <-m.out; !ok {
+		select {
+		case m.rest = <-m.out:
+		case <-m.quit:
 			return 0, io.EOF
 		}
 		if m.rest == "" {

@@ -101,18 +101,19 @@ func (s *Session) takePrompt() bool {
 // takeLine finds out whose a line is: the data of the URC before, an echo, a
 // final result code, the running command's answer, a late answer, or a URC.
 func (s *Session) takeLine(raw string, cut bool) {
-	event := s.sort(raw, cut)
-	if s.opts.Trace != nil && event.Line != "" {
-		s.opts.Trace(event)
+	seen := s.sort(raw, cut)
+	if s.opts.Trace != nil && seen != "" {
+		s.opts.Trace(TraceEvent{Line: seen})
 	}
 }
 
-func (s *Session) sort(raw string, cut bool) TraceEvent {
+// sort does so, and returns the line as the trace may show it.
+func (s *Session) sort(raw string, cut bool) (seen string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := strings.TrimSpace(raw)
 	if line == "" {
-		return TraceEvent{}
+		return ""
 	}
 	if cut {
 		s.stats.TooLong++
@@ -121,46 +122,48 @@ func (s *Session) sort(raw string, cut bool) TraceEvent {
 	if urc := s.in.urc; urc != "" {
 		s.in.urc = ""
 		s.deliver(URC{Line: urc, Data: line})
-		return TraceEvent{Line: withoutDigits(line)}
+		return withoutDigits(line)
 	}
 	if rest, ok := s.takeEcho(x, raw); ok {
 		line = strings.TrimSpace(rest)
 		if line == "" {
-			return TraceEvent{}
+			return ""
 		}
 	}
 	line = s.withoutNoise(x, line)
 	if line == "" {
-		return TraceEvent{}
+		return ""
 	}
-	event := TraceEvent{Line: s.redactLine(x, line)}
+	if s.opts.Trace != nil {
+		seen = s.redactLine(x, line)
+	}
 
 	if kind := s.final(x, line); kind != notFinal && !cut && s.takeFinal(x, line, kind) {
-		return event
+		return seen
 	}
 	if x == nil {
 		if s.lateFinal(line) {
-			return event
+			return seen
 		}
 	} else if s.owns(x, line) {
 		s.takeAnswer(x, line, cut)
-		return event
+		return seen
 	}
 	for _, gone := range s.late {
 		if s.owns(gone, line) {
 			s.stats.Late++
-			return event
+			return seen
 		}
 	}
 	if cut {
-		return event
+		return seen
 	}
 	if needsData(line) {
 		s.in.urc = line
-		return event
+		return seen
 	}
 	s.deliver(URC{Line: line})
-	return event
+	return seen
 }
 
 // takeFinal ends x with its final result code. It reports false if the line
@@ -171,6 +174,7 @@ func (s *Session) takeFinal(x *exchange, line string, kind finalKind) bool {
 	}
 	if x.query && !x.named {
 		// The final result code of a command that was given up.
+		x.finals++
 		s.stats.Late++
 		return true
 	}

@@ -58,16 +58,45 @@ func (s *Session) resync(given *exchange) {
 			s.hangUp()
 		}
 	}
+	before := s.Stats().Late
+	var asked []*exchange
 	for _, query := range s.questions(given.cmd.Text) {
-		if s.question(query) {
+		x, answered := s.question(query)
+		if answered {
+			s.mu.Lock()
+			s.knows = true
+			s.mu.Unlock()
 			s.settle()
 			return
 		}
 		if s.ctx.Err() != nil {
 			return
 		}
+		asked = append(asked, x)
+	}
+	if s.ignorant(asked, before) {
+		s.settle()
+		return
 	}
 	s.fail(fmt.Errorf("%w after AT%s: no question was answered", ErrDesync, name))
+}
+
+// ignorant reports whether the modem is in step and only does not know some
+// questions: each was answered, if not by its name then by one result code, no
+// other came, and then the modem is quiet for as long as a late one may take. A
+// modem that is known to know them has no such excuse.
+func (s *Session) ignorant(asked []*exchange, before uint64) bool {
+	s.mu.Lock()
+	for _, x := range asked {
+		if !x.named {
+			if before++; x.finals != 1 || s.knows {
+				s.mu.Unlock()
+				return false
+			}
+		}
+	}
+	s.mu.Unlock()
+	return s.Stats().Late == before && s.wait(s.opts.Resync.Late, nil) && s.Stats().Late == before
 }
 
 // settle lets commands run again.
@@ -92,8 +121,12 @@ func (s *Session) searchUnknown() bool {
 	slices.Reverse(ask)
 	for round := range searchRounds {
 		before := s.Stats().Late
-		one, two := ask[(2*round)%len(ask)], ask[(2*round+1)%len(ask)]
-		if s.question(one) && s.question(two) && s.Stats().Late == before {
+		one, ok1 := s.question(ask[(2*round)%len(ask)])
+		two, ok2 := s.question(ask[(2*round+1)%len(ask)])
+		if ok1 && ok2 && s.Stats().Late == before {
+			return true
+		}
+		if s.ignorant([]*exchange{one, two}, before) {
 			return true
 		}
 		heard := s.Stats().Late
@@ -132,10 +165,10 @@ func (s *Session) questions(text string) []string {
 	return append(ask, end...)
 }
 
-// question asks one query and reports whether it was answered. A question that
-// was not is never repeated in the same search: its late answer would pass for
-// that of its repetition.
-func (s *Session) question(text string) bool {
+// question asks one query and reports whether it was answered by its name. A
+// question that was not is never repeated in the same search: its late answer
+// would pass for that of its repetition.
+func (s *Session) question(text string) (*exchange, bool) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.opts.Resync.Step, ErrTimeout)
 	defer cancel()
 	x := newExchange(ctx, Command{Text: text})
@@ -147,13 +180,13 @@ func (s *Session) question(text string) bool {
 		s.log.Debug("asking the modem for its step", "query", text, "err", err)
 		// A port that takes nothing shall not use the questions up at once.
 		s.wait(s.opts.Resync.Step, ctx.Done())
-		return false
+		return x, false
 	}
 	select {
 	case <-x.over:
-		return true
+		return x, true
 	case <-ctx.Done():
-		return s.ctx.Err() == nil && s.giveUp(x) == nil
+		return x, s.ctx.Err() == nil && s.giveUp(x) == nil
 	}
 }
 

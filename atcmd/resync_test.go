@@ -318,6 +318,47 @@ func TestDirtyStart(t *testing.T) {
 	})
 }
 
+// TestIgnorantModem does not know the questions and answers each by one result
+// code. It is in step if nothing else comes; a silent one is not.
+func TestIgnorantModem(t *testing.T) {
+	for _, dirty := range []bool{false, true} {
+		for _, result := range []string{"ERROR", "OK", ""} {
+			t.Run(fmt.Sprintf("dirty %v, %q", dirty, result), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := newFakePort()
+					if dirty {
+						p.send("\r\n+COPS: 0\r\n\r\nOK\r\n")
+					}
+					s := newTestSession(t, p, Options{Dirty: dirty})
+					p.serve(t, func(line string) {
+						switch {
+						case strings.Contains(line, "COPS"):
+							time.AfterFunc(8*time.Second, func() { p.send("\r\n+COPS: 0\r\n\r\nOK\r\n") })
+						case strings.Contains(line, "CSQ"):
+							p.send("\r\n+CSQ: 1,1\r\n\r\nOK\r\n")
+						case result != "":
+							p.send("\r\n" + result + "\r\n")
+						}
+					})
+					if !dirty {
+						if _, err := s.Do(t.Context(), Command{Text: "+COPS?", Timeout: 7 * time.Second}); !errors.Is(err, ErrTimeout) {
+							t.Fatal(err)
+						}
+					}
+					reply, err := s.Do(t.Context(), Command{Text: "+CSQ"})
+					if result == "" {
+						if !errors.Is(err, ErrDesync) {
+							t.Errorf("silent modem: %v", err)
+						}
+					} else if err != nil || !slices.Equal(reply.Lines, []string{"+CSQ: 1,1"}) {
+						t.Errorf("got %q, %v", reply.Lines, err)
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestUnplug ends a session in each of its states, by the device and by us.
 func TestUnplug(t *testing.T) {
 	states := map[string]func(s *Session, pull func()) error{

@@ -100,6 +100,7 @@ type Session struct {
 	settled chan struct{} // closed when the wire is in step
 	inData  chan struct{} // closed while the port carries a data call
 	lastAsk string        // the last question of a resynchronisation
+	knows   bool          // the modem answered a question by its name before
 	urcs    map[string]bool
 	subs    []*Subscription
 	stats   Stats

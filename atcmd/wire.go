@@ -47,6 +47,7 @@ type exchange struct {
 	unknown bool   // sent before the session began
 	query   bool   // asked by a resynchronisation: finals count after its own tag only
 	named   bool   // its own tag came
+	finals  int    // final result codes that came before it
 	text    bool   // a message text follows after a prompt
 	echo    string // what may still come back of what was sent
 	data    *dataCall
