@@ -49,7 +49,7 @@ func writeConfig(path string, force bool) error {
 	if _, err := os.Lstat(path); err == nil && !force {
 		return fault{exitRefused, path + " is there already", "`dynamod check` checks it, --force replaces it"}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
