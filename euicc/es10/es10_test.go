@@ -124,7 +124,7 @@ type reply []byte
 func (r reply) StoreData(context.Context, []byte) ([]byte, error) { return r, nil }
 
 // info2 and notifications are answers of a live card (Eastcompeace, SGP.22
-// v2.2.2) that its owner published with its decoding.
+// v2.2.2) that its owner published with its decoding; ICCIDs are replaced.
 const info2 = `BF227E 8103020301 8203020202 8303040200 840D 810100 82040002 79D0 83020B89 8505077F3E1F80
 	8603090200 8703020300 88020490 A916041481370F5125D0B1D408D4C3B232E6D25E795BEBFB
 	AA16041481370F5125D0B1D408D4C3B232E6D25E795BEBFB 8B0100 99020640 0403010000 0C0D45442D5A492D55502D30383236`
@@ -149,7 +149,7 @@ func TestEUICCInfo2(t *testing.T) {
 }
 
 func TestListNotification(t *testing.T) {
-	const one = `BF2F36 8001%02X 8102%s 0C217762672E70726F642E6F6E64656D616E64636F6E6E65637469766974792E636F6D 5A0A98583215220524122410`
+	const one = `BF2F36 8001%02X 8102%s 0C217762672E70726F642E6F6E64656D616E64636F6E6E65637469766974792E636F6D 5A0A98001010000000000010`
 	body := fmt.Sprintf(one+one, 0, "0780", 3, "0640")
 	if _, err := (ListNotification{}).Execute(t.Context(), reply(unhex("BF2875 A073"+body))); err == nil {
 		t.Fatal("lengths that do not add up are accepted")
@@ -159,8 +159,8 @@ func TestListNotification(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []euicc.Notification{
-		{Seq: 0, Event: euicc.EventInstall, Address: "wbg.prod.ondemandconnectivity.com", ICCID: iccid("89852351225042214201")},
-		{Seq: 3, Event: euicc.EventEnable, Address: "wbg.prod.ondemandconnectivity.com", ICCID: iccid("89852351225042214201")},
+		{Seq: 0, Event: euicc.EventInstall, Address: "wbg.prod.ondemandconnectivity.com", ICCID: iccid("89000101000000000001")},
+		{Seq: 3, Event: euicc.EventEnable, Address: "wbg.prod.ondemandconnectivity.com", ICCID: iccid("89000101000000000001")},
 	}
 	if !reflect.DeepEqual(r.Notifications, want) {
 		t.Errorf("got %+v", r.Notifications)
@@ -170,7 +170,7 @@ func TestListNotification(t *testing.T) {
 // An installation result and another notification, shaped as that live card's.
 func TestRetrieveNotificationsList(t *testing.T) {
 	pir := unhex(`BF3781C2 BF277C 8010F2E53202F2314318B9D0EBD1D11EF87E
-		BF2F36 800100 81020780 0C217762672E70726F642E6F6E64656D616E64636F6E6E65637469766974792E636F6D 5A0A98583215220524122410
+		BF2F36 800100 81020780 0C217762672E70726F642E6F6E64656D616E64636F6E6E65637469766974792E636F6D 5A0A98001010000000000010
 		060E2B0601040181F80201815C646502 A21F A01D 4F10A0000005591010FFFFFFFF8900001200 0409 3007A0053003800100
 		5F3740` + strings.Repeat("00", 64))
 	other := bertlv.Encode(0x30, unhex("BF2F0E 80020080 81020640 0C04612E6263"), bertlv.Encode(0x5F37, make([]byte, 64)), unhex("3000 3000"))
@@ -196,7 +196,7 @@ func TestGetProfilesInfo(t *testing.T) {
 	// lpac and pySim read E3 with 5A, 4F, 9F70, 90, 91, 92, 95 in this order.
 	b := unhex(`BF2D5E A05C
 		E334 5A0A984474680000543721F8 4F10A0000005591010FFFFFFFF8900001200 9F700101 9003686F6D 910454657374 92025431 950102
-		E324 5A0A985802004136129775F1 9F700100 950100 B7058003 00F110 99020560 DF5503AABBCC`)
+		E324 5A0A980010100000000020F1 9F700100 950100 B7058003 00F110 99020560 DF5503AABBCC`)
 	r, err := GetProfilesInfo{}.Execute(t.Context(), reply(b))
 	if err != nil {
 		t.Fatal(err)
