@@ -18,7 +18,6 @@ type dataModem struct {
 	p    *fakePort
 	mu   sync.Mutex
 	data bool
-	plus time.Time
 }
 
 func (m *dataModem) write(line string) {

@@ -129,6 +129,9 @@ func (s *Session) searchUnknown() bool {
 		if s.ignorant([]*exchange{one, two}, before) {
 			return true
 		}
+		if !ok1 && !ok2 && s.Stats().Late == before {
+			continue // it is quiet already
+		}
 		heard := s.Stats().Late
 		for range 2 * searchRounds {
 			if !s.wait(s.opts.Resync.Late, nil) {
