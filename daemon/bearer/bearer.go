@@ -20,7 +20,6 @@ import (
 	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
-	"dynamod/netlink"
 	"dynamod/netlink/uplink"
 )
 
@@ -478,6 +477,9 @@ func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
 	return reach
 }
 
+// carrierTime is how long DHCP waits for carrier; some drivers never show it.
+const carrierTime = 10 * time.Second
+
 // spec makes the uplink's Spec of a lease.
 func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, time.Time, error) {
 	s := b.Spec
@@ -492,8 +494,18 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 	}
 	if lease.Source == dialect.DHCP {
 		// The client needs the interface up; addresses come with the lease.
-		if err := b.linkUp(ctx, ifname); err != nil {
-			return s, time.Time{}, err
+		if b.Apply {
+			if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
+				return s, time.Time{}, err
+			}
+		}
+		// A request that leaves before there is carrier is lost, and the next
+		// one follows seconds later.
+		carrier, done := context.WithTimeout(ctx, carrierTime)
+		_, err := uplink.WaitCarrier(carrier, b.Kernel, ifname)
+		done()
+		if err != nil {
+			b.Log.Warn("no carrier yet on the modem's interface", "interface", ifname, "error", err)
 		}
 		got, err := b.DHCP(ctx, ifname)
 		if err != nil {
@@ -509,19 +521,6 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 		return s, time.Time{}, errors.New("the network gave no address")
 	}
 	return s, l.Renew, nil
-}
-
-// linkUp sets the interface administratively up.
-func (b *Bearer) linkUp(ctx context.Context, ifname string) error {
-	snap, err := b.Kernel.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	link, ok := snap.Link(ifname)
-	if !ok || link.Up || !b.Apply {
-		return nil
-	}
-	return b.Kernel.Change(ctx, netlink.Change{Op: netlink.Set, Object: netlink.UpDown{Index: link.Index, Dev: ifname, Up: true}})
 }
 
 func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {

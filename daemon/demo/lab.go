@@ -216,3 +216,18 @@ func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
 
 // ServeModem serves the modem's AT port on a pty that path points to.
 func (l *Lab) ServeModem(ctx context.Context, path string) error { return l.Modem.ServePTY(ctx, path) }
+
+// Preload puts a profile package on the card as if an earlier activation had
+// installed and enabled it: the operator knows its line.
+func (l *Lab) Preload(upp []byte) (iccid string, err error) {
+	if iccid, err = smdpsim.UPPICCID(upp); err != nil {
+		return "", err
+	}
+	md := euiccsim.Metadata{ICCID: iccid, Provider: Operator, Name: "Earlier profile", Class: euiccsim.ClassOperational}
+	raw, err := md.Encode()
+	if err != nil {
+		return "", err
+	}
+	l.Operator.admit(iccid)
+	return iccid, l.Card.Preload(upp, raw, true)
+}

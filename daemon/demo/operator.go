@@ -39,10 +39,15 @@ func (o *operator) hear(n smdpsim.Notification) {
 	if n.Result == nil || !n.Verified {
 		return
 	}
+	o.admit(n.ICCID)
+	o.log.Info("the line is active", "iccid", shorten(n.ICCID))
+}
+
+// admit lets a line register.
+func (o *operator) admit(iccid string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.reported[n.ICCID] = true
-	o.log.Info("the line is active", "iccid", shorten(n.ICCID))
+	o.reported[iccid] = true
 }
 
 // Register implements atsim.Network.

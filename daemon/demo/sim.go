@@ -121,6 +121,9 @@ func RunSim(ctx context.Context, s Sim) (err error) {
 	defer w.Close()
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
+	if err := w.Server.AddAddress(ln.Addr().String()); err != nil {
+		return err
+	}
 	w.serve(runCtx, ln)
 	f := labFile{
 		Modem: filepath.Join(s.Dir, "modem"), Dialect: s.Dialect, EID: w.Card.EID(), CI: filepath.Join(s.Dir, "ci.pem"),
