@@ -31,7 +31,9 @@ func decodeLink(b []byte) (Link, bool) {
 		MTU:     int(m.Attributes.MTU),
 		HWAddr:  slices.Clone(m.Attributes.Address),
 		Up:      m.Flags&unix.IFF_UP != 0,
-		Carrier: m.Flags&unix.IFF_LOWER_UP != 0,
+		// LOWER_UP alone comes up to a second before the kernel lets packets
+		// out; what leaves in between is lost without a word.
+		Carrier: m.Flags&unix.IFF_LOWER_UP != 0 && m.Flags&unix.IFF_RUNNING != 0,
 		NoARP:   m.Flags&unix.IFF_NOARP != 0,
 	}
 	if m.Attributes.Info != nil {

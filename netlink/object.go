@@ -40,7 +40,7 @@ type Link struct {
 	MTU     int              // bytes
 	HWAddr  net.HardwareAddr // nil for raw IP
 	Up      bool             // administratively up (IFF_UP)
-	Carrier bool             // up, and the other end is there too (IFF_LOWER_UP)
+	Carrier bool             // up, the other end is there, and packets leave (IFF_LOWER_UP, IFF_RUNNING)
 	NoARP   bool             // IFF_NOARP: no neighbours to look up, as on raw IP
 }
 

@@ -72,6 +72,9 @@ func (e *Error) Unwrap() []error {
 	return slices.DeleteFunc([]error{e.Kind, e.Err}, func(err error) bool { return err == nil })
 }
 
+// StatusWord returns SW, for callers that know this type only by its methods.
+func (e *Error) StatusWord() uint16 { return e.SW }
+
 // Timeout reports TimedOut, as net.Error does.
 func (e *Error) Timeout() bool { return e.TimedOut }
 

@@ -90,8 +90,11 @@ func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
 	return w.do(ctx, "preflight", func() error { return nil })
 }
 
-func (w *world) Authenticate(ctx context.Context, _ euicc.ActivationCode) (Order, error) {
+func (w *world) Authenticate(ctx context.Context, _ euicc.ActivationCode, begin func(euicc.TransactionID) error) (Order, error) {
 	var o *worldOrder
+	if err := begin(euicc.TransactionID(fmt.Sprintf("%02X", w.sessions+1))); err != nil {
+		return nil, err
+	}
 	err := w.do(ctx, "authenticate", func() error {
 		w.sessions++
 		o = &worldOrder{w, euicc.TransactionID(fmt.Sprintf("%02X", w.sessions))}

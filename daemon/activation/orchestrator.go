@@ -22,8 +22,9 @@ type Card interface {
 	// server, a sane clock and a reachable eUICC with some memory.
 	Preflight(ctx context.Context, code euicc.ActivationCode) error
 	// Authenticate begins an RSP session. The order holds one logical channel
-	// until it is closed.
-	Authenticate(ctx context.Context, code euicc.ActivationCode) (Order, error)
+	// until it is closed. begin is called when the server has named the session
+	// and before the card opens it; its error ends Authenticate.
+	Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(euicc.TransactionID) error) (Order, error)
 	// Abandon ends the stranded session of an order that a crash has lost, on
 	// the card and, when it can be reached, at the server.
 	Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error
@@ -164,6 +165,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 		return Record{}, stateFault(err)
 	}
 	o.current = newRun(o, rec)
+	o.current.fresh = true
 	o.wake <- struct{}{}
 	o.publish(rec)
 	return rec, nil

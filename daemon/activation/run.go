@@ -19,7 +19,7 @@ type run struct {
 	order   Order // held from authenticated to the installation result
 	plan    Plan
 	answers chan Answer
-	fresh   bool           // begun in this process, so not resumed
+	fresh   bool           // begun in this process and journalled by Submit
 	base    status.Figures // totals when the run began in this process
 
 	mu      sync.Mutex
@@ -104,7 +104,9 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 	defer letGo()
 	var deadman time.Time // when the switch has to have led to traffic
 	for !state.Ended() {
-		if err := r.enter(state); err != nil && before(state, Installed) {
+		if r.fresh {
+			r.fresh = false // Submit has journalled this state
+		} else if err := r.enter(state); err != nil && before(state, Installed) {
 			state = r.fail(state, stateFault(err))
 			continue
 		}

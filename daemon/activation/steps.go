@@ -12,11 +12,22 @@ import (
 )
 
 func (r *run) preflight(ctx context.Context) (State, error) {
+	if id := r.rec.TransactionID; id != "" {
+		// An interruption has left a session open, on the card too if it keeps
+		// such over a reset. The order lives on when it is ended properly.
+		if err := r.o.Card.Abandon(ctx, r.rec.SMDP, id); err != nil {
+			r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
+		}
+		r.change(func(rec *Record) { rec.TransactionID = "" })
+	}
 	return Authenticated, r.o.Card.Preflight(ctx, r.req.Code)
 }
 
 func (r *run) authenticate(ctx context.Context) (State, error) {
-	o, err := r.o.Card.Authenticate(ctx, r.req.Code)
+	o, err := r.o.Card.Authenticate(ctx, r.req.Code, func(id euicc.TransactionID) error {
+		r.change(func(rec *Record) { rec.TransactionID = id })
+		return r.enter(Authenticated)
+	})
 	if err != nil {
 		return "", err
 	}
@@ -185,6 +196,7 @@ func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
 	if err := r.o.Card.Abandon(ctx, r.rec.SMDP, r.rec.TransactionID); err != nil {
 		r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
 	}
+	r.change(func(rec *Record) { rec.TransactionID = "" })
 	if r.wasAborted() {
 		return "", errors.Join(cause, context.Canceled)
 	}

@@ -34,7 +34,7 @@ func (g *Gateway) acquireCard(ctx context.Context) (release func(), err error) {
 }
 
 // openCard opens the ISD-R. The card token is held.
-func (g *Gateway) openCard(ctx context.Context) (*lpa.Card, error) {
+func (g *Gateway) openCard(ctx context.Context, begin func(server string, id euicc.TransactionID) error) (*lpa.Card, error) {
 	d, err := g.waitDevice(ctx, deviceWait)
 	if err != nil {
 		return nil, err
@@ -63,6 +63,7 @@ func (g *Gateway) openCard(ctx context.Context) (*lpa.Card, error) {
 		CISet:        set,
 		ExtraCI:      extra,
 		HTTP:         es9p.Config{Resolve: resolve, Dial: g.dial, Now: g.clock.now, Log: g.log},
+		Begin:        begin,
 		Log:          g.log,
 	})
 	if err != nil {
@@ -115,7 +116,7 @@ func (g *Gateway) withCard(ctx context.Context, f func(*lpa.Card) error) error {
 		return err
 	}
 	defer release()
-	c, err := g.openCard(ctx)
+	c, err := g.openCard(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -204,13 +205,13 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	})
 }
 
-func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode) (activation.Order, error) {
+func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(euicc.TransactionID) error) (activation.Order, error) {
 	r.end()
 	release, err := r.g.acquireCard(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.g.openCard(ctx)
+	c, err := r.g.openCard(ctx, func(_ string, id euicc.TransactionID) error { return begin(id) })
 	if err != nil {
 		release()
 		return nil, err
@@ -438,7 +439,7 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 		profiles, err := c.Profiles(ctx)
 		return slices.ContainsFunc(profiles, done), err
 	}
-	c, err := g.openCard(ctx)
+	c, err := g.openCard(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -450,7 +451,7 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 	if e, ok := errors.AsType[*euicc.Error](err); ok && e.Unknown {
 		g.log.Warn("the answer to a profile switch was lost; the card is asked", "error", err)
 		d.card.Invalidate()
-		if c, oerr := g.openCard(ctx); oerr == nil {
+		if c, oerr := g.openCard(ctx, nil); oerr == nil {
 			if ok, perr := isDone(c); perr == nil && ok {
 				err = nil
 			}
@@ -466,7 +467,7 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 	if err := g.resetSIM(ctx, d, goal); err != nil {
 		return err
 	}
-	if c, err = g.openCard(ctx); err != nil {
+	if c, err = g.openCard(ctx, nil); err != nil {
 		return err
 	}
 	defer g.closeCard(c)

@@ -197,7 +197,8 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if err != nil {
 		return nil, fmt.Errorf("modem: %w", err)
 	}
-	opts := atcmd.Options{Logger: g.log, Trace: g.trace}
+	// An earlier process may have been killed in the middle of a command.
+	opts := atcmd.Options{Logger: g.log, Trace: g.trace, Dirty: true}
 	if g.cfg.Modem.Dialect != config.Auto {
 		if d := dialect.ByName(g.cfg.Modem.Dialect); d != nil {
 			opts.Finals, opts.URCs = d.Finals, d.URCTags()
@@ -217,7 +218,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 		}
 	}()
 	silent := func(err error) error {
-		if errors.Is(err, atcmd.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, atcmd.ErrTimeout) || errors.Is(err, atcmd.ErrDesync) || errors.Is(err, context.DeadlineExceeded) {
 			return &activation.Fault{Code: "modem-silent", Text: fmt.Sprintf("modem: %s does not answer AT commands", path), Advice: "it may be another of the modem's ports: try the others in [modem] port, or restart the modem", Retry: euicc.RetryLater, Err: nil}
 		}
 		return fmt.Errorf("modem: %s: %w", path, err)
