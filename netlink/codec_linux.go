@@ -25,12 +25,12 @@ func decodeLink(b []byte) (Link, bool) {
 		return Link{}, false
 	}
 	l := Link{
-		Index:   int(m.Index),
-		Name:    m.Attributes.Name,
-		Type:    m.Type,
-		MTU:     int(m.Attributes.MTU),
-		HWAddr:  slices.Clone(m.Attributes.Address),
-		Up:      m.Flags&unix.IFF_UP != 0,
+		Index:  int(m.Index),
+		Name:   m.Attributes.Name,
+		Type:   m.Type,
+		MTU:    int(m.Attributes.MTU),
+		HWAddr: slices.Clone(m.Attributes.Address),
+		Up:     m.Flags&unix.IFF_UP != 0,
 		// LOWER_UP alone comes up to a second before the kernel lets packets
 		// out; what leaves in between is lost without a word.
 		Carrier: m.Flags&unix.IFF_LOWER_UP != 0 && m.Flags&unix.IFF_RUNNING != 0,
