@@ -14,7 +14,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
 )
 
 // TestMain makes this test binary a dynamod of its own: scripts and terminal
@@ -173,5 +175,18 @@ func TestExtraVerbs(t *testing.T) {
 	all := commands()
 	if got := fmt.Sprint(len(all)); got != want || all[len(all)-1].name != "version" || all[len(all)-2].name != "more" {
 		t.Errorf("%s commands, want %s, and the extra one before version", got, want)
+	}
+}
+
+// TestSettle sees the link that comes up while it waits.
+func TestSettle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fake, err := startFake(path, "commit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fake.close()
+	if snap := settle(t.Context(), hook.Dial(path)); snap.State != status.Up {
+		t.Errorf("it gave up on %+v", snap)
 	}
 }

@@ -10,10 +10,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"dynamod/daemon/config"
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
 )
 
 // configVar names the variable that stands in for --config.
@@ -135,6 +137,35 @@ func (r *reach) do(ctx context.Context, s std, f func(*hook.Client) error) error
 		opts.Log = newLog(cfg, s.err, cfg.Log.Level)
 	}
 	return gateway.Direct(ctx, cfg, opts, f)
+}
+
+// How long a gateway that has just started may take until it is worth asking.
+const (
+	modemTime = 30 * time.Second // to find the modem, or that there is none
+	linkTime  = 10 * time.Second // from there to a link that was up already
+)
+
+// settle waits in a --direct verb until the modem was looked for and, if it is
+// there, for the link. It returns the last that it saw.
+func settle(ctx context.Context, c *hook.Client) (snap status.Snapshot) {
+	ctx, done := context.WithTimeout(ctx, modemTime)
+	defer done()
+	present := false
+	// Why it ends makes no difference: the verb's own request tells.
+	c.Events(ctx, func(kind string, data []byte) bool {
+		var s status.Snapshot
+		if kind != "status" || json.Unmarshal(data, &s) != nil {
+			return true
+		}
+		snap = s
+		if s.Modem != nil && s.Modem.Present && !present {
+			present = true
+			timer := time.AfterFunc(linkTime, done)
+			context.AfterFunc(ctx, func() { timer.Stop() })
+		}
+		return s.State == status.Down && (s.Modem == nil || s.Modem.Present)
+	})
+	return snap
 }
 
 // newLog returns a log in the configured form.

@@ -25,6 +25,9 @@ The exit code is 0 when nothing is broken, 5 when something is.`,
 				return err
 			}
 			return r.do(ctx, s, func(c *hook.Client) error {
+				if r.direct {
+					settle(ctx, c)
+				}
 				var raw json.RawMessage
 				if err := c.Do(ctx, "GET", "/v1/diag", nil, nil, &raw); err != nil {
 					return err

@@ -119,7 +119,7 @@ func writeLog(w io.Writer, records []hook.LogRecord) {
 func writeStory(w io.Writer, story []entry) {
 	first, last := story[0].rec, story[len(story)-1].rec
 	fmt.Fprintf(w, "activation %s from %s, %s\n", clean(first.ID, ""), clean(cmp.Or(first.SMDP, "?"), ""), first.Started.Local().Format(time.DateTime))
-	resumes := 0
+	resumes, told := 0, ""
 	for i, e := range story {
 		note := ""
 		switch v := viewOf(e.rec); {
@@ -131,6 +131,11 @@ func writeStory(w io.Writer, story []entry) {
 		default:
 			note = stateText(v)
 		}
+		line := string(e.rec.State) + note
+		if line == told {
+			continue // a record of the same state with more known
+		}
+		told = line
 		fmt.Fprintf(w, "  %s %8s  %-13s  %s\n", e.at.Local().Format(time.TimeOnly), since(first.Started, e.at), e.rec.State, clean(note, ""))
 	}
 	fmt.Fprintf(w, "  %s\n", clean(endText(viewOf(last), nil), ""))

@@ -32,6 +32,9 @@ var statusCommand = command{
 				if *watch {
 					return watchStatus(ctx, c, s, r.json)
 				}
+				if r.direct {
+					settle(ctx, c)
+				}
 				var raw json.RawMessage
 				if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &raw); err != nil {
 					return err
