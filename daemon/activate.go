@@ -142,6 +142,9 @@ func (a *activate) code(ctx context.Context, s std, tty *terminal, stdin bool) (
 	case tty == nil:
 		err = fault{exitWaiting, "the terminal cannot be opened", "use --code-file FILE, or pipe the code into `dynamod activate -`"}
 	default:
+		if err = a.knock(ctx); err != nil {
+			return euicc.ActivationCode{}, err
+		}
 		text, err = tty.Ask(ctx, "Activation code (not shown): ", false)
 	}
 	if err != nil {
@@ -152,6 +155,18 @@ func (a *activate) code(ctx context.Context, s std, tty *terminal, stdin bool) (
 		return code, fault{exitRefused, err.Error(), "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID"}
 	}
 	return code, nil
+}
+
+// knock finds out that no daemon answers before somebody has typed a long code.
+func (a *activate) knock(ctx context.Context) error {
+	if a.direct {
+		return nil
+	}
+	path, err := a.socketPath()
+	if err != nil {
+		return err
+	}
+	return hook.Dial(path).Do(ctx, http.MethodGet, "/healthz", nil, nil, nil)
 }
 
 // maxSecret bounds a file or pipe that a code is read from.

@@ -22,6 +22,8 @@ import (
 // TestMain makes this test binary a dynamod of its own: scripts and terminal
 // tests run the real main in a process of its own.
 func TestMain(m *testing.M) {
+	// A process under -race sleeps for a second before it ends.
+	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=10"))
 	testscript.Main(m, map[string]func(){"dynamod": main})
 }
 
@@ -49,6 +51,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(func() { os.RemoveAll(dir) })
 			e.Setenv("SOCK", filepath.Join(dir, "s"))
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Values[fakeKey{}] = &struct{ *fakeDaemon }{}
 			return nil
 		},
