@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +34,15 @@ var demoCommand = command{
 		var upp list
 		fs.BoolVar(&s.JSON, "json", false, "print one JSON object at the end and nothing else")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER), in place of the built-in one")
-		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(demo.Dialects(), ", "))
+		fs.StringVar(&s.Dialect, "dialect", "", dialectUsage())
 		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN) with addresses from +CGCONTRDP, not Ethernet with DHCP")
 		fs.BoolVar(&s.Verbose, "verbose", false, "log everything to standard error, AT commands included")
 		return func(ctx context.Context, args []string, o std) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("demo takes no arguments, got %q", args[0]), "dynamod demo --help"}
+			}
+			if err := pickDialect(&s.Dialect, s.RawIP); err != nil {
+				return err
 			}
 			s.UPP, s.Version, s.Floor, s.Out, s.Err = upp, version, floor(), o.out, o.err
 			s.Args = again("demo", fs)
@@ -59,7 +64,7 @@ var simCommand = command{
 		var upp list
 		fs.StringVar(&s.Dir, "dir", "", "`DIR` for the lab's files")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER); may be repeated")
-		fs.StringVar(&s.Dialect, "dialect", "quectel", "`NAME` of the simulated modem: "+strings.Join(demo.Dialects(), ", "))
+		fs.StringVar(&s.Dialect, "dialect", "", dialectUsage())
 		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN)")
 		fs.StringVar(&s.SMDP, "smdp", "", "`HOST:PORT` of the SM-DP+ for clients on this machine (default: a free port on 127.0.0.1)")
 		fs.StringVar(&s.CI, "ci", "", "`FILE` with the certificate issuer's certificate (PEM), in place of a new one")
@@ -74,6 +79,9 @@ var simCommand = command{
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("sim takes no arguments, got %q", args[0]), "dynamod sim --help"}
 			}
+			if err := pickDialect(&s.Dialect, s.RawIP); err != nil {
+				return err
+			}
 			if (s.CI == "") != (s.CIKey == "") {
 				return usageError{fmt.Errorf("--ci and --ci-key go together"), "dynamod sim --help"}
 			}
@@ -84,6 +92,26 @@ var simCommand = command{
 			return demo.RunSim(ctx, s)
 		}
 	},
+}
+
+func dialectUsage() string {
+	return "`NAME` of the simulated modem: " + strings.Join(demo.Dialects(), ", ") + " (default: quectel, with --raw-ip generic)"
+}
+
+// pickDialect fills in the modem that fits the interface, and refuses one that
+// does not exist.
+func pickDialect(name *string, rawIP bool) error {
+	switch {
+	case *name == "" && rawIP:
+		*name = "generic"
+	case *name == "":
+		*name = "quectel"
+	case *name == "quectel" && rawIP:
+		return usageError{errors.New("a Quectel modem with a raw IP interface is dialled by QMI, not by AT"), "use --dialect generic, or leave --raw-ip out"}
+	case !slices.Contains(demo.Dialects(), *name):
+		return usageError{fmt.Errorf("unknown dialect %q", *name), "one of " + strings.Join(demo.Dialects(), ", ")}
+	}
+	return nil
 }
 
 // again is the command line that runs a verb once more with the same flags.

@@ -86,6 +86,7 @@ type Bearer struct {
 	mu     sync.Mutex // guards what follows
 	radio  Radio
 	held   int
+	stop   context.CancelFunc // ends the look that is under way
 	kick   chan struct{}
 	active *active
 
@@ -144,10 +145,16 @@ func (b *Bearer) getRadio() (Radio, error) {
 }
 
 // Hold keeps day-two work off the modem until the returned function is called.
+// What is under way is ended first.
 func (b *Bearer) Hold() (release func()) {
 	b.mu.Lock()
 	b.held++
+	if b.stop != nil {
+		b.stop()
+	}
 	b.mu.Unlock()
+	b.op.Lock() // waits for its end
+	defer b.op.Unlock()
 	var once sync.Once
 	return func() {
 		once.Do(func() {

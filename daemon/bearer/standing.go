@@ -2,11 +2,13 @@ package bearer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 	"dynamod/netlink/uplink"
 )
 
@@ -23,6 +25,7 @@ func (b *Bearer) String() string { return "bearer" }
 // Run looks after the link until ctx ends.
 func (b *Bearer) Run(ctx context.Context) error {
 	backoff := firstBackoff
+	var last time.Time
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -46,7 +49,15 @@ func (b *Bearer) Run(ctx context.Context) error {
 			timer.Reset(next)
 			continue
 		}
-		if err := b.look(ctx); err != nil && ctx.Err() == nil {
+		if wait := minLook - time.Since(last); wait > 0 && !last.IsZero() {
+			select {
+			case <-ctx.Done():
+				continue
+			case <-time.After(wait):
+			}
+		}
+		last = time.Now()
+		if err := b.look(ctx); err != nil && ctx.Err() == nil && !b.idle() {
 			b.Log.Warn("the link is down", "error", err, "next", backoff)
 			p := activation.Problem("", err)
 			b.Status.Update(func(s *status.Snapshot) {
@@ -64,6 +75,29 @@ func (b *Bearer) Run(ctx context.Context) error {
 	}
 }
 
+// minLook is the least time between two looks: a modem that announces every
+// cell that it hears must not keep the daemon busy.
+const minLook = 2 * time.Second
+
+// Watch kicks the bearer when something else changes what the kernel holds of
+// the link, until ctx ends.
+func (b *Bearer) Watch(ctx context.Context) error {
+	err := b.Kernel.Watch(ctx, func() {
+		spec, ok := b.Active()
+		if !ok || !b.Apply || b.idle() {
+			return
+		}
+		st, err := uplink.Read(ctx, b.Kernel, spec)
+		if err == nil && (!st.Usable() || len(uplink.Diff(spec, st)) > 0) {
+			b.Kick()
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // idle reports whether the modem is somebody else's now, or not there.
 func (b *Bearer) idle() bool {
 	b.mu.Lock()
@@ -75,7 +109,13 @@ func (b *Bearer) idle() bool {
 func (b *Bearer) look(ctx context.Context) error {
 	b.op.Lock()
 	defer b.op.Unlock()
-	if b.idle() {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	b.mu.Lock()
+	idle := b.held > 0 || b.radio == nil
+	b.stop = stop
+	b.mu.Unlock()
+	if idle {
 		return nil // an activation has begun while we waited for the lock
 	}
 	r, err := b.getRadio()
@@ -87,6 +127,7 @@ func (b *Bearer) look(ctx context.Context) error {
 		return err
 	}
 	if sim.State != modem.SIMReady {
+		sim.State = b.simState(sim.State)
 		if a := b.current(); a != nil {
 			b.down(ctx, a, r)
 		}
@@ -126,9 +167,21 @@ func (b *Bearer) look(ctx context.Context) error {
 	return err
 }
 
+// simState tells an eUICC without an enabled profile, which most modems take for
+// no card or a broken one, from a slot that is empty.
+func (b *Bearer) simState(s modem.SIMState) modem.SIMState {
+	card := b.Status.Snapshot().Card
+	if (s == modem.SIMAbsent || s == modem.SIMFailure) && card != nil && card.EID != "" &&
+		!slices.ContainsFunc(card.Profiles, func(p status.Profile) bool { return p.State == euicc.Enabled.String() }) {
+		return modem.SIMNoProfile
+	}
+	return s
+}
+
 var simAdvice = map[modem.SIMState]string{
 	modem.SIMNoProfile: "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`",
 	modem.SIMAbsent:    "insert a SIM, or select the slot of the eUICC",
+	modem.SIMFailure:   "the card does not work: take it out and in again, or restart the modem",
 	modem.SIMNeedsPIN:  "put the PIN into the file that [modem] pin_file names",
 	modem.SIMNeedsPUK:  "the card wants its PUK; enter it in a telephone",
 }

@@ -281,8 +281,8 @@ func (d *document) targets(raw []string, to *[]string) {
 	}
 	for i, s := range raw {
 		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
-			d.failAt(fmt.Sprintf("reach.targets[%d]", i), `such as "http://example.com/generate_204"`, "the target is not an http or https URL without user name")
+		if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+			d.failAt(fmt.Sprintf("reach.targets[%d]", i), `such as "http://example.com/generate_204"`, "the target is not an http URL without user name")
 		}
 	}
 	*to = raw

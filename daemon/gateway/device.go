@@ -56,9 +56,8 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		}
 		wait = firstReopen
 		g.setDevice(d, nil)
-		select {
-		case <-ctx.Done():
-		case <-d.session.Done():
+		g.listen(ctx, d)
+		if ctx.Err() == nil {
 			g.log.Warn("the modem went away", "port", d.path, "error", d.session.Err())
 		}
 		g.bearer.SetRadio(nil)
@@ -66,6 +65,30 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	}
 	g.setDevice(nil, ctx.Err())
 	return nil
+}
+
+// listen wakes the bearer when the modem announces that registration or context
+// changed, until the modem goes or ctx ends.
+func (g *Gateway) listen(ctx context.Context, d *device) {
+	subs := make([]*atcmd.Subscription, 0, 4)
+	for _, tag := range []string{"+CEREG", "+C5GREG", "+CGREG", "+CGEV"} {
+		s := d.session.Subscribe(tag)
+		defer s.Close()
+		subs = append(subs, s)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.session.Done():
+			return
+		case <-subs[0].C():
+		case <-subs[1].C():
+		case <-subs[2].C():
+		case <-subs[3].C():
+		}
+		g.bearer.Kick()
+	}
 }
 
 // retire closes a device and keeps its counters.

@@ -121,6 +121,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	group.Go(func() error { return g.keepOutbox(ctx) })
 	group.Go(func() error { return g.reload(ctx) })
 	group.Go(func() error { return g.bearer.Run(ctx) })
+	group.Go(func() error { return g.bearer.Watch(ctx) })
 	group.Go(func() error { return g.runs.Run(ctx) })
 	if opts.Ready != nil {
 		opts.Ready()
