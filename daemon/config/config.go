@@ -115,7 +115,7 @@ const (
 
 // Reach is for the check that traffic crosses the link.
 type Reach struct {
-	Targets  []string      // http or https URLs that answer 204; any one will do
+	Targets  []string      // http URLs that answer 204; any one will do
 	Timeout  time.Duration // for one target
 	Interval time.Duration // between checks of a link that works; 0: only after a change
 }

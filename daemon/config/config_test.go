@@ -177,7 +177,7 @@ func TestErrors(t *testing.T) {
 		{"relative path", "[state]\ndir = \"state\"\n", "t.toml:2:7: \"state\" is not an absolute path\nhint: such as \"/etc/dynamod/file\""},
 		{"interface", "[lpa]\nvia = \"a/b\"\n", "t.toml:2:7: \"a/b\" is not an interface name of 1 to 15 characters\nhint: such as \"wwan0\", or \"auto\""},
 		{"aid", "[lpa]\naids = [\"A000\"]\n", "t.toml:2:9: \"A000\" is not an AID of 5 to 16 bytes in hex\nhint: such as \"A0000005591010FFFFFFFF8900000100\""},
-		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: the target is not an http or https URL without user name\nhint: such as \"http://example.com/generate_204\""},
+		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: the target is not an http URL without user name\nhint: such as \"http://example.com/generate_204\""},
 		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 URLs"},
 		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, resolve, via"},
 		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},
