@@ -122,6 +122,7 @@ func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *termi
 		f.show = newNarrator(s.err, s.out)
 	}
 	if rec.Ended != nil {
+		f.before = true
 		f.show.note("this order was activated before")
 		return f.ended(ctx)
 	}

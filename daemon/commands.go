@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // command is one verb. Everything that help, completion and man pages tell of
@@ -55,12 +56,12 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, "Exit codes: 0 ok, 2 usage, 3 waiting or not possible here, 4 refused, 5 failed, 6 rolled back.\n")
 }
 
-// help writes what `dynamod VERB --help` prints.
+// help writes what `dynamod VERB --help` prints, in lines for 80 columns.
 func (c command) help(w io.Writer, fs *flag.FlagSet) {
-	fmt.Fprintf(w, "usage: dynamod %s\n\n%s%s.\n", strings.Join(slices.DeleteFunc([]string{c.name, "[FLAGS]", c.args}, func(s string) bool { return s == "" }), " "),
-		strings.ToUpper(c.summary[:1]), c.summary[1:])
+	fmt.Fprintf(w, "usage: dynamod %s\n\n", strings.Join(fields(c.name, "[FLAGS]", c.args), " "))
+	fmt.Fprintln(w, wrap(strings.ToUpper(c.summary[:1])+c.summary[1:]+".", 0))
 	if c.about != "" {
-		fmt.Fprintf(w, "\n%s\n", c.about)
+		fmt.Fprintf(w, "\n%s\n", wrap(strings.TrimSuffix(c.about, ".")+".", 0))
 	}
 	first := true
 	fs.VisitAll(func(f *flag.Flag) {
@@ -69,11 +70,32 @@ func (c command) help(w io.Writer, fs *flag.FlagSet) {
 			first = false
 		}
 		value, text := flag.UnquoteUsage(f)
-		name := strings.TrimSpace("--" + f.Name + " " + value)
 		if !slices.Contains([]string{"", "false", "0", "0s"}, f.DefValue) {
-			text += fmt.Sprintf(" (default %s)", f.DefValue)
+			text += " (default " + f.DefValue + ")"
 		}
-		fmt.Fprintf(w, "  %-30s %s\n", name, text)
+		name := strings.TrimSpace("--" + f.Name + " " + value)
+		fmt.Fprintf(w, "  %-30s %s\n", name, wrap(text, 33))
 	})
 	fmt.Fprintf(w, "\nexample:\n  %s\n", strings.ReplaceAll(c.example, "\n", "\n  "))
+}
+
+// wrap breaks text into lines that end before column 80; all but the first
+// begin at column indent.
+func wrap(text string, indent int) string {
+	var b strings.Builder
+	column := indent
+	for i, word := range strings.Fields(text) {
+		switch n := utf8.RuneCountInString(word); {
+		case i == 0:
+			column += n
+		case column+1+n < 80:
+			b.WriteByte(' ')
+			column += 1 + n
+		default:
+			fmt.Fprintf(&b, "\n%*s", indent, "")
+			column = indent + n
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }

@@ -27,7 +27,7 @@ const (
 // begins when somebody watches, so that a test sees all of it.
 type fakeDaemon struct {
 	path  string
-	story string // commit, consent, rollback, fail, restart, hang, gone, empty
+	story string // commit, consent, rollback, fail, restart, hang, busy, before, before-up, empty
 
 	mu       sync.Mutex
 	model    *status.Model
@@ -61,6 +61,10 @@ func startFake(path, story string) (*fakeDaemon, error) {
 	}
 	f.tasks.Go(func() { f.play(ctx) })
 	return f, nil
+}
+
+func fakeLink() *status.Link {
+	return &status.Link{Interface: "wwan0", Addresses: []string{"10.64.0.2/32"}, APN: "lab.test", Since: time.Now()}
 }
 
 func fakeProfiles() []status.Profile {
@@ -212,7 +216,7 @@ func (f *fakeDaemon) play(ctx context.Context) {
 	f.state(activation.Probing)
 	f.model.Update(func(s *status.Snapshot) {
 		s.State, s.Reason, s.Advice = status.Up, "", ""
-		s.Link = &status.Link{Interface: "wwan0", Addresses: []string{"10.64.0.2/32"}, APN: "lab.test", Since: time.Now()}
+		s.Link = fakeLink()
 	})
 	f.set(func(r *activation.Record) { r.State, r.Outcome = activation.Committed, status.Committed })
 	f.state(activation.Notifying)
@@ -265,12 +269,17 @@ func (f *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
 	f.req = r
 	ended := time.Now()
 	f.rec = activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: r.Code.Address, Key: r.Key, Started: time.Now()}
-	if f.story == "before" {
+	if strings.HasPrefix(f.story, "before") {
 		f.rec.State, f.rec.Outcome, f.rec.ICCID, f.rec.APN, f.rec.Ended = activation.Done, status.Committed, newICCID, "lab.test", &ended
 	}
 	rec := f.rec
 	f.mu.Unlock()
-	f.model.Update(func(s *status.Snapshot) { s.Run = viewOf(rec) })
+	f.model.Update(func(s *status.Snapshot) {
+		s.Run = viewOf(rec)
+		if f.story == "before-up" {
+			s.State, s.Link = status.Up, fakeLink()
+		}
+	})
 	return rec, nil
 }
 

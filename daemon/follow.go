@@ -26,6 +26,7 @@ type follower struct {
 	client *hook.Client
 	id     string
 	direct bool // the client is of this process: it does not come back
+	before bool // it had ended before this command began
 	tty    *terminal
 	show   narration
 }
@@ -36,7 +37,7 @@ type narration interface {
 	change(*status.Run)
 	// note tells something that is not of the run.
 	note(text string)
-	// end is called once, with the last record and the link.
+	// end is called once, with the last record and, if it is up, its link.
 	end(activation.Record, *status.Link) error
 }
 
@@ -173,8 +174,15 @@ func (f *follower) ended(ctx context.Context) error {
 	if err := f.client.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
 		return err
 	}
-	if err := f.show.end(rec, snap.Link); err != nil {
+	link := snap.Link
+	if snap.State == status.Down || snap.SIM != nil && snap.SIM.ICCID != "" && snap.SIM.ICCID != rec.ICCID {
+		link = nil // of another profile, or of none
+	}
+	if err := f.show.end(rec, link); err != nil {
 		return err
+	}
+	if f.before && rec.Outcome == status.Committed && link == nil {
+		return fault{exitWaiting, "this order was activated before, but the link of its profile is not up now", "`dynamod diag` finds out why"}
 	}
 	return outcomeError(rec)
 }

@@ -237,14 +237,15 @@ func offerText(run *status.Run) string {
 	return b.String()
 }
 
-// endText says in one line what came of a run.
+// endText says in one line what came of a run; link is the run's, if it is up.
 func endText(run *status.Run, link *status.Link) string {
 	parts := []string{prefix("ICCID ", run.ICCID)}
 	switch run.Outcome {
 	case status.Committed:
-		parts[0] = "up: " + parts[0]
+		parts[0] = "committed: " + parts[0]
 		parts = append(parts, "APN "+cmp.Or(run.APN, "(assigned by the network)")+parens(run.APNReason))
-		if link != nil {
+		if link != nil { // it is up now, not only when the run ended
+			parts[0] = prefix("up: ICCID ", run.ICCID)
 			parts = append(parts, prefix("interface ", link.Interface), prefix("address ", strings.Join(link.Addresses, " ")))
 		}
 		if f := run.Figures; f != nil {

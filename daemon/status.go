@@ -193,7 +193,11 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
 	}
 	if r := s.Run; r != nil {
-		row("activation", r.ID, describe(r), r.Started.Local().Format(time.DateTime))
+		what := stateText(r)
+		if r.Ended != nil {
+			what = string(r.Outcome)
+		}
+		row("activation", r.ID, what, r.Started.Local().Format(time.DateTime))
 		row("  profile", prefix("ICCID ", r.ICCID), r.Provider, r.Profile)
 		if p := r.Progress; p != nil && r.Ended == nil && p.Total > 0 {
 			row("  download", fmt.Sprintf("%d of %d bytes", p.Done, p.Total))
