@@ -99,8 +99,8 @@ func exitCode(err error) int {
 	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "locked" {
 		return exitRefused // another dynamod has the modem
 	}
-	if e, ok := errors.AsType[*hook.Error](err); ok && e.Status < http.StatusInternalServerError {
-		return exitRefused
+	if e, ok := errors.AsType[*hook.Error](err); ok && (e.Status < http.StatusInternalServerError || e.Status == http.StatusInsufficientStorage) {
+		return exitRefused // 507: not even begun, for want of room
 	}
 	return exitFailed
 }

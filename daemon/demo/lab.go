@@ -42,6 +42,7 @@ const (
 type Options struct {
 	Dir       string   // files for clients: modem, ci.pem, dynamod.toml, lab.json
 	UPP       []string // files of profile packages; none makes one
+	Earlier   []byte   // profile package that is enabled on the card from the start
 	Dialect   string   // the modem's personality
 	RawIP     bool
 	CI, CIKey string        // PEM files; none makes a CI
@@ -132,6 +133,11 @@ func New(o Options) (_ *Lab, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Earlier != nil {
+		if err := l.preload(o.Earlier); err != nil {
+			return nil, err
+		}
+	}
 	return l, l.addProfiles()
 }
 
@@ -217,17 +223,18 @@ func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
 // ServeModem serves the modem's AT port on a pty that path points to.
 func (l *Lab) ServeModem(ctx context.Context, path string) error { return l.Modem.ServePTY(ctx, path) }
 
-// Preload puts a profile package on the card as if an earlier activation had
+// preload puts a profile package on the card as if an earlier activation had
 // installed and enabled it: the operator knows its line.
-func (l *Lab) Preload(upp []byte) (iccid string, err error) {
-	if iccid, err = smdpsim.UPPICCID(upp); err != nil {
-		return "", err
+func (l *Lab) preload(upp []byte) error {
+	iccid, err := smdpsim.UPPICCID(upp)
+	if err != nil {
+		return err
 	}
 	md := euiccsim.Metadata{ICCID: iccid, Provider: Operator, Name: "Earlier profile", Class: euiccsim.ClassOperational}
 	raw, err := md.Encode()
 	if err != nil {
-		return "", err
+		return err
 	}
 	l.Operator.admit(iccid)
-	return iccid, l.Card.Preload(upp, raw, true)
+	return l.Card.Preload(upp, raw, true)
 }

@@ -1,0 +1,479 @@
+//go:build linux && !nodemo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/daemon/demo"
+	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+	"dynamod/euicc/euiccsim"
+	"dynamod/euicc/smdpsim"
+)
+
+// mistake is something that goes wrong, told as a story: the daemon runs on a
+// profile that was there before, the mistake is made, the verb fails, the
+// mistake is repaired, and the same order is activated.
+type mistake struct {
+	name string
+	// before is made before the daemon starts, fault while it runs. repair
+	// takes either back; restart begins the daemon anew after that.
+	before, fault, repair func(*bench)
+	restart               bool
+	// code is what activate is given; the good order's when nil.
+	code func(good string) string
+	// verb is what fails, in place of activate.
+	verb func(*bench) verdict
+	used bool // the order is used up by the mistake, as it has to be
+
+	exit int
+	text string // of the error
+	hint string // of the line below it
+}
+
+// secretID is a matching ID in codes that cannot be used.
+const secretID = "SECRET-1234"
+
+// earlierICCID is of the profile that is enabled before anything goes wrong.
+const earlierICCID = "8900101000000000025"
+
+func TestBadInput(t *testing.T) {
+	server := func(f smdpsim.Fault) func(*bench) {
+		return func(b *bench) { b.must(b.w.Server.SetFault(f)) }
+	}
+	card := func(c euiccsim.Behaviour) func(*bench) {
+		return func(b *bench) { b.w.Card.SetBehaviour(c) }
+	}
+	code := func(text string) func(string) string { return func(string) string { return text } }
+	healthy := func(b *bench) {
+		b.w.Server.ClearFaults()
+		b.w.Modem.ClearFault("")
+		b.w.Card.SetBehaviour(euiccsim.Behaviour{})
+	}
+	looks := "LPA:1$smdp.example.com$MATCHING-ID"
+	rows := []mistake{
+		{name: "code with another prefix", code: code("LPB:1$smdp.lab.test$" + secretID), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code without format", code: code("LPA:$smdp.lab.test$" + secretID), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code with an unknown format", code: code("LPA:9$smdp.lab.test$" + secretID), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code without address", code: code("LPA:1$$" + secretID), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code of junk", code: code("\x01\x1b[31m" + secretID + "\x7f"), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code not of ASCII", code: code("LPA:1$smdp.läb.test$" + secretID + "Ä"), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code not of UTF-8", code: code("LPA:1$smdp.lab.test$" + secretID + "\xff\xfe"), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code that is too long", code: code("LPA:1$smdp.lab.test$" + secretID + strings.Repeat("A", 300)), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code that fills the pipe", code: code("LPA:1$smdp.lab.test$" + secretID + strings.Repeat("A", 1<<16)), exit: exitRefused, text: "standard input", hint: "one line"},
+		{name: "code of six fields", code: code("LPA:1$smdp.lab.test$" + secretID + "$$1$x"), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "no code", code: code("\n"), exit: exitRefused, text: "holds no code", hint: "one line"},
+
+		{name: "unknown matching ID", code: code("LPA:1$smdp.lab.test$" + secretID), exit: exitFailed, text: "8.2.6", hint: "code"},
+		{name: "TLS certificate of another CI", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTLSOtherCI}), exit: exitFailed, text: "not to be trusted", hint: "[lpa] ci"},
+		{name: "TLS certificate out of date", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTLSExpired}), exit: exitFailed, text: "expired", hint: "clock"},
+		{name: "TLS certificate of another host", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTLSWrongHost}), exit: exitFailed, text: "not to be trusted", hint: "address"},
+		{name: "DPauth certificate of another CI", fault: server(smdpsim.Fault{Kind: smdpsim.FaultDPauthOtherCI}), exit: exitFailed, text: "authenticateServer"},
+		// DPauth's dates are the card's to check, and a card has no clock.
+		{name: "HTML in place of JSON, at first", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTML}), exit: exitFailed, text: "no SM-DP+", hint: "portal"},
+		{name: "HTML in place of the package", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTML, Function: smdpsim.GetBoundProfilePackage}), exit: exitFailed, text: "no SM-DP+", hint: "portal"},
+		{name: "HTML with status 502", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTTPStatus, HTTP: 502}), exit: exitFailed, text: "502", hint: "address"},
+		{name: "body truncated, whole answer", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTruncate, Function: smdpsim.AuthenticateClient, After: 100}), exit: exitFailed, text: "authenticateClient", hint: "session"},
+		{name: "package truncated, line dropped", fault: server(smdpsim.Fault{Kind: smdpsim.FaultDropAnswer, Function: smdpsim.GetBoundProfilePackage, After: 1500}), exit: exitFailed, text: "broke off", hint: "session"},
+		{name: "serverSignature1 wrong", fault: server(smdpsim.Fault{Kind: smdpsim.FaultServerSignature}), exit: exitFailed, text: "ignature"},
+		{name: "smdpSignature2 wrong", used: true, fault: server(smdpsim.Fault{Kind: smdpsim.FaultSMDPSignature2}), exit: exitFailed, text: "ignature"},
+		{name: "signature of the package wrong", used: true, fault: server(smdpsim.Fault{Kind: smdpsim.FaultBPPSignature}), exit: exitFailed, text: "ignature"},
+		{name: "MAC of the package wrong", used: true, fault: server(smdpsim.Fault{Kind: smdpsim.FaultBPPMAC}), exit: exitFailed, text: "loadBoundProfilePackage"},
+		{name: "card signs wrong", fault: card(euiccsim.Behaviour{WrongSignature: true}), exit: exitFailed, text: "8.1"},
+		{name: "card without memory", used: true, fault: card(euiccsim.Behaviour{NoMemory: true}), exit: exitFailed, text: "memory", hint: "delete"},
+		{name: "card that is no eUICC", before: card(euiccsim.Behaviour{NoISDR: true}), exit: exitFailed, text: "not an eUICC", hint: "ordinary SIM"},
+
+		{name: "port is a file", restart: true, before: func(b *bench) { b.port(b.file("port", "AT\r\nOK\r\n")) },
+			repair: func(b *bench) { b.port(filepath.Join(b.dir, "modem")) }, exit: exitFailed, text: "port", hint: "[modem] port"},
+		{name: "port is not there", restart: true, before: func(b *bench) { b.port(filepath.Join(b.dir, "nothing")) },
+			repair: func(b *bench) { b.port(filepath.Join(b.dir, "modem")) }, exit: exitFailed, text: "nothing", hint: "[modem] port"},
+		{name: "port of another device", restart: true, before: func(b *bench) { b.port(b.terminal()) },
+			repair: func(b *bench) { b.port(filepath.Join(b.dir, "modem")) }, exit: exitFailed, text: "does not answer AT commands", hint: "[modem] port"},
+		{name: "modem silent from the start", before: func(b *bench) { b.must(b.w.Modem.SetFault("silent", atsim.Fault{})) },
+			exit: exitFailed, text: "does not answer AT commands", hint: "restart the modem"},
+		{name: "operator that nobody knows", code: func(string) string { return "" }, exit: exitFailed, text: "99999", hint: "operators.d"},
+
+		{name: "config with an unknown key", verb: (*bench).tryRun, restart: true, before: func(b *bench) { b.config("[modem]\n", "[modem]\nspeed = 9600\n") },
+			repair: func(b *bench) { b.config("speed = 9600\n", "") }, exit: exitFailed, text: "dynamod.toml:4:1: ", hint: "known here"},
+		{name: "config with a wrong type", verb: (*bench).tryRun, restart: true, before: func(b *bench) { b.config("[modem]\n", "[modem]\nbaud = \"fast\"\n") },
+			repair: func(b *bench) { b.config("baud = \"fast\"\n", "") }, exit: exitFailed, text: "dynamod.toml:4:8: "},
+		{name: "second daemon on the same state", verb: (*bench).tryRun, exit: exitRefused, text: "another dynamod is running", hint: "stop it"},
+		{name: "second daemon on the same port", verb: (*bench).trySecond, exit: exitFailed, text: "in use", hint: "[modem] port"},
+		{name: "disk full before the activation", before: (*bench).smallDisk, fault: (*bench).fillDisk, repair: (*bench).freeDisk,
+			exit: exitRefused, text: "no space left", hint: "make room"},
+	}
+	for _, row := range rows {
+		if row.repair == nil {
+			row.repair = healthy
+		}
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.tell(t)
+		})
+	}
+}
+
+func (m mistake) tell(t *testing.T) {
+	b := newBench(t)
+	good := b.w.Profiles[0]
+	if m.before != nil {
+		m.before(b)
+	}
+	if m.verb == nil || m.before == nil {
+		b.start()
+	}
+	if m.before == nil {
+		b.waitUp()
+	}
+	if m.fault != nil {
+		m.fault(b)
+	}
+	var got verdict
+	switch {
+	case m.verb != nil:
+		got = m.verb(b)
+	case m.code == nil:
+		got = b.activate(good.Code)
+	case m.code(good.Code) == "":
+		got = b.activate(b.strangeOrder())
+	default:
+		got = b.activate(m.code(good.Code))
+	}
+	if got.exit != m.exit {
+		t.Errorf("exit code %d, want %d", got.exit, m.exit)
+	}
+	text, hint, _ := strings.Cut(got.stderr, "hint: ")
+	if !strings.Contains(text, m.text) {
+		t.Errorf("the error does not hold %q", m.text)
+	}
+	if hint == "" || !strings.Contains(hint, m.hint) {
+		t.Errorf("the hint does not hold %q", m.hint)
+	}
+	b.noSecrets("the command's output", got.stdout+got.stderr)
+	b.onlyEarlier()
+	if t.Failed() || testing.Verbose() {
+		t.Logf("exit %d\n%s%s", got.exit, got.stdout, got.stderr)
+	}
+
+	m.repair(b)
+	if m.restart {
+		b.stop()
+		b.start()
+	}
+	b.waitUp()
+	next := good
+	if m.used {
+		next = b.order("8900101000000000041", "001010000000041")
+	}
+	if got := b.activate(next.Code); got.exit != exitOK {
+		t.Errorf("afterwards: exit code %d\n%s", got.exit, got.stderr)
+	}
+	b.waitUp()
+	installed := b.w.Card.Installed()
+	if len(installed) != 2 || !installed[1].Enabled || installed[1].ICCID != next.ICCID || fmt.Sprintf("%x", installed[1].SHA256) != next.SHA256 {
+		t.Errorf("afterwards the card has %d profiles, the new one is not the enabled one", len(installed))
+	}
+	b.stop()
+	b.noSecrets("the daemon's log", b.log())
+	b.noSecretFiles()
+	if t.Failed() {
+		t.Logf("the daemon's log:\n%s", b.log())
+	}
+}
+
+// bench is a lab of its own with a daemon in a process of its own.
+type bench struct {
+	t       *testing.T
+	ctx     context.Context
+	n       *netlab.Lab
+	w       *demo.World
+	dir     string
+	secrets []string
+	client  *hook.Client
+	running *daemonProcess
+	daemons []*daemonProcess
+}
+
+// verdict is how a command ended.
+type verdict struct {
+	exit           int
+	stdout, stderr string
+}
+
+func newBench(t *testing.T) *bench {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	n, err := netlab.New(ctx, netlab.Options{})
+	if errors.Is(err, netlab.ErrForbidden) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	// A unix socket's path is short, and the tests' names are long.
+	dir, err := os.MkdirTemp("", "dynamod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	earlier, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: earlierICCID, IMSI: "001010000000025"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := demo.Open(ctx, n, demo.Options{Dir: dir, Dialect: "quectel", Earlier: earlier, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	b := &bench{t: t, ctx: ctx, n: n, w: w, dir: dir, secrets: []string{secretID, w.Profiles[0].ID}}
+	b.client = hook.Dial(filepath.Join(dir, "run", "dynamod.sock"))
+	t.Cleanup(b.stop)
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// dynamod runs a verb to its end in the router's namespace.
+func (b *bench) dynamod(stdin string, args ...string) verdict {
+	b.t.Helper()
+	var out, err lockedBuffer
+	cmd := exec.Command("dynamod", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err
+	v := verdict{}
+	if e, ok := errors.AsType[*exec.ExitError](b.n.Run(b.ctx, cmd)); ok {
+		v.exit = e.ExitCode()
+	}
+	v.stdout, v.stderr = out.String(), err.String()
+	return v
+}
+
+func (b *bench) configPath() string { return filepath.Join(b.dir, "dynamod.toml") }
+
+func (b *bench) activate(code string) verdict {
+	return b.dynamod(code, "activate", "-", "--yes", "--config", b.configPath())
+}
+
+// launch starts a daemon and waits until it answers.
+func (b *bench) launch(config string, client *hook.Client) *daemonProcess {
+	b.t.Helper()
+	p := &daemonProcess{cmd: exec.Command("dynamod", "run", "--config", config)}
+	p.cmd.Stderr = &p.log
+	var err error
+	p.done, err = b.n.Start(b.ctx, p.cmd)
+	b.must(err)
+	b.daemons = append(b.daemons, p)
+	for client.Do(b.ctx, http.MethodGet, "/healthz", nil, nil, nil) != nil {
+		select {
+		case err := <-p.done:
+			b.t.Fatalf("the daemon ended: %v\n%s", err, p.log.String())
+		case <-b.ctx.Done():
+			b.t.Fatal(b.ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return p
+}
+
+func (b *bench) start() { b.running = b.launch(b.configPath(), b.client) }
+
+func (b *bench) stop() {
+	if b.running != nil {
+		b.running.kill()
+		b.running = nil
+	}
+}
+
+func (b *bench) log() string {
+	var all strings.Builder
+	for _, p := range b.daemons {
+		all.WriteString(p.log.String())
+	}
+	return all.String()
+}
+
+// waitUp waits for a link that carries traffic.
+func (b *bench) waitUp() {
+	b.t.Helper()
+	var snap status.Snapshot
+	for {
+		err := b.client.Do(b.ctx, http.MethodGet, "/v1/status", nil, nil, &snap)
+		if err == nil && snap.State == status.Up {
+			return
+		}
+		select {
+		case <-b.ctx.Done():
+			b.t.Fatalf("the link is %s: %s, %v\n%s", snap.State, snap.Reason, err, b.log())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// onlyEarlier checks that the card is as it was.
+func (b *bench) onlyEarlier() {
+	b.t.Helper()
+	installed := b.w.Card.Installed()
+	if len(installed) != 1 || installed[0].ICCID != earlierICCID || !installed[0].Enabled {
+		b.t.Errorf("on the card: %d profiles, or the earlier one is not enabled", len(installed))
+	}
+}
+
+func (b *bench) noSecrets(where, text string) {
+	b.t.Helper()
+	for _, s := range b.secrets {
+		if strings.Contains(text, s) {
+			b.t.Errorf("a matching ID is in %s", where)
+		}
+	}
+}
+
+// noSecretFiles checks what is left in the daemon's directories.
+func (b *bench) noSecretFiles() {
+	b.t.Helper()
+	for _, dir := range []string{"state", "run"} {
+		b.must(filepath.WalkDir(filepath.Join(b.dir, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			b.noSecrets(path, string(text))
+			return err
+		}))
+	}
+}
+
+// order puts one more profile up for download.
+func (b *bench) order(iccid, imsi string) demo.Profile {
+	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: iccid, IMSI: imsi})
+	b.must(err)
+	b.must(b.w.AddProfile("", upp))
+	p := b.w.Profiles[len(b.w.Profiles)-1]
+	b.secrets = append(b.secrets, p.ID)
+	return p
+}
+
+// strangeOrder is of an operator that no table has.
+func (b *bench) strangeOrder() string {
+	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: "8999999000000000033", IMSI: "999990000000033"})
+	b.must(err)
+	code, err := b.w.Server.AddOrder(smdpsim.Order{MatchingID: secretID, UPP: upp, Metadata: smdpsim.Metadata{
+		Provider: "Nobody", Name: "Strange", Owner: []byte{0x99, 0xF9, 0x99}, // 999-99 (3GPP TS 24.008, 10.5.1.13)
+	}})
+	b.must(err)
+	return code
+}
+
+// config edits the configuration.
+func (b *bench) config(old, repl string) {
+	text, err := os.ReadFile(b.configPath())
+	b.must(err)
+	if !strings.Contains(string(text), old) {
+		b.t.Fatalf("the configuration has no %q", old)
+	}
+	b.must(os.WriteFile(b.configPath(), []byte(strings.Replace(string(text), old, repl, 1)), 0o644))
+}
+
+// port names another port in the configuration.
+func (b *bench) port(path string) {
+	text, err := os.ReadFile(b.configPath())
+	b.must(err)
+	lines := strings.Split(string(text), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "port = ") })
+	lines[i] = fmt.Sprintf("port = %q", path)
+	b.must(os.WriteFile(b.configPath(), []byte(strings.Join(lines, "\n")), 0o644))
+}
+
+func (b *bench) file(name, text string) string {
+	path := filepath.Join(b.dir, name)
+	b.must(os.WriteFile(path, []byte(text), 0o644))
+	return path
+}
+
+// terminal is a tty that swallows what it is sent, such as a GNSS port between
+// fixes.
+func (b *bench) terminal() string {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	b.must(err)
+	b.t.Cleanup(func() { master.Close() })
+	b.must(unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	b.must(err)
+	return fmt.Sprintf("/dev/pts/%d", n)
+}
+
+// tryRun runs a daemon that has to end by itself. What check says of its
+// configuration is the same.
+func (b *bench) tryRun() verdict {
+	run := b.dynamod("", "run", "--config", b.configPath())
+	check := b.dynamod("", "check", "--config", b.configPath())
+	if b.running == nil && (check.exit != run.exit || check.stderr != run.stderr) {
+		b.t.Errorf("check says something else: exit %d\n%s", check.exit, check.stderr)
+	}
+	return run
+}
+
+// trySecond activates by a second daemon on the same modem.
+func (b *bench) trySecond() verdict {
+	text, err := os.ReadFile(b.configPath())
+	b.must(err)
+	other := strings.NewReplacer(filepath.Join(b.dir, "state"), filepath.Join(b.dir, "state2"), filepath.Join(b.dir, "run"), filepath.Join(b.dir, "run2")).Replace(string(text))
+	path := b.file("second.toml", other)
+	p := b.launch(path, hook.Dial(filepath.Join(b.dir, "run2", "dynamod.sock")))
+	defer p.kill()
+	return b.dynamod(b.w.Profiles[0].Code, "activate", "-", "--yes", "--config", path)
+}
+
+// smallDisk puts the state on a file system of its own.
+func (b *bench) smallDisk() {
+	dir := filepath.Join(b.dir, "state")
+	b.must(os.Mkdir(dir, 0o755))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		b.t.Skip("no file system of a size can be mounted: ", err)
+	}
+	b.t.Cleanup(func() {
+		b.stop()
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			b.t.Error(err)
+		}
+	})
+}
+
+func (b *bench) filler() string { return filepath.Join(b.dir, "state", "filler") }
+
+func (b *bench) fillDisk() {
+	f, err := os.OpenFile(b.filler(), os.O_CREATE|os.O_WRONLY, 0o600)
+	b.must(err)
+	defer f.Close()
+	for page := make([]byte, 4096); err == nil; {
+		_, err = f.Write(page)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) freeDisk() {
+	b.must(os.Remove(b.filler()))
+}
