@@ -152,9 +152,7 @@ func Listen(path, group string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("hook: %w", err)
 	}
-	// A socket that nobody answers on is what a killed daemon has left. That
-	// no other daemon lives is told by the lock, which the caller holds.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("hook: %w", err)
 	}
 	l, err := net.Listen("unix", path)
@@ -172,6 +170,27 @@ func Listen(path, group string) (net.Listener, error) {
 		}
 	}
 	return l, nil
+}
+
+// removeStale removes the socket that a killed daemon has left. The caller's
+// lock is about the state directory: another daemon, with a state of its own,
+// may answer here, and a path that was mistyped may be anybody's file.
+func removeStale(path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s is there already and no socket; name another path in [hook] socket", path)
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return fmt.Errorf("another daemon answers on %s; name another path in [hook] socket, or use --instance", path)
+	}
+	return os.Remove(path)
 }
 
 func chgrp(path, group string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -175,6 +176,38 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := Listen(filepath.Join(t.TempDir(), "s"), "no-such-group"); err == nil {
 		t.Error("a group that does not exist")
+	}
+}
+
+// TestListenTakesNothing: a file that is not a socket stays, and a socket that
+// a daemon answers on stays its own.
+func TestListenTakesNothing(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "notes")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(file, ""); err == nil {
+		t.Error("listens where a file is")
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {
+		t.Errorf("the file holds %q, %v", b, err)
+	}
+
+	path := filepath.Join(dir, "s")
+	l, err := Listen(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path, ""); err == nil {
+		t.Error("listens where another daemon does")
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after a kill
+	l.Close()
+	if l, err = Listen(path, ""); err != nil {
+		t.Errorf("a socket that nobody answers on: %v", err)
+	} else {
+		l.Close()
 	}
 }
 
