@@ -541,6 +541,22 @@ func TestIdempotency(t *testing.T) {
 		if w.sessions != 1 {
 			t.Errorf("%d sessions", w.sessions)
 		}
+
+		// The profile is deleted: the code may give it once more.
+		if err := o.Forget(first.ICCID); err != nil {
+			t.Error(err)
+		}
+		if err := o.Forget(newICCID); err != nil {
+			t.Error(err)
+		}
+		again, err := o.Submit(other)
+		if err != nil || again.ID == first.ID {
+			t.Errorf("same code after the profile was deleted: run %s, %v", again.ID, err)
+		}
+		ended(t, o, again.ID)
+		if kept, err := o.Get(first.ID); err != nil || kept.Outcome != status.Committed {
+			t.Errorf("the first run is %+v, %v", kept, err)
+		}
 	})
 }
 

@@ -171,6 +171,23 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	return rec, nil
 }
 
+// Forget lets the code of a profile that was deleted begin a new run: what its
+// order gave before is not there any more.
+func (o *Orchestrator) Forget(iccid string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, rec := range slices.Clone(o.runs) {
+		if rec.ICCID != iccid || rec.Outcome != status.Committed || !rec.State.Ended() || rec.Mark == "" {
+			continue
+		}
+		rec.Mark = ""
+		if err := o.append(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Switch begins a run that only enables a profile which is on the card. It has
 // the same way back as an activation: previous is the ICCID of the profile that
 // is enabled now, or "".
