@@ -127,7 +127,7 @@ func (b *Bearer) look(ctx context.Context) error {
 		return err
 	}
 	if sim.State != modem.SIMReady {
-		sim.State = b.simState(sim.State)
+		sim.State = b.SIMState(sim.State)
 		if a := b.current(); a != nil {
 			b.down(ctx, a, r)
 		}
@@ -167,9 +167,9 @@ func (b *Bearer) look(ctx context.Context) error {
 	return err
 }
 
-// simState tells an eUICC without an enabled profile, which most modems take for
+// SIMState tells an eUICC without an enabled profile, which most modems take for
 // no card or a broken one, from a slot that is empty.
-func (b *Bearer) simState(s modem.SIMState) modem.SIMState {
+func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
 	card := b.Status.Snapshot().Card
 	if (s == modem.SIMAbsent || s == modem.SIMFailure) && card != nil && card.EID != "" &&
 		!slices.ContainsFunc(card.Profiles, func(p status.Profile) bool { return p.State == euicc.Enabled.String() }) {

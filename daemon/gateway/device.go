@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dynamod/atcmd"
@@ -19,6 +20,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/lpa"
 )
 
 // device is a modem while its port is open.
@@ -70,6 +72,18 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 // listen wakes the bearer when the modem announces that registration or context
 // changed, until the modem goes or ctx ends.
 func (g *Gateway) listen(ctx context.Context, d *device) {
+	// What the card is has to be known to tell an eUICC without an enabled
+	// profile from an empty slot.
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) }); err != nil && ctx.Err() == nil {
+			g.log.Warn("the card is no eUICC, or cannot be read", "error", err)
+		}
+		g.bearer.Kick()
+	})
+	defer wg.Wait()
+	defer stop()
 	subs := make([]*atcmd.Subscription, 0, 4)
 	for _, tag := range []string{"+CEREG", "+C5GREG", "+CGREG", "+CGEV"} {
 		s := d.session.Subscribe(tag)

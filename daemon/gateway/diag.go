@@ -85,7 +85,7 @@ func (g *Gateway) checks() []check {
 				return "", "", err
 			}
 			if sim.State != modem.SIMReady {
-				return "", "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`", fmt.Errorf("the modem says %s", sim.State)
+				return "", "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`", fmt.Errorf("the modem says %s", g.bearer.SIMState(sim.State))
 			}
 			facts, err := dev.modem.SIMFacts(ctx)
 			if err != nil {
