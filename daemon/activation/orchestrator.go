@@ -319,12 +319,17 @@ func (o *Orchestrator) append(rec Record) error {
 	if err != nil {
 		return err
 	}
+	o.remember(rec)
+	return nil
+}
+
+// remember makes a record the one that is told. The lock is held.
+func (o *Orchestrator) remember(rec Record) {
 	if i := slices.IndexFunc(o.runs, func(r Record) bool { return r.ID == rec.ID }); i >= 0 {
 		o.runs[i] = rec
 	} else {
 		o.runs = append(o.runs, rec)
 	}
-	return nil
 }
 
 // compact keeps the last record of the youngest runs.
@@ -351,6 +356,7 @@ func (o *Orchestrator) compact() error {
 func (o *Orchestrator) record(rec Record) error {
 	o.mu.Lock()
 	err := o.append(rec)
+	o.remember(rec) // what is so is told, also when it cannot be written
 	o.mu.Unlock()
 	o.publish(rec)
 	return err

@@ -14,6 +14,7 @@ import (
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/apdu"
 	"dynamod/euicc/ci"
 	"dynamod/euicc/es10"
 	"dynamod/euicc/es9p"
@@ -77,8 +78,28 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 const deviceWait = 30 * time.Second
 
 func (g *Gateway) blockSize(d *device) int {
-	f, _ := g.learned.Firmware(d.id.Model + " " + d.id.Revision)
+	f, _ := g.learned.Firmware(firmwareKey(d))
+	if f.BlockSize < 1 || f.BlockSize > apdu.DefaultBlockSize {
+		return 0 // the file is not ours alone
+	}
 	return f.BlockSize
+}
+
+func firmwareKey(d *device) string { return d.id.Model + " " + d.id.Revision }
+
+// learnBlockSize notes that a modem or its card takes only small blocks.
+func (g *Gateway) learnBlockSize(size int) {
+	g.mu.Lock()
+	d := g.device
+	g.mu.Unlock()
+	if d == nil || size >= apdu.DefaultBlockSize || size == g.blockSize(d) {
+		return
+	}
+	f, _ := g.learned.Firmware(firmwareKey(d))
+	f.BlockSize, f.Transport = size, d.card.Way()
+	if err := g.learned.SetFirmware(firmwareKey(d), f); err != nil {
+		g.log.Warn("cannot remember the block size", "error", err)
+	}
 }
 
 func (g *Gateway) extraRoots() ([]ci.Root, error) {
@@ -104,6 +125,7 @@ func (g *Gateway) closeCard(c *lpa.Card) {
 	g.past.HTTPRequests += h.Requests
 	g.past.TLSHandshakes += h.Handshakes
 	g.mu.Unlock()
+	g.learnBlockSize(c.BlockSize())
 	if err := c.Close(); err != nil {
 		g.log.Debug("closing the card's channel", "error", err)
 	}
@@ -328,7 +350,7 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 			e.ICCID = p.ICCID.String()
 		}
 		if err := g.outbox.Put(e); err != nil {
-			g.log.Error("a notification stays on the card only", "seq", p.Seq, "error", err)
+			g.log.Error("a notification is on the card only, until there is room for its copy", "seq", p.Seq, "error", err)
 		}
 	}
 	g.showOutbox()
@@ -350,14 +372,14 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 					return failed
 				}
 				if err := g.outbox.Failed(e, err); err != nil {
-					return err
+					g.log.Error("outbox", "error", err)
 				}
 				continue
 			}
 			progress = true
 			g.log.Info("notification delivered", "seq", e.Seq, "operation", e.Operation, "receiver", e.Address)
 			if err := g.outbox.Delivered(e); err != nil {
-				return err
+				g.log.Error("outbox", "error", err) // a full disk: after a crash it is delivered once more
 			}
 		}
 		if err := g.clean(ctx, c); err != nil {

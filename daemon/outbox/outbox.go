@@ -52,6 +52,8 @@ type Entry struct {
 	Tries     int       `json:"tries,omitempty"`
 	Next      time.Time `json:"next,omitzero"` // not before
 	LastError string    `json:"last_error,omitempty"`
+
+	unsaved bool // not on the medium, or not as it is here
 }
 
 func (e Entry) name() string {
@@ -113,11 +115,16 @@ func (b *Box) sort() {
 }
 
 // Put stores a notification and returns after it is on the medium. One that is
-// there already is left as it is.
+// there already is left as it is. One that cannot be written, as on a full
+// disk, is held in memory and offered like the others, because a line may wait
+// for it; the error says that only the card has it for good.
 func (b *Box) Put(e Entry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.find(e) >= 0 {
+	if i := b.find(e); i >= 0 {
+		if b.entries[i].unsaved {
+			return b.save(i)
+		}
 		return nil
 	}
 	if len(b.entries) >= MaxEntries {
@@ -125,12 +132,11 @@ func (b *Box) Put(e Entry) error {
 	}
 	e.Address = strings.TrimSpace(e.Address) // some servers put blanks around it
 	e.Added = b.now().UTC()
-	if err := b.write(e); err != nil {
-		return err
-	}
+	err := b.write(e)
+	e.unsaved = err != nil
 	b.entries = append(b.entries, e)
 	b.sort()
-	return nil
+	return err
 }
 
 // Entries returns what the outbox holds, by card and sequence number.
@@ -165,12 +171,14 @@ func (b *Box) Due() []Entry {
 }
 
 // Delivered records that e's receiver has taken it. The entry stays until Drop,
-// which follows its removal from the card.
+// which follows its removal from the card. The record holds for this process
+// also when it cannot be written; then the error says so.
 func (b *Box) Delivered(e Entry) error {
 	return b.update(e, func(e *Entry) { e.Delivered, e.LastError = true, "" })
 }
 
-// Failed records a failed try and sets the time of the next one.
+// Failed records a failed try and sets the time of the next one. Its error is
+// as that of Delivered.
 func (b *Box) Failed(e Entry, cause error) error {
 	return b.update(e, func(e *Entry) {
 		e.Next = b.now().UTC().Add(Backoff[min(e.Tries, len(Backoff)-1)])
@@ -206,13 +214,15 @@ func (b *Box) update(e Entry, change func(*Entry)) error {
 	if i < 0 {
 		return fmt.Errorf("outbox: notification %d is not there", e.Seq)
 	}
-	changed := b.entries[i]
-	change(&changed)
-	if err := b.write(changed); err != nil {
-		return err
-	}
-	b.entries[i] = changed
-	return nil
+	change(&b.entries[i])
+	return b.save(i)
+}
+
+// save writes an entry as it is in memory.
+func (b *Box) save(i int) error {
+	err := b.write(b.entries[i])
+	b.entries[i].unsaved = err != nil
+	return err
 }
 
 func (b *Box) write(e Entry) error {

@@ -133,3 +133,37 @@ func TestFull(t *testing.T) {
 		t.Errorf("err %v", err)
 	}
 }
+
+// A file system that takes no file is played by a directory that is gone.
+func TestNoRoom(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	e := entry(7, "smdp.example.com")
+	if err := b.Put(e); err == nil {
+		t.Error("Put tells nothing")
+	}
+	if got := seqs(b.Due()); got != "7 " {
+		t.Errorf("due: %q", got)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(e); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	if got := seqs(newBox(t, dir, c).Entries()); got != "7 " {
+		t.Errorf("on the medium: %q", got)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delivered(e); err == nil {
+		t.Error("Delivered tells nothing")
+	}
+	if got := seqs(b.Due()); got != "" {
+		t.Errorf("delivered, and yet due: %q", got)
+	}
+}
