@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +86,7 @@ type Bearer struct {
 
 	mu     sync.Mutex // guards what follows
 	radio  Radio
+	change chan struct{} // closed at each change of radio
 	held   int
 	stop   context.CancelFunc // ends the look that is under way
 	kick   chan struct{}
@@ -113,13 +115,15 @@ func New(c Config) *Bearer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Bearer{Config: c, kick: make(chan struct{}, 1)}
+	return &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1)}
 }
 
 // SetRadio tells the bearer of its modem, or with nil that it is gone.
 func (b *Bearer) SetRadio(r Radio) {
 	b.mu.Lock()
 	b.radio = r
+	close(b.change)
+	b.change = make(chan struct{})
 	b.mu.Unlock()
 	b.Kick()
 }
@@ -142,6 +146,25 @@ func (b *Bearer) getRadio() (Radio, error) {
 		return nil, &activation.Fault{Code: "no-modem", Text: ErrNoModem.Error(), Advice: "see `dynamod diag`", Retry: euicc.RetryLater, Err: nil}
 	}
 	return b.radio, nil
+}
+
+// awaitRadio waits for a modem that is restarting, or that is not found yet
+// because the daemon has just been started.
+func (b *Bearer) awaitRadio(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		change := b.change
+		b.mu.Unlock()
+		_, err := b.getRadio()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // Hold keeps day-two work off the modem until the returned function is called.
@@ -236,12 +259,24 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 
 func (b *Bearer) candidates(sim cosa.SIM, given []cosa.Given, roam cosa.RoamState) ([]cosa.Candidate, error) {
 	req := cosa.Request{Explicit: given, Roaming: roam}
-	if good, ok := b.Learned.LastGood(sim.ICCID); ok {
-		c := cosa.Connection{APN: good.APN, Username: good.User}
+	good, ok := b.Learned.LastGood(sim.ICCID)
+	c := cosa.Connection{APN: good.APN, Username: good.User}
+	if ok {
 		c.Auth, _ = cosa.ParseAuth(good.Auth)
+		c.IPType, _ = cosa.ParseIPType(good.IPType)
 		req.LastGood = c.Key()
 	}
-	return b.Operators().Match(sim).Candidates(req)
+	match := b.Operators().Match(sim)
+	list, err := match.Candidates(req)
+	same := func(k cosa.Candidate) bool { return k.Connection.Key() == req.LastGood }
+	if !ok || len(given) > 0 || good.APN == "" || good.User != "" || slices.ContainsFunc(list, same) {
+		return list, err
+	}
+	// It came with the request of an activation and stands nowhere else. The
+	// link has to come back without that request, after a restart too. One with
+	// a user name cannot: its password is kept nowhere.
+	req.Explicit, req.ExplicitFallback = []cosa.Given{{Connection: c, Origin: "an earlier activation: it worked last with this ICCID"}}, true
+	return match.Candidates(req)
 }
 
 func noAPN(err error) error {
@@ -256,6 +291,9 @@ func noAPN(err error) error {
 // Up brings the link up with the first connection of the plan that carries
 // traffic.
 func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activation.State)) (activation.Up, error) {
+	if err := b.awaitRadio(ctx); err != nil {
+		return activation.Up{}, err
+	}
 	b.op.Lock()
 	defer b.op.Unlock()
 	a, err := b.up(ctx, p.(*plan), stage)
@@ -461,7 +499,7 @@ func (b *Bearer) try(ctx context.Context, r Radio, iccid string, c cosa.Candidat
 	b.mu.Unlock()
 	b.show(a, reach)
 	auth, user, _ := c.Connection.Credentials()
-	if err := b.Learned.SetLastGood(iccid, learned.APN{APN: c.Connection.APN, Auth: auth.String(), User: user}); err != nil {
+	if err := b.Learned.SetLastGood(iccid, learned.APN{APN: c.Connection.APN, IPType: c.Connection.IPType.String(), Auth: auth.String(), User: user}); err != nil {
 		b.Log.Warn("cannot remember the connection", "error", err)
 	}
 	return a, nil

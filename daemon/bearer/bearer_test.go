@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -245,6 +246,41 @@ func TestLastGoodGoesFirst(t *testing.T) {
 			t.Errorf("%+v %v", up, err)
 		}
 	})
+}
+
+// TestAPNOfTheRequestComesBack: an APN that only the activation's request named
+// serves after it too, or the link would not survive a restart.
+func TestAPNOfTheRequestComesBack(t *testing.T) {
+	for _, operators := range []string{"known", "unknown"} {
+		t.Run(operators+" operator", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(c *Config, r *radio) {
+					r.accept = map[string]bool{"mine.test": true}
+					if operators == "unknown" {
+						db, err := cosa.New(nil)
+						if err != nil {
+							t.Fatal(err)
+						}
+						c.Operators = func() *cosa.DB { return db }
+					}
+				})
+				p, err := b.Plan(t.Context(), iccid, &activation.APN{APN: "mine.test", IPType: "ipv4"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := b.Up(t.Context(), p, func(activation.State) {}); err != nil {
+					t.Fatal(err)
+				}
+				up, err := b.bringUp(t.Context())
+				if err != nil || up.APN != "mine.test" || !strings.Contains(up.APNReason, "worked last") {
+					t.Errorf("%+v %v", up, err)
+				}
+				if a := b.current(); a == nil || a.call.Context.Type != modem.IPv4 {
+					t.Errorf("brought up as %+v", a)
+				}
+			})
+		})
+	}
 }
 
 // TestStandingWatch lets the link break in the ways of a year, and expects it
