@@ -82,6 +82,10 @@ func (e *Error) Timeout() bool { return e.TimedOut }
 // methods.
 func (e *Error) StateUnknown() bool { return e.Unknown }
 
+// Refused reports whether the modem answered an APDU with an error result and
+// nothing says why: it may have been too long for the modem.
+func (e *Error) Refused() bool { return e.Op == "transmit" && e.Kind == nil && answered(e.Err) }
+
 // NotEUICC reports whether the card was reached and lacks the application.
 func (e *Error) NotEUICC() bool { return errors.Is(e.Kind, ErrNotEUICC) }
 

@@ -12,6 +12,9 @@ import (
 // modems take less; see Options.
 const DefaultBlockSize = 255
 
+// SmallBlockSize is what modems and cards take that refuse larger blocks.
+const SmallBlockSize = 120
+
 const (
 	insStoreData   = 0xE2 // GlobalPlatform Card Specification 11.11
 	insGetResponse = 0xC0 // ISO/IEC 7816-4, 11.4.2 (GET RESPONSE)
@@ -81,7 +84,7 @@ type Stats struct {
 type Channel struct {
 	t       Transport
 	session string
-	block   int
+	block   atomic.Int64
 
 	turn chan struct{} // holds one token: whose turn it is
 
@@ -102,7 +105,8 @@ func Open(ctx context.Context, t Transport, aid []byte, o Options) (*Channel, er
 	if err != nil {
 		return nil, err
 	}
-	c := &Channel{t: t, session: session, block: o.BlockSize, turn: make(chan struct{}, 1)}
+	c := &Channel{t: t, session: session, turn: make(chan struct{}, 1)}
+	c.block.Store(int64(o.BlockSize))
 	c.turn <- struct{}{}
 	return c, nil
 }
@@ -120,8 +124,9 @@ func (c *Channel) Close() error {
 	return c.t.Close(ctx, c.session)
 }
 
-// BlockSize returns how many bytes a block of STORE DATA carries.
-func (c *Channel) BlockSize() int { return c.block }
+// BlockSize returns how many bytes a block of STORE DATA carries. It is smaller
+// than what Options said once SmallBlockSize proved to be needed.
+func (c *Channel) BlockSize() int { return int(c.block.Load()) }
 
 // Stats returns what went through so far.
 func (c *Channel) Stats() Stats {
@@ -139,33 +144,62 @@ func (c *Channel) ProactivePending() bool {
 // more blocks and 91 for the last, P2 counts from 00). Le is left out, as all
 // known eUICCs and modems expect.
 //
-// A block is never sent twice. After an error other than a StatusError whether
-// the card has executed the command is unknown.
+// A block is never sent twice, with one exception: when the first of several is
+// refused for what may be its length, the data come again in blocks of
+// SmallBlockSize, because the card has executed nothing yet and block 00 begins
+// a new chain. After an error other than a StatusError whether the card has
+// executed the command is unknown.
 func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
-	blocks := max(1, (len(data)+c.block-1)/c.block)
-	if blocks > maxBlocks {
-		return nil, fmt.Errorf("command of %d bytes in blocks of %d: %w", len(data), c.block, ErrTooLong)
-	}
 	if err := c.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer c.release()
-	var out []byte
+	size := c.BlockSize()
+	out, begun, err := c.storeData(ctx, data, size)
+	if begun || err == nil || size <= SmallBlockSize || len(data) <= size || !tooLarge(err) || ctx.Err() != nil {
+		return out, err
+	}
+	out, begun, serr := c.storeData(ctx, data, SmallBlockSize)
+	if !begun && serr != nil {
+		return nil, err // its length was not the reason
+	}
+	c.block.Store(SmallBlockSize)
+	return out, serr
+}
+
+// tooLarge reports whether the first block may have been refused for its length:
+// the card says so, or the transport's error says by a method Refused() bool that
+// the modem answered with an error.
+func tooLarge(err error) bool {
+	if se, ok := errors.AsType[*StatusError](err); ok {
+		return se.SW == 0x6700
+	}
+	var r interface{ Refused() bool }
+	return errors.As(err, &r) && r.Refused()
+}
+
+// storeData sends data in blocks of the given size. begun says that the first
+// one was accepted. c.turn is held.
+func (c *Channel) storeData(ctx context.Context, data []byte, size int) (out []byte, begun bool, err error) {
+	blocks := max(1, (len(data)+size-1)/size)
+	if blocks > maxBlocks {
+		return nil, false, fmt.Errorf("command of %d bytes in blocks of %d: %w", len(data), size, ErrTooLong)
+	}
 	for i := range blocks {
 		cmd := Command{CLA: 0x80, INS: insStoreData, P1: 0x11, P2: byte(i)}
-		cmd.Data = data[i*c.block : min((i+1)*c.block, len(data))]
+		cmd.Data = data[i*size : min((i+1)*size, len(data))]
 		if i == blocks-1 {
 			cmd.P1 = 0x91
 		}
-		var err error
 		if out, err = c.exchange(ctx, cmd, out); err != nil {
 			if se, ok := errors.AsType[*StatusError](err); ok && se.INS == insStoreData {
 				se.Block = i
 			}
-			return nil, err
+			return nil, begun, err
 		}
+		begun = true
 	}
-	return out, nil
+	return out, begun, nil
 }
 
 // Transmit sends one command and returns the response data. Like StoreData it

@@ -204,6 +204,10 @@ type Stats struct {
 	HTTP         es9p.Stats
 }
 
+// BlockSize returns how many bytes a STORE DATA carries now: less than Config
+// said once a smaller one proved to be needed.
+func (c *Card) BlockSize() int { return c.ch.BlockSize() }
+
 // Stats returns what was done so far.
 func (c *Card) Stats() Stats {
 	a := c.ch.Stats()
