@@ -133,11 +133,25 @@ func (m *Modem) EnableEvents(ctx context.Context) error {
 // the one that counts: a registered one, else a denied one, else one that
 // searches.
 func (m *Modem) Registration(ctx context.Context) (Registration, error) {
+	reg, err := m.askRegistration(ctx, false)
+	if err == nil || !answered(err) {
+		return reg, err
+	}
+	// A modem may answer the question and have no URCs to turn on.
+	if reg, err := m.askRegistration(ctx, true); err == nil || !answered(err) {
+		return reg, err
+	}
+	return reg, err
+}
+
+// askRegistration asks the registrations whose URCs the modem has, or with
+// absent the others.
+func (m *Modem) askRegistration(ctx context.Context, absent bool) (Registration, error) {
 	best, found := Registration{State: RegUnknown, AcT: AcTUnknown}, false
 	var last error
 	for _, r := range registrations {
 		m.mu.Lock()
-		skip := m.absent[r.tag]
+		skip := m.absent[r.tag] != absent
 		m.mu.Unlock()
 		if skip {
 			continue

@@ -69,6 +69,17 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
+// TestRegistrationNoURCs: a modem that answers +CGREG? and refuses +CGREG=1.
+func TestRegistrationNoURCs(t *testing.T) {
+	m := newScript(t, "+CGREG?", "+CGREG: 0,1").modem("generic")
+	if err := m.EnableEvents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if reg, err := m.Registration(t.Context()); err != nil || reg.State != RegHome || reg.Domain != GPRS {
+		t.Errorf("%+v, %v", reg, err)
+	}
+}
+
 func TestEnableEvents(t *testing.T) {
 	s := newScript(t, "+CEREG=2", "", "+CGREG=3", "", "+CGEREP=2,1", "", "+CEREG?", "+CEREG: 2,1", "+CGREG?", "+CGREG: 3,1")
 	m := s.modem("generic")
