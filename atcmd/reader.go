@@ -152,6 +152,9 @@ func (s *Session) sort(raw string, cut bool) (seen string) {
 	for _, gone := range s.late {
 		if s.owns(gone, line) {
 			s.stats.Late++
+			if gone.unknown {
+				s.maybeURC++
+			}
 			return seen
 		}
 	}

@@ -58,7 +58,7 @@ func (s *Session) resync(given *exchange) {
 			s.hangUp()
 		}
 	}
-	before := s.Stats().Late
+	before := s.lateAnswers()
 	var asked []*exchange
 	for _, query := range s.questions(given.cmd.Text) {
 		x, answered := s.question(query)
@@ -96,7 +96,17 @@ func (s *Session) ignorant(asked []*exchange, before uint64) bool {
 		}
 	}
 	s.mu.Unlock()
-	return s.Stats().Late == before && s.wait(s.opts.Resync.Late, nil) && s.Stats().Late == before
+	return s.lateAnswers() == before && s.wait(s.opts.Resync.Late, nil) && s.lateAnswers() == before
+}
+
+// lateAnswers counts what certainly answers somebody else's command: result
+// codes, and lines that name a command of ours. Lines with a tag that nobody
+// knows do not count: a modem with many URCs would never be in step, and where
+// they are an answer, its result code follows.
+func (s *Session) lateAnswers() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats.Late - s.maybeURC
 }
 
 // settle lets commands run again.
@@ -120,16 +130,16 @@ func (s *Session) searchUnknown() bool {
 	ask := slices.Clone(s.opts.Resync.Queries)
 	slices.Reverse(ask)
 	for round := range searchRounds {
-		before := s.Stats().Late
+		before := s.lateAnswers()
 		one, ok1 := s.question(ask[(2*round)%len(ask)])
 		two, ok2 := s.question(ask[(2*round+1)%len(ask)])
-		if ok1 && ok2 && s.Stats().Late == before {
+		if ok1 && ok2 && s.lateAnswers() == before {
 			return true
 		}
 		if s.ignorant([]*exchange{one, two}, before) {
 			return true
 		}
-		if !ok1 && !ok2 && s.Stats().Late == before {
+		if !ok1 && !ok2 && s.lateAnswers() == before {
 			continue // it is quiet already
 		}
 		heard := s.Stats().Late

@@ -104,6 +104,8 @@ type Session struct {
 	urcs    map[string]bool
 	subs    []*Subscription
 	stats   Stats
+	// maybeURC is how many of Stats.Late were lines that a URC may be.
+	maybeURC uint64
 
 	in reader // of the reading goroutine alone
 }
