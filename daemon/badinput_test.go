@@ -44,6 +44,7 @@ type mistake struct {
 	used   bool // the order is used up by the mistake, as it has to be
 	goesOn bool // the activation succeeds all the same
 	slow   bool // takes minutes
+	extra  int  // profiles that stay on the card, disabled
 
 	exit int
 	text string // of the error
@@ -115,6 +116,7 @@ func TestBadInput(t *testing.T) {
 			exit: exitFailed, text: "card", hint: "modem"},
 
 		{name: "operator that nobody knows", code: func(string) string { return "" }, exit: exitFailed, text: "99999", hint: "operators.d"},
+		{name: "operator that nobody knows, told by the SIM only", extra: 1, code: func(string) string { return "" }, exit: exitRolledBack, text: "rolled back", hint: "operator"},
 
 		{name: "config with an unknown key", verb: (*bench).tryRun, restart: true, before: func(b *bench) { b.config("[modem]\n", "[modem]\nspeed = 9600\n") },
 			repair: func(b *bench) { b.config("speed = 9600\n", "") }, exit: exitFailed, text: "dynamod.toml:4:1: ", hint: "known here"},
@@ -163,9 +165,13 @@ func (m mistake) tell(t *testing.T) {
 	case m.code == nil:
 		got = b.activate(good.Code)
 	case m.code(good.Code) == "":
-		got = b.activate(b.strangeOrder())
+		got = b.activate(b.strangeOrder(m.exit != exitRolledBack))
 	default:
-		got = b.activate(m.code(good.Code))
+		code := m.code(good.Code)
+		got = b.activate(code)
+		if got.exit == exitRefused {
+			b.refusesToo(strings.TrimSpace(code))
+		}
 	}
 	if got.exit != m.exit {
 		t.Errorf("exit code %d, want %d", got.exit, m.exit)
@@ -179,7 +185,7 @@ func (m mistake) tell(t *testing.T) {
 	}
 	b.noSecrets("the command's output", got.stdout+got.stderr)
 	if !m.goesOn {
-		b.onlyEarlier()
+		b.onlyEarlier(m.extra)
 	}
 	if t.Failed() || testing.Verbose() {
 		t.Logf("exit %d\n%s%s", got.exit, got.stdout, got.stderr)
@@ -200,7 +206,8 @@ func (m mistake) tell(t *testing.T) {
 	}
 	b.waitUp()
 	installed := b.w.Card.Installed()
-	if len(installed) != 2 || !installed[1].Enabled || installed[1].ICCID != next.ICCID || fmt.Sprintf("%x", installed[1].SHA256) != next.SHA256 {
+	last := installed[len(installed)-1]
+	if len(installed) != 2+m.extra || !last.Enabled || last.ICCID != next.ICCID || fmt.Sprintf("%x", last.SHA256) != next.SHA256 {
 		t.Errorf("afterwards the card has %d profiles, the new one is not the enabled one", len(installed))
 	}
 	b.stop()
@@ -349,12 +356,24 @@ func (b *bench) waitUp() {
 }
 
 // onlyEarlier checks that the card is as it was.
-func (b *bench) onlyEarlier() {
+func (b *bench) onlyEarlier(extra int) {
 	b.t.Helper()
 	installed := b.w.Card.Installed()
-	if len(installed) != 1 || installed[0].ICCID != earlierICCID || !installed[0].Enabled {
+	if len(installed) != 1+extra || installed[0].ICCID != earlierICCID || !installed[0].Enabled {
 		b.t.Errorf("on the card: %d profiles, or the earlier one is not enabled", len(installed))
 	}
+}
+
+// refusesToo gives the daemon itself a code that the command has refused.
+func (b *bench) refusesToo(code string) {
+	b.t.Helper()
+	err := b.client.Do(b.ctx, http.MethodPost, "/v1/activations", nil, hook.ActivationRequest{Code: code, Consent: true}, nil)
+	e, ok := errors.AsType[*hook.Error](err)
+	if !ok || e.Status/100 != 4 {
+		b.t.Errorf("the daemon says %v", err)
+		return
+	}
+	b.noSecrets("the daemon's answer", e.Error()+e.Hint())
 }
 
 func (b *bench) noSecrets(where, text string) {
@@ -391,13 +410,16 @@ func (b *bench) order(iccid, imsi string) demo.Profile {
 	return p
 }
 
-// strangeOrder is of an operator that no table has.
-func (b *bench) strangeOrder() string {
+// strangeOrder is of an operator that no table has, as its metadata may tell
+// before the download.
+func (b *bench) strangeOrder(told bool) string {
 	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: "8999999000000000033", IMSI: "999990000000033"})
 	b.must(err)
-	code, err := b.w.Server.AddOrder(smdpsim.Order{MatchingID: secretID, UPP: upp, Metadata: smdpsim.Metadata{
-		Provider: "Nobody", Name: "Strange", Owner: []byte{0x99, 0xF9, 0x99}, // 999-99 (3GPP TS 24.008, 10.5.1.13)
-	}})
+	md := smdpsim.Metadata{Provider: "Nobody", Name: "Strange"}
+	if told {
+		md.Owner = []byte{0x99, 0xF9, 0x99} // 999-99 (3GPP TS 24.008, 10.5.1.13)
+	}
+	code, err := b.w.Server.AddOrder(smdpsim.Order{MatchingID: secretID, UPP: upp, Metadata: md})
 	b.must(err)
 	return code
 }
