@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -212,6 +213,10 @@ func (r *run) fail(s State, err error) State {
 		r.change(func(rec *Record) {
 			if rec.Error == nil {
 				rec.Error = Problem(s, err)
+				if next == Undoing && rec.SMDP != "" {
+					// Its code may be used up: the way on is the profile itself.
+					rec.Error.Advice = strings.TrimPrefix(rec.Error.Advice+"; the profile stays on the card: `dynamod profiles enable "+rec.ICCID+"` tries it again", "; ")
+				}
 			}
 		})
 	}

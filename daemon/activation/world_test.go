@@ -1,0 +1,206 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// world is a card, a server and a link without any protocol below them. It
+// records what was done, and fails where fail says so.
+type world struct {
+	mu        sync.Mutex
+	profiles  map[string]euicc.State
+	pending   []euicc.PendingNotification
+	delivered int
+	abandoned []euicc.TransactionID
+	cancelled []euicc.CancelReason
+	log       []string
+	held      int
+	md        euicc.Metadata
+	confirm   bool
+	sessions  int
+	fail      func(call string) error // before the call has its effect
+	lost      func(call string) error // after it
+	block     func(ctx context.Context, call string)
+	linkFails map[string]error // by ICCID
+}
+
+func newWorld(t *testing.T) *world {
+	id, err := euicc.ParseICCID(newICCID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{profiles: map[string]euicc.State{}, md: euicc.Metadata{ICCID: id, ServiceProvider: "Example", Name: "Data"}, linkFails: map[string]error{}}
+}
+
+func (w *world) do(ctx context.Context, call string, effect func() error) error {
+	w.mu.Lock()
+	w.log = append(w.log, call)
+	fail, lost, block := w.fail, w.lost, w.block
+	w.mu.Unlock()
+	if block != nil {
+		block(ctx, call)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if fail != nil {
+		if err := fail(call); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	err := effect()
+	w.mu.Unlock()
+	if err == nil && lost != nil {
+		err = lost(call)
+	}
+	return err
+}
+
+func (w *world) enabled() string {
+	for id, s := range w.profiles {
+		if s == euicc.Enabled {
+			return id
+		}
+	}
+	return ""
+}
+
+func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
+	return w.do(ctx, "preflight", func() error { return nil })
+}
+
+func (w *world) Authenticate(ctx context.Context, _ euicc.ActivationCode, begin func(euicc.TransactionID) error) (Order, error) {
+	var o *worldOrder
+	if err := begin(euicc.TransactionID(fmt.Sprintf("%02X", w.sessions+1))); err != nil {
+		return nil, err
+	}
+	err := w.do(ctx, "authenticate", func() error {
+		w.sessions++
+		o = &worldOrder{w, euicc.TransactionID(fmt.Sprintf("%02X", w.sessions))}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (w *world) Abandon(ctx context.Context, _ string, id euicc.TransactionID) error {
+	return w.do(ctx, "abandon", func() error { w.abandoned = append(w.abandoned, id); return nil })
+}
+
+func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
+	err = w.do(ctx, "profiles", func() error {
+		for id, s := range w.profiles {
+			iccid, err := euicc.ParseICCID(id)
+			if err != nil {
+				return err
+			}
+			ps = append(ps, euicc.Profile{ICCID: iccid, State: s})
+		}
+		return nil
+	})
+	return ps, err
+}
+
+func (w *world) Enable(ctx context.Context, id euicc.ICCID) error {
+	return w.do(ctx, "enable", func() error {
+		if _, ok := w.profiles[id.String()]; !ok {
+			return errors.New("no such profile")
+		}
+		for other := range w.profiles {
+			w.profiles[other] = euicc.Disabled
+		}
+		w.profiles[id.String()] = euicc.Enabled
+		return nil
+	})
+}
+
+func (w *world) Disable(ctx context.Context, id euicc.ICCID) error {
+	return w.do(ctx, "disable", func() error { w.profiles[id.String()] = euicc.Disabled; return nil })
+}
+
+func (w *world) Collect(ctx context.Context) (p []euicc.PendingNotification, err error) {
+	err = w.do(ctx, "collect", func() error { p = slices.Clone(w.pending); return nil })
+	return p, err
+}
+
+func (w *world) Deliver(ctx context.Context) error {
+	return w.do(ctx, "deliver", func() error { w.delivered += len(w.pending); w.pending = nil; return nil })
+}
+
+func (w *world) Figures() status.Figures { return status.Figures{} }
+
+type worldOrder struct {
+	w  *world
+	id euicc.TransactionID
+}
+
+func (o *worldOrder) TransactionID() euicc.TransactionID { return o.id }
+func (o *worldOrder) Metadata() euicc.Metadata           { return o.w.md }
+func (o *worldOrder) ConfirmationRequired() bool         { return o.w.confirm }
+func (o *worldOrder) Close()                             {}
+
+func (o *worldOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(int, int)) (r euicc.InstallResult, err error) {
+	err = o.w.do(ctx, "download", func() error {
+		progress(1, 2)
+		if o.w.confirm && cc.Reveal() != "1234" {
+			return &euicc.Error{Stage: "download", Code: "es9p-8.2.7-3.8", Retry: euicc.RetryNever, Text: "confirmation code refused"}
+		}
+		o.w.profiles[o.w.md.ICCID.String()] = euicc.Disabled
+		r = euicc.InstallResult{TransactionID: o.id, Success: true}
+		o.w.pending = append(o.w.pending, euicc.PendingNotification{Install: &r})
+		return nil
+	})
+	return r, err
+}
+
+func (o *worldOrder) Cancel(_ context.Context, reason euicc.CancelReason) error {
+	o.w.mu.Lock()
+	defer o.w.mu.Unlock()
+	o.w.cancelled = append(o.w.cancelled, reason)
+	return nil
+}
+
+type worldPlan string
+
+func (p worldPlan) First() (string, string) { return "lab.test", "test" }
+
+func (w *world) Choose(ctx context.Context, md euicc.Metadata, _ *APN) (Plan, error) {
+	return worldPlan(md.ICCID.String()), w.do(ctx, "choose", func() error { return nil })
+}
+
+func (w *world) Plan(ctx context.Context, iccid string, _ *APN) (Plan, error) {
+	return worldPlan(iccid), w.do(ctx, "plan", func() error { return nil })
+}
+
+func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
+	stage(Configuring)
+	stage(Probing)
+	err := w.do(ctx, "up", func() error {
+		if w.held == 0 {
+			return errors.New("day-two work was not held off")
+		}
+		if w.enabled() != string(p.(worldPlan)) {
+			return fmt.Errorf("profile %s is enabled", w.enabled())
+		}
+		return w.linkFails[w.enabled()]
+	})
+	return Up{APN: "lab.test", Interface: "wwan0"}, err
+}
+
+func (w *world) Hold() func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held++
+	return func() { w.mu.Lock(); w.held--; w.mu.Unlock() }
+}

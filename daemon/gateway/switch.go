@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"dynamod/atcmd/modem"
+	"dynamod/daemon/activation"
+	"dynamod/euicc"
+	"dynamod/euicc/lpa"
+)
+
+// switchTo enables a profile and waits until the modem shows it. It repeats
+// nothing that the card may have done: it reads the card instead.
+func (g *Gateway) switchTo(ctx context.Context, iccid euicc.ICCID) error {
+	change := func(c *lpa.Card, refresh bool) error { return c.Enable(ctx, iccid, refresh) }
+	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Enabled }
+	return g.switchProfile(ctx, change, done, modem.ResetGoal{ICCID: iccid.String()})
+}
+
+// switchOff disables a profile and waits until the modem has lost it.
+func (g *Gateway) switchOff(ctx context.Context, iccid euicc.ICCID) error {
+	change := func(c *lpa.Card, refresh bool) error { return c.Disable(ctx, iccid, refresh) }
+	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Disabled }
+	return g.switchProfile(ctx, change, done, modem.ResetGoal{Not: iccid.String()})
+}
+
+func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, refresh bool) error, done func(euicc.Profile) bool, goal modem.ResetGoal) error {
+	release, err := g.acquireCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return err
+	}
+	if imsi, err := d.modem.IMSI(ctx); err == nil {
+		goal.OldIMSI = imsi
+	}
+	isDone := func(c *lpa.Card) (bool, error) {
+		profiles, err := c.Profiles(ctx)
+		return slices.ContainsFunc(profiles, done), err
+	}
+	c, err := g.openCard(ctx, nil)
+	if err != nil {
+		return err
+	}
+	already, err := isDone(c)
+	if err == nil && !already {
+		err = change(c, d.modem.Dialect().Refresh.Flag)
+	}
+	g.closeCard(c)
+	if e, ok := errors.AsType[*euicc.Error](err); ok && e.Unknown {
+		g.log.Warn("the answer to a profile switch was lost; the card is asked", "error", err)
+		d.card.Invalidate()
+		if c, oerr := g.openCard(ctx, nil); oerr == nil {
+			if ok, perr := isDone(c); perr == nil && ok {
+				err = nil
+			}
+			g.closeCard(c)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if already {
+		goal.OldIMSI = "" // who is registered now may be the goal already
+	}
+	if err := g.resetSIM(ctx, d, goal); err != nil {
+		return err
+	}
+	if c, err = g.openCard(ctx, nil); err != nil {
+		return err
+	}
+	defer g.closeCard(c)
+	if ok, err := isDone(c); err != nil {
+		return err
+	} else if !ok {
+		return &activation.Fault{Code: "switch-lost", Text: "the card fell back to another profile", Advice: "see `dynamod profiles`", Retry: euicc.RetryLater}
+	}
+	if _, err := g.collect(ctx, c); err != nil {
+		g.log.Warn("cannot copy notifications off the card yet", "error", err)
+	}
+	return g.showCard(ctx, c)
+}
+
+// resetSIM makes the modem read the card again, also when it restarts for it.
+func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal) error {
+	var rung modem.Rung
+	for {
+		var err error
+		rung, err = d.modem.ResetSIM(ctx, goal, rung, func(name string) { g.status.Log("SIM reset: " + name) })
+		d.card.Invalidate()
+		if err == nil {
+			if err := d.modem.EnableEvents(ctx); err != nil {
+				g.log.Warn("cannot turn the modem's events on", "error", err)
+			}
+			return nil
+		}
+		if !errors.Is(err, modem.ErrReopen) {
+			return err
+		}
+		select {
+		case <-d.session.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Second): // some ports live on through a restart
+		}
+		old := d
+		for d == old {
+			if d, err = g.waitDevice(ctx, time.Until(deadlineOf(ctx))); err != nil {
+				return err
+			}
+			if d == old {
+				select {
+				case <-d.session.Done():
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+					old = nil
+				}
+			}
+		}
+	}
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	if t, ok := ctx.Deadline(); ok {
+		return t
+	}
+	return time.Now().Add(3 * time.Minute)
+}
