@@ -15,7 +15,9 @@ import (
 	"sync"
 	"syscall"
 
+	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 )
 
 // ErrNoDaemon means that no daemon answers on the socket.
@@ -123,6 +125,9 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if err != nil {
 		if errors.Is(err, ErrNoDaemon) {
 			return nil, errors.Unwrap(err) // without the URL, which is only ours
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, &activation.Fault{Code: "not-allowed", Text: "this user may not use the daemon's socket", Err: errors.Unwrap(err), Advice: "run it as root, or as a member of the group that [hook] group names", Retry: euicc.RetryNever}
 		}
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,6 +177,21 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := Listen(filepath.Join(t.TempDir(), "s"), "no-such-group"); err == nil {
 		t.Error("a group that does not exist")
+	}
+}
+
+type refused struct{}
+
+func (refused) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
+}
+
+// TestSocketOfOthers: a user who may not use the socket is told who may.
+func TestSocketOfOthers(t *testing.T) {
+	c := &Client{&http.Client{Transport: refused{}}}
+	err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, nil)
+	if f, ok := errors.AsType[*activation.Fault](err); !ok || f.Code != "not-allowed" || strings.Contains(err.Error(), "http:") {
+		t.Errorf("%v", err)
 	}
 }
 
