@@ -132,6 +132,27 @@ func TestActivation(t *testing.T) {
 			},
 		},
 		{
+			name: "the new profile forbids the way back (PPR1)",
+			prepare: func(w *world, _ *Request) {
+				w.profiles[oldICCID] = euicc.Enabled
+				w.md.PPR = euicc.PPR1
+			},
+			outcome: status.Failed, code: "no-way-back", enabled: oldICCID,
+		},
+		{
+			name: "PPR1 with consent of its own",
+			prepare: func(w *world, r *Request) {
+				w.profiles[oldICCID] = euicc.Enabled
+				w.md.PPR, r.NoWayBack = euicc.PPR1, true
+			},
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
+			name:    "PPR1 with nothing to go back to",
+			prepare: func(w *world, _ *Request) { w.md.PPR = euicc.PPR1 },
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
 			name: "answer to the last segment lost, profile installed",
 			prepare: func(w *world, _ *Request) {
 				w.lost = func(call string) error {

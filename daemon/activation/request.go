@@ -23,6 +23,10 @@ type Request struct {
 	// the code gives. Without it the run waits for an answer once the profile's
 	// metadata are known.
 	Consent bool
+	// NoWayBack is the consent to a profile whose policy rules forbid that it is
+	// ever disabled (PPR1), so that the router cannot go back to the one that is
+	// enabled now.
+	NoWayBack bool
 	// KeepTrying leaves the new profile enabled when it gives no data and there
 	// is none to go back to.
 	KeepTrying bool

@@ -68,8 +68,11 @@ func (r *run) agree(ctx context.Context) (State, error) {
 			}
 		}
 	}
-	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.Consent {
-		r.o.Log.Warn("the new profile forbids the way back (PPR1)", "run", r.rec.ID)
+	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.NoWayBack {
+		return refuse(euicc.CancelPostponed, &Fault{
+			Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
+			Advice: "if that is wanted, ask again with --no-way-back; the order is kept", Retry: euicc.RetryNow,
+		})
 	}
 	plan, err := r.o.Link.Choose(ctx, md, r.req.APN)
 	if err != nil {
@@ -295,7 +298,7 @@ func (r *run) undo(ctx context.Context) (State, error) {
 	if err != nil {
 		return "", err
 	}
-	up, done := context.WithTimeout(ctx, r.o.Deadline)
+	up, done := context.WithTimeout(ctx, r.deadline())
 	defer done()
 	if _, err := r.o.Link.Up(up, plan, func(State) {}); err != nil {
 		// The bearer's day-two work goes on trying for ever.

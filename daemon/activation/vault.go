@@ -82,13 +82,14 @@ func (v *Vault) Mark(c euicc.ActivationCode) string {
 type sealed struct {
 	Key, Code, Confirmation string
 	Consent, KeepTrying     bool
+	NoWayBack               bool
 	APN                     *APN
 	Deadline                time.Duration
 }
 
 // Put seals a request under its run's ID.
 func (v *Vault) Put(id string, r Request) error {
-	plain, err := json.Marshal(sealed{r.Key, r.Code.Reveal(), r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.APN, r.Deadline})
+	plain, err := json.Marshal(sealed{r.Key, r.Code.Reveal(), r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.APN, r.Deadline})
 	if err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
@@ -118,7 +119,7 @@ func (v *Vault) Get(id string) (Request, error) {
 	}
 	return Request{
 		Key: s.Key, Code: code, ConfirmationCode: euicc.ConfirmationCode(s.Confirmation),
-		Consent: s.Consent, KeepTrying: s.KeepTrying, APN: s.APN, Deadline: s.Deadline,
+		Consent: s.Consent, KeepTrying: s.KeepTrying, NoWayBack: s.NoWayBack, APN: s.APN, Deadline: s.Deadline,
 	}, nil
 }
 

@@ -76,6 +76,10 @@ type Lab struct {
 	log  *slog.Logger
 }
 
+// owner is PLMN in the coding of SGP.22 OperatorId (3GPP TS 24.008, 10.5.1.13),
+// so that the APN is chosen before anything is switched.
+var owner = []byte{0x00, 0xF1, 0x10}
+
 // Dialects names the modems that can be simulated.
 func Dialects() []string { return atsim.Personalities() }
 
@@ -186,7 +190,7 @@ func (l *Lab) AddProfile(file string, upp []byte) error {
 		name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	}
 	id := "LAB-" + strings.ToUpper(rand.Text()[:12])
-	code, err := l.Server.AddOrder(smdpsim.Order{MatchingID: id, UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: name}})
+	code, err := l.Server.AddOrder(smdpsim.Order{MatchingID: id, UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: name, Owner: owner}})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ const (
 	openTime    = 30 * time.Second // for a modem to answer and be asked who it is
 	firstReopen = time.Second
 	lastReopen  = time.Minute
+	settled     = 10 * time.Second // after which a modem counts as there to stay
 )
 
 // keepModem opens the modem and opens it again whenever it goes, until ctx ends.
@@ -56,7 +57,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 			wait = min(2*wait, lastReopen)
 			continue
 		}
-		wait = firstReopen
+		opened := time.Now()
 		g.setDevice(d, nil)
 		g.listen(ctx, d)
 		if ctx.Err() == nil {
@@ -64,6 +65,15 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		}
 		g.bearer.SetRadio(nil)
 		g.retire(d)
+		if time.Since(opened) > settled {
+			wait = firstReopen
+		} else if ctx.Err() == nil { // it opens and goes at once: not in a tight loop
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+			wait = min(2*wait, lastReopen)
+		}
 	}
 	g.setDevice(nil, ctx.Err())
 	return nil

@@ -24,6 +24,7 @@ type ActivationRequest struct {
 	MatchingID       string          `json:"matching_id,omitempty"`
 	ConfirmationCode string          `json:"confirmation_code,omitempty"`
 	Consent          bool            `json:"consent,omitempty"`
+	NoWayBack        bool            `json:"no_way_back,omitempty"` // consent to a profile with PPR1
 	KeepTrying       bool            `json:"keep_trying,omitempty"`
 	APN              *activation.APN `json:"apn,omitempty"`
 	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"`
@@ -62,7 +63,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	rec, err := s.daemon.Submit(activation.Request{
 		Key: r.Header.Get("Idempotency-Key"), Code: code, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
-		Consent: body.Consent, KeepTrying: body.KeepTrying, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
+		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
 	})
 	if err != nil {
 		s.fail(w, err)
