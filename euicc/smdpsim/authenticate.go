@@ -150,18 +150,11 @@ func parseAuthenticateServerResponse(raw []byte) (*authenticateServerResponse, e
 		a.errorCode = findInt(bad, 0x02)
 		return a, nil
 	}
-	ok, found := e.Find(0xA0)
-	if !found {
-		return nil, errors.New("authenticateServerResponse has neither result nor error")
-	}
-	parts, err := list(ok, 4)
+	parts, err := signedParts(e, 4)
 	if err != nil {
 		return nil, fmt.Errorf("authenticateServerResponse: %w", err)
 	}
 	a.signed, a.signature = parts[0], parts[1]
-	if a.signed.Tag != tagSequence || a.signature.Tag != tagSignature {
-		return nil, errors.New("authenticateServerResponse: euiccSigned1 or its signature is missing")
-	}
 	if a.euicc, err = x509.ParseCertificate(parts[2].Raw); err != nil {
 		return nil, fail(codeEUICCInvalid, "the eUICC certificate cannot be read")
 	}

@@ -201,6 +201,23 @@ type prepareDownloadResponse struct {
 	hashCC            []byte // nil when absent
 }
 
+// signedParts returns the n parts of a card's positive answer (tag A0): what it
+// has signed, the signature, and what else the function adds.
+func signedParts(e bertlv.Element, n int) ([]bertlv.Element, error) {
+	ok, found := e.Find(0xA0)
+	if !found {
+		return nil, errors.New("neither result nor error")
+	}
+	parts, err := list(ok, n)
+	if err != nil {
+		return nil, err
+	}
+	if parts[0].Tag != tagSequence || parts[1].Tag != tagSignature {
+		return nil, errors.New("the signed data or its signature is missing")
+	}
+	return parts, nil
+}
+
 func parsePrepareDownloadResponse(raw []byte) (*prepareDownloadResponse, error) {
 	e, err := bertlv.Expect(raw, 0xBF21)
 	if err != nil {
@@ -212,18 +229,11 @@ func parsePrepareDownloadResponse(raw []byte) (*prepareDownloadResponse, error) 
 		a.errorCode = findInt(bad, 0x02)
 		return a, nil
 	}
-	ok, found := e.Find(0xA0)
-	if !found {
-		return nil, errors.New("prepareDownloadResponse has neither result nor error")
-	}
-	parts, err := list(ok, 2)
+	parts, err := signedParts(e, 2)
 	if err != nil {
 		return nil, fmt.Errorf("prepareDownloadResponse: %w", err)
 	}
 	a.signed, a.signature = parts[0], parts[1]
-	if a.signed.Tag != tagSequence || a.signature.Tag != tagSignature {
-		return nil, errors.New("prepareDownloadResponse: euiccSigned2 or its signature is missing")
-	}
 	for tag, to := range map[bertlv.Tag]*[]byte{0x80: &a.transactionID, tagOtpk: &a.otpk} {
 		v, ok := a.signed.Find(tag)
 		if !ok {

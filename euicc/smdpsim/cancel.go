@@ -2,7 +2,6 @@ package smdpsim
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"dynamod/euicc/bertlv"
@@ -81,18 +80,11 @@ func parseCancelSessionResponse(raw []byte) (*cancelSessionResponse, error) {
 		a.errorCode = findInt(e, 0x81)
 		return a, nil
 	}
-	ok, found := e.Find(0xA0)
-	if !found {
-		return nil, errors.New("cancelSessionResponse has neither result nor error")
-	}
-	parts, err := list(ok, 2)
+	parts, err := signedParts(e, 2)
 	if err != nil {
 		return nil, fmt.Errorf("cancelSessionResponse: %w", err)
 	}
 	a.signed, a.signature = parts[0], parts[1]
-	if a.signed.Tag != tagSequence || a.signature.Tag != tagSignature {
-		return nil, errors.New("cancelSessionResponse: the signed data or its signature is missing")
-	}
 	for tag, to := range map[bertlv.Tag]*[]byte{0x80: &a.transactionID, 0x81: &a.oid} {
 		v, ok := a.signed.Find(tag)
 		if !ok {
