@@ -147,9 +147,13 @@ func cmdJournal(ts *testscript.TestScript, neg bool, args []string) {
 
 // TestHelp holds every verb to a help text with an example that names it.
 func TestHelp(t *testing.T) {
-	for _, c := range commands() {
+	all := commands()
+	for _, c := range all {
+		all = append(all, c.verbs...)
+	}
+	for _, c := range all {
 		var out, errs strings.Builder
-		if code := run(context.Background(), []string{c.name, "--help"}, std{strings.NewReader(""), &out, &errs}); code != exitOK || errs.Len() > 0 {
+		if code := run(context.Background(), append(strings.Fields(c.name), "--help"), std{strings.NewReader(""), &out, &errs}); code != exitOK || errs.Len() > 0 {
 			t.Errorf("%s --help: exit code %d, %s", c.name, code, &errs)
 		}
 		text := out.String()
@@ -164,7 +168,7 @@ func TestHelp(t *testing.T) {
 			}
 		}
 		out.Reset()
-		if code := run(context.Background(), []string{c.name, "--no-such-flag=SECRET"}, std{strings.NewReader(""), &out, &errs}); code != exitUsage || strings.Contains(errs.String(), "SECRET") {
+		if code := run(context.Background(), append(strings.Fields(c.name), "--no-such-flag=SECRET"), std{strings.NewReader(""), &out, &errs}); code != exitUsage || strings.Contains(errs.String(), "SECRET") {
 			t.Errorf("%s with an unknown flag: exit code %d, %s", c.name, code, &errs)
 		}
 	}

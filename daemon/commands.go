@@ -20,6 +20,10 @@ type command struct {
 	example string // one or more command lines
 	// setup declares the verb's flags and returns what carries it out.
 	setup func(fs *flag.FlagSet) action
+	// verbs are what a verb that is a family, such as apn, has below it. Each
+	// has its own flags and help; their names are whole, "apn lookup". Such a
+	// verb has no setup.
+	verbs []command
 }
 
 // action carries out a verb with the arguments that are left when the flags
@@ -39,6 +43,7 @@ func commands() []command {
 		activateCommand,
 		statusCommand,
 		profilesCommand,
+		apnCommand,
 		notificationsCommand,
 		diagCommand,
 		logCommand,
@@ -58,10 +63,21 @@ func usage(w io.Writer) {
 
 // help writes what `dynamod VERB --help` prints, in lines for 80 columns.
 func (c command) help(w io.Writer, fs *flag.FlagSet) {
-	fmt.Fprintf(w, "usage: dynamod %s\n\n", strings.Join(fields(c.name, "[FLAGS]", c.args), " "))
+	args := fields(c.name, "[FLAGS]", c.args)
+	if c.verbs != nil {
+		args = fields(c.name, "VERB", "[FLAGS]")
+	}
+	fmt.Fprintf(w, "usage: dynamod %s\n\n", strings.Join(args, " "))
 	fmt.Fprintln(w, wrap(strings.ToUpper(c.summary[:1])+c.summary[1:]+".", 0))
 	if c.about != "" {
 		fmt.Fprintf(w, "\n%s\n", wrap(strings.TrimSuffix(c.about, ".")+".", 0))
+	}
+	if c.verbs != nil {
+		fmt.Fprintln(w)
+		for _, v := range c.verbs {
+			fmt.Fprintf(w, "  %-14s %s\n", v.name, wrap(v.summary, 17))
+		}
+		fmt.Fprintf(w, "\n%s\n", wrap(fmt.Sprintf("`dynamod %s --help` tells the flags of one.", c.verbs[0].name), 0))
 	}
 	first := true
 	fs.VisitAll(func(f *flag.Flag) {

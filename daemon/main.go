@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, s std) int {
 			usage(s.out)
 			return exitOK
 		}
-		args = []string{args[1], "--help"}
+		args = append(slices.Clone(args[1:]), "--help")
 	case "--version":
 		args[0] = "version"
 	}
@@ -76,6 +77,9 @@ func run(ctx context.Context, args []string, s std) int {
 func (c command) do(ctx context.Context, args []string, s std) error {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	if c.verbs != nil {
+		return c.family(ctx, args, s, fs)
+	}
 	act := c.setup(fs)
 	var rest []string
 	for {
@@ -93,6 +97,26 @@ func (c command) do(ctx context.Context, args []string, s std) error {
 		rest, args = append(rest, left[0]), left[1:]
 	}
 	return act(ctx, rest, s)
+}
+
+// family carries out the verb below c that args begins with.
+func (c command) family(ctx context.Context, args []string, s std, fs *flag.FlagSet) error {
+	hint := fmt.Sprintf("`dynamod %s --help` lists its verbs", c.name)
+	if len(args) == 0 {
+		return usageError{fmt.Errorf("%s needs a verb", c.name), hint}
+	}
+	for _, v := range c.verbs {
+		if v.name == c.name+" "+args[0] {
+			return v.do(ctx, args[1:], s)
+		}
+	}
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		c.help(s.out, fs)
+		return nil
+	} else if err != nil {
+		return usageError{flagError(err), hint}
+	}
+	return usageError{fmt.Errorf("%s cannot do that%s", c.name, parens(verbShown(args[0]))), hint}
 }
 
 // flagError writes package flag's texts as ours are written.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -111,6 +112,26 @@ func (db *DB) Len() int {
 		n += len(l.profiles)
 	}
 	return n
+}
+
+// Countries returns the countries of the records whose MCC is that of plmn, the
+// most frequent first.
+func (db *DB) Countries(plmn string) []string {
+	if len(plmn) < 3 {
+		return nil
+	}
+	count := map[string]int{}
+	for _, l := range db.layers {
+		at := sort.Search(len(l.byPLMN), func(i int) bool { return l.byPLMN[i].plmn >= plmn[:3] })
+		for ; at < len(l.byPLMN) && l.byPLMN[at].plmn[:3] == plmn[:3]; at++ {
+			if c := l.profiles[l.byPLMN[at].profile].Country; c != "" {
+				count[c]++
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), strings.Compare(a, b))
+	})
 }
 
 func (db *DB) byID(id string) *OperatorProfile {

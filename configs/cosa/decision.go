@@ -85,11 +85,25 @@ func (d Decision) Err() error {
 	if d.Found() {
 		return nil
 	}
-	what := "home network not known"
-	if d.HomeNetwork != "" {
-		what = "home network " + d.HomeNetwork
+	return &NoAPNError{Err: ErrNoMatch, What: lookedFor(d.HomeNetwork)}
+}
+
+func lookedFor(home string) string {
+	if home == "" {
+		return "home network not known"
 	}
-	return &NoAPNError{Err: ErrNoMatch, What: what}
+	return "home network " + home
+}
+
+// Outcome is Unmatched, Ambiguous or Matched.
+func (d Decision) Outcome() Outcome {
+	switch {
+	case !d.Found():
+		return Unmatched
+	case d.Ambiguous():
+		return Ambiguous
+	}
+	return Matched
 }
 
 // Equal tells whether two decisions name the same profiles for the same keys in
@@ -189,53 +203,4 @@ func shorten(digits string) string {
 		return digits[:issuerDigits] + "..."
 	}
 	return digits
-}
-
-// whyLost says why m is behind the winner.
-func (d Decision) whyLost(m Match) string {
-	w := d.Matches[0]
-	switch {
-	case m.Profile.Source != w.Profile.Source:
-		return "a record of a higher source (" + w.Profile.Source.String() + ") matches"
-	case m.keys != w.keys:
-		return "a record with more telling keys (" + w.keys.String() + ") matches"
-	}
-	return "a record with a narrower range or longer prefix matches"
-}
-
-// Explain tells how the SIM was matched, a line each: the home network, the
-// winners, the matches that are outranked, and the records of the same network
-// whose other conditions failed.
-func (db *DB) Explain(sim SIM) []string {
-	d := db.Match(sim)
-	var out []string
-	switch {
-	case d.HomeNetwork == "":
-		out = append(out, "home network not known: neither IMSI nor MCC+MNC")
-	case d.MNCLengthUnknown:
-		out = append(out, "home network "+d.HomeNetwork+", length of the MNC not known: six digits tried first")
-	default:
-		out = append(out, "home network "+d.HomeNetwork)
-	}
-	for i, m := range d.Matches {
-		if i < d.Winners {
-			out = append(out, "chosen: "+d.reasonFor(m))
-		} else {
-			out = append(out, "outranked: "+d.reasonFor(m)+": "+d.whyLost(m))
-		}
-	}
-	for _, l := range db.layers {
-		for _, r := range l.find(d.HomeNetwork) {
-			p := &l.profiles[r.profile]
-			if slices.ContainsFunc(d.Matches, func(m Match) bool { return m.Profile == p }) {
-				continue
-			}
-			_, miss := p.Targets[r.target].match(&sim, d.HomeNetwork)
-			out = append(out, fmt.Sprintf("not for this SIM: %s: %q: %s differs or is not known", p.Origin, p.Name, miss))
-		}
-	}
-	if err := d.Err(); err != nil {
-		out = append(out, err.Error())
-	}
-	return out
 }

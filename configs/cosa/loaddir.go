@@ -7,11 +7,42 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // maxFiles bounds operators.d.
 const maxFiles = 512
+
+// LoadAll returns the embedded database with the operators files of dir over
+// it. The problems name the files that are left out; the rest is used. An error
+// means that the embedded database is damaged.
+func LoadAll(dir string) (*DB, []*Problem, error) {
+	db, err := Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	profiles, problems := LoadDir(dir)
+	var good []OperatorProfile
+	for len(profiles) > 0 {
+		n := 1
+		for n < len(profiles) && profiles[n].Origin == profiles[0].Origin {
+			n++
+		}
+		file := profiles[:n]
+		profiles = profiles[n:]
+		if i := slices.IndexFunc(file, func(p OperatorProfile) bool { return db.byID(p.ID) != nil }); i >= 0 {
+			problems = append(problems, &Problem{File: file[0].Origin, Msg: fmt.Sprintf("id %q is used in the embedded database", file[i].ID), Hint: "give the profile an id of its own"})
+			continue
+		}
+		good = append(good, file...)
+	}
+	with, err := db.With(good)
+	if err != nil { // LoadDir has checked all that With checks
+		return db, append(problems, &Problem{File: dir, Msg: err.Error()}), nil
+	}
+	return with, problems, nil
+}
 
 // LoadDir reads the operators files of a directory, DIR/*.json in the order of
 // their names. A file with a problem is named in the problems and left out as a

@@ -1,5 +1,7 @@
 package cosa
 
+import "strings"
+
 // OperatorProfile is what is known of one operator: who it is for (Targets) and
 // how to connect (Connections). A profile without targets matches nothing and
 // serves manual choice only. Profiles in a DB are read-only.
@@ -116,16 +118,14 @@ var keyNames = []struct {
 }
 
 // String lists the keys, the most telling first: "GID1, MCC+MNC".
-func (k Keys) String() string {
-	out := ""
+func (k Keys) String() string { return strings.Join(k.names(), ", ") }
+
+func (k Keys) names() []string {
+	out := []string{}
 	for _, e := range keyNames {
-		if k&e.k == 0 {
-			continue
+		if k&e.k != 0 {
+			out = append(out, e.name)
 		}
-		if out != "" {
-			out += ", "
-		}
-		out += e.name
 	}
 	return out
 }

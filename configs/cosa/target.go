@@ -2,6 +2,7 @@ package cosa
 
 import (
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -258,4 +259,39 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
+}
+
+// String lists the conditions: `MCC+MNC 26201 26206, SPN "Lebara"`.
+func (t *Target) String() string {
+	var parts []string
+	add := func(k Keys, values []string) {
+		if len(values) > 0 {
+			parts = append(parts, k.String()+" "+strings.Join(values, " "))
+		}
+	}
+	add(KeyMCC, t.MCC)
+	add(KeyMCCMNC, t.MCCMNC)
+	add(KeyICCID, textOf(t.ICCID, Range.String))
+	add(KeyIMSI, append(textOf(t.IMSI, Range.String), textOf(t.IMSIPattern, func(p Pattern) string { return string(p) })...))
+	add(KeyGID1, textOf(t.GID1, GID.String))
+	add(KeyGID2, textOf(t.GID2, GID.String))
+	add(KeySPN, textOf(t.SPN, strconv.Quote))
+	add(KeyPNN, textOf(t.PNN, strconv.Quote))
+	return strings.Join(parts, ", ")
+}
+
+// String writes "8949020000..8949020099", or the prefix where both are the same.
+func (r Range) String() string {
+	if r.Lo == r.Hi {
+		return r.Lo
+	}
+	return r.Lo + ".." + r.Hi
+}
+
+func textOf[T any](list []T, text func(T) string) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = text(v)
+	}
+	return out
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"slices"
+	"strings"
+
+	"dynamod/configs/cosa"
+)
+
+var apnListCommand = command{
+	name:    "apn list",
+	summary: "list the operators that the settings know",
+	about: `Operators without a condition match no SIM and are there to be copied. Passwords
+are left out; what is used for which SIM is told by lookup.`,
+	example: "dynamod apn list --country de\ndynamod apn list --json",
+	setup: func(fs *flag.FlagSet) action {
+		var o operatorFlags
+		o.declare(fs)
+		country := fs.String("country", "", "only this `COUNTRY`, two letters (ISO 3166-1): de, us")
+		asJSON := fs.Bool("json", false, "print a JSON array")
+		return func(_ context.Context, args []string, s std) error {
+			if err := noArgs("apn list", args); err != nil {
+				return err
+			}
+			code := strings.ToLower(*country)
+			if code != "" && (len(code) != 2 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "") {
+				return usageError{errors.New("--country is not two letters"), "ISO 3166-1 alpha-2, for example --country de"}
+			}
+			db, err := o.load(s)
+			if err != nil {
+				return err
+			}
+			list := apnOperators(db, code)
+			if *asJSON {
+				return printJSON(s.out, list)
+			}
+			if len(list) == 0 {
+				return fault{exitFailed, "no operator settings for country " + code, "add a file to operators.d, or set [apn] apn"}
+			}
+			writeOperators(s.out, list)
+			return nil
+		}
+	},
+}
+
+// apnOperator is one record of `apn list`.
+type apnOperator struct {
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	Country     string          `json:"country,omitempty"`
+	Source      string          `json:"source"`
+	Origin      string          `json:"origin"`
+	For         []string        `json:"for"` // a line for each target; none matches no SIM
+	Connections []apnConnection `json:"connections"`
+}
+
+// apnConnection is a connection of a record as it stands there, without its
+// password. A field that is not there is unset.
+type apnConnection struct {
+	APN           string `json:"apn"`
+	Name          string `json:"name,omitempty"`
+	Purposes      string `json:"purposes"`
+	IPType        string `json:"ipType,omitempty"`
+	RoamingIPType string `json:"roamingIpType,omitempty"`
+	Auth          string `json:"auth,omitempty"`
+	Username      string `json:"username,omitempty"`
+	Plan          string `json:"plan,omitempty"`
+}
+
+// apnOperators lists the records by country, name and id.
+func apnOperators(db *cosa.DB, country string) []apnOperator {
+	out := []apnOperator{}
+	for p := range db.Profiles() {
+		if country != "" && p.Country != country {
+			continue
+		}
+		o := apnOperator{
+			ID: p.ID, Name: p.Name, Country: p.Country, Source: p.Source.String(), Origin: p.Origin,
+			For: []string{}, Connections: []apnConnection{},
+		}
+		for i := range p.Targets {
+			o.For = append(o.For, p.Targets[i].String())
+		}
+		for i := range p.Connections {
+			c := &p.Connections[i]
+			o.Connections = append(o.Connections, apnConnection{
+				APN: c.APN, Name: c.FriendlyName, Purposes: cmp.Or(c.Purposes.String(), cosa.Internet.String()),
+				IPType: c.IPType.String(), RoamingIPType: c.RoamingIPType.String(), Auth: c.Auth.String(), Username: c.Username, Plan: c.Plan,
+			})
+		}
+		out = append(out, o)
+	}
+	slices.SortStableFunc(out, func(a, b apnOperator) int {
+		return cmp.Or(strings.Compare(a.Country, b.Country), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// writeOperators writes a line for each record; behind an APN that is not for
+// the internet alone stands what it is for.
+func writeOperators(w io.Writer, list []apnOperator) {
+	rows := [][]string{{"COUNTRY", "OPERATOR", "FOR", "APN", "SOURCE"}}
+	for _, o := range list {
+		var apns []string
+		for _, c := range o.Connections {
+			apns = append(apns, apnShown(c.APN)+onlyIf(c.Purposes != cosa.Internet.String(), "("+c.Purposes+")"))
+		}
+		rows = append(rows, []string{o.Country, o.Name, cmp.Or(strings.Join(o.For, "; "), "no SIM"), strings.Join(apns, " "), o.Source})
+	}
+	writeTable(w, rows)
+}
