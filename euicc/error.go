@@ -31,6 +31,8 @@ const (
 	StageDisable                Stage = "disableProfile"
 	StageDelete                 Stage = "deleteProfile"
 	StageNickname               Stage = "setNickname"
+	StageSetDefaultSMDP         Stage = "setDefaultDpAddress"
+	StageMemoryReset            Stage = "eUICCMemoryReset"
 )
 
 // Retry says whether and when trying again makes sense.

@@ -28,20 +28,7 @@ func (e Event) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // Bits returns the contents octets of the shortest BIT STRING for e (ISO/IEC
 // 8825-1, 11.2.2), for requests that ask for one kind of notification.
-func (e Event) Bits() []byte {
-	var b byte
-	unused := byte(8)
-	for i := range 8 {
-		if e>>i&1 != 0 {
-			b |= 0x80 >> i
-			unused = byte(7 - i)
-		}
-	}
-	if b == 0 {
-		return []byte{0}
-	}
-	return []byte{unused, b}
-}
+func (e Event) Bits() []byte { return bertlv.BitString(uint64(e)) }
 
 // Notification is one entry of the card's list of reports (SGP.22
 // NotificationMetadata, 5.7.9). Numbers start at 0 on some cards.

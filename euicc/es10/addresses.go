@@ -36,7 +36,7 @@ func (r *GetEuiccConfiguredAddressesResponse) UnmarshalBinary(b []byte) error {
 		if err != nil {
 			return err
 		}
-		s := strings.TrimSpace(strings.ToValidUTF8(string(c.Value), "\uFFFD"))
+		s := strings.TrimSpace(utf8Text(c.Value))
 		switch c.Tag {
 		case 0x80:
 			r.DefaultSMDP = s
@@ -45,4 +45,29 @@ func (r *GetEuiccConfiguredAddressesResponse) UnmarshalBinary(b []byte) error {
 		}
 	}
 	return nil
+}
+
+// SetDefaultDpAddress sets the SM-DP+ that is asked when no other is named; an
+// empty address removes it (SGP.22 5.7.4, ES10a).
+type SetDefaultDpAddress struct {
+	Address string // a fully qualified domain name
+}
+
+// SetDefaultDpAddressResponse is the answer to SetDefaultDpAddress.
+type SetDefaultDpAddressResponse struct{}
+
+// Bytes returns the encoded request.
+func (r SetDefaultDpAddress) Bytes() []byte {
+	var b bertlv.Builder
+	return b.Open(0xBF3F).String(0x80, r.Address).Close().Bytes()
+}
+
+// Execute sends the request to the card.
+func (r SetDefaultDpAddress) Execute(ctx context.Context, ch Channel) (*SetDefaultDpAddressResponse, error) {
+	return execute[SetDefaultDpAddressResponse](ctx, ch, r.Bytes())
+}
+
+// UnmarshalBinary decodes a response.
+func (r *SetDefaultDpAddressResponse) UnmarshalBinary(b []byte) error {
+	return switchResponse("setDefaultDpAddress", 0xBF3F, b, nil)
 }

@@ -43,6 +43,8 @@ func TestRequests(t *testing.T) {
 		want string
 	}{
 		{"5.7.3 GetEuiccConfiguredAddresses (euicc-go)", GetEuiccConfiguredAddresses{}, "BF3C00"},
+		{"5.7.4 SetDefaultDpAddress (euicc-go v2/es10a_test.go)", SetDefaultDpAddress{"example.com"}, "BF3F0D 800B6578616D706C652E636F6D"},
+		{"5.7.4 SetDefaultDpAddress, none", SetDefaultDpAddress{}, "BF3F02 8000"},
 		{"5.7.7 GetEUICCChallenge", GetEUICCChallenge{}, "BF2E00"},
 		{"5.7.8 GetEUICCInfo1", GetEUICCInfo1{}, "BF2000"},
 		{"5.7.8 GetEUICCInfo2", GetEUICCInfo2{}, "BF2200"},
@@ -65,6 +67,10 @@ func TestRequests(t *testing.T) {
 			"BF3117 A012 4F10A0000005591010FFFFFFFF8900001200 810100"},
 		{"5.7.17 DisableProfile", DisableProfile{ICCID: iccid(ic)}, "BF3211 A00C 5A0A984474680000543721F8 810100"},
 		{"5.7.18 DeleteProfile", DeleteProfile{ICCID: iccid(ic)}, "BF330C 5A0A984474680000543721F8"},
+		{"5.7.18 DeleteProfile by AID", DeleteProfile{AID: unhex("A0000005591010FFFFFFFF8900001200")}, "BF3312 4F10A0000005591010FFFFFFFF8900001200"},
+		{"5.7.19 EuiccMemoryReset, everything (lpac)", EuiccMemoryReset{ResetOperational | ResetFieldTest | ResetDefaultSMDP}, "BF3404 820205E0"},
+		{"5.7.19 EuiccMemoryReset, operational", EuiccMemoryReset{ResetOperational}, "BF3404 82020780"},
+		{"5.7.19 EuiccMemoryReset, default SM-DP+", EuiccMemoryReset{ResetDefaultSMDP}, "BF3404 82020520"},
 		{"5.7.20 GetEID (lpac, pySim)", GetEID{}, "BF3E03 5C015A"},
 		{"5.7.21 SetNickname", SetNickname{iccid(ic), "mast"}, "BF2912 5A0A984474680000543721F8 90046D617374"},
 		{"5.7.22 GetRAT", GetRAT{}, "BF4300"},
@@ -135,7 +141,7 @@ func TestEUICCInfo2(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := fmt.Sprint(r.ProfileVersion, r.SVN, r.Firmware, r.InstalledApps, r.FreeNVM, r.FreeRAM, r.TS102241, r.GlobalPlatform,
-		r.RSPCapability == AdditionalProfile|TestProfileSupport, r.Category, r.ForbiddenPPR, r.PPVersion, " "+r.SASNumber)
+		r.RSPCapability == AdditionalProfile|TestProfileSupport, int(r.Category), r.ForbiddenPPR, r.PPVersion, " "+r.SASNumber)
 	if want := "2.3.1 2.2.2 4.2.0 0 162256 2953 9.2.0 2.3.0 true 0 ppr1 1.0.0 ED-ZI-UP-0826"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -231,6 +237,8 @@ func TestErrorAnswers(t *testing.T) {
 	disable := run(func(c Channel) error { _, err := DisableProfile{}.Execute(ctx, c); return err })
 	del := run(func(c Channel) error { _, err := DeleteProfile{}.Execute(ctx, c); return err })
 	nick := run(func(c Channel) error { _, err := SetNickname{}.Execute(ctx, c); return err })
+	reset := run(func(c Channel) error { _, err := EuiccMemoryReset{}.Execute(ctx, c); return err })
+	address := run(func(c Channel) error { _, err := SetDefaultDpAddress{}.Execute(ctx, c); return err })
 	list := run(func(c Channel) error { _, err := GetProfilesInfo{}.Execute(ctx, c); return err })
 	retrieve := run(func(c Channel) error { _, err := RetrieveNotificationsList{}.Execute(ctx, c); return err })
 	remove := run(func(c Channel) error { _, err := RemoveNotificationFromList{}.Execute(ctx, c); return err })
@@ -254,6 +262,18 @@ func TestErrorAnswers(t *testing.T) {
 		{"enable unknown", enable, "BF3103800163", nil, "error 99"},
 		{"disable wrong state", disable, "BF3203800102", ErrWrongState, "profileNotInEnabledState"},
 		{"delete wrong state", del, "BF3303800102", ErrWrongState, "profileNotInDisabledState"},
+		{"reset catBusy", reset, "BF3403800105", ErrCATBusy, "catBusy (5)"},
+		{"reset ok", reset, "BF3403800100", nil, ""},
+		{"reset, nothing to delete", reset, "BF3403800101", ErrNotFound, "nothingToDelete (1)"},
+		{"reset undefined", reset, "BF340380017F", nil, "undefinedError (127)"},
+		{"default address ok (euicc-go v2/es10a_test.go)", address, "BF3F03800100", nil, ""},
+		{"default address undefined", address, "BF3F0380017F", nil, "undefinedError (127)"},
+		{"nickname undefined", nick, "BF290380017F", nil, "undefinedError (127)"},
+		{"disable not found", disable, "BF3203800101", ErrNotFound, "iccidOrAidNotFound"},
+		{"disable policy", disable, "BF3203800103", ErrPolicy, "disallowedByPolicy"},
+		{"disable catBusy", disable, "BF3203800105", ErrCATBusy, "catBusy"},
+		{"delete not found", del, "BF3303800101", ErrNotFound, "iccidOrAidNotFound"},
+		{"delete policy", del, "BF3303800103", ErrPolicy, "disallowedByPolicy"},
 		{"nickname not found", nick, "BF2903800101", ErrNotFound, "iccidNotFound"},
 		{"list", list, "BF2D03810101", nil, "incorrectInputValues"},
 		{"retrieve, nothing there", retrieve, "BF2B03810101", ErrNotFound, "noResultAvailable"},
@@ -262,6 +282,7 @@ func TestErrorAnswers(t *testing.T) {
 		{"authenticate", auth, "BF3809 A107 80020102 020106", nil, "euiccChallengeMismatch (6)"},
 		{"prepare", prepare, "BF2109 A107 80020102 020102", nil, "invalidSignature (2)"},
 		{"cancel", cancel, "BF4103 810105", ErrNotFound, "invalidTransactionId (5)"},
+		{"cancel undefined", cancel, "BF4103 81017F", nil, "undefinedError (127)"},
 		{"empty answer", enable, "", nil, "cut off"},
 		{"other tag", enable, "BF3203800100", nil, "BF31 was expected"},
 		{"no result", enable, "BF3100", nil, "no data object 80"},
@@ -298,6 +319,7 @@ func FuzzResponses(f *testing.F) {
 			new(EUICCInfo1), new(EUICCInfo2), new(GetEIDResponse), new(GetEUICCChallengeResponse), new(GetEuiccConfiguredAddressesResponse),
 			new(GetProfilesInfoResponse), new(EnableProfileResponse), new(ListNotificationResponse), new(RetrieveNotificationsListResponse),
 			new(AuthenticateServerResponse), new(PrepareDownloadResponse), new(CancelSessionResponse), new(GetRATResponse),
+			new(EuiccMemoryResetResponse), new(SetDefaultDpAddressResponse), new(SetNicknameResponse), new(DisableProfileResponse), new(DeleteProfileResponse), new(RemoveNotificationFromListResponse),
 		} {
 			err := r.UnmarshalBinary(b)
 			fresh := reflect.New(reflect.TypeOf(r).Elem()).Interface().(encoding.BinaryUnmarshaler)

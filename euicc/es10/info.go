@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 
 	"dynamod/euicc"
 	"dynamod/euicc/bertlv"
@@ -75,18 +74,6 @@ func (r *EUICCInfo1) UnmarshalBinary(b []byte) error {
 // GetEUICCInfo2 reads what the card is and can (SGP.22 5.7.8, ES10b).
 type GetEUICCInfo2 struct{}
 
-// RSPCapability is a set of bits of SGP.22's RspCapability.
-type RSPCapability uint16
-
-// The capabilities; bit n of the specification's BIT STRING is 1<<n.
-const (
-	AdditionalProfile       RSPCapability = 1 << 0
-	CRLSupport              RSPCapability = 1 << 1
-	RPMSupport              RSPCapability = 1 << 2
-	TestProfileSupport      RSPCapability = 1 << 3
-	DeviceInfoExtensibility RSPCapability = 1 << 4
-)
-
 // EUICCInfo2 is the answer to GetEUICCInfo2.
 type EUICCInfo2 struct {
 	ProfileVersion Version // highest supported version of the profile package (SIMalliance, TCA)
@@ -96,15 +83,24 @@ type EUICCInfo2 struct {
 	// information (ETSI TS 102 226, 8.2.1.7.2), the memories in bytes; -1 when
 	// the card does not say.
 	InstalledApps, FreeNVM, FreeRAM int64
-	UICCCapability                  []byte // contents of the BIT STRING, undecoded
+	UICCCapability                  UICCCapability
 	TS102241, GlobalPlatform        Version
 	RSPCapability                   RSPCapability
 	VerificationCIs, SigningCIs     [][]byte
-	Category                        int // 1 basic, 2 medium, 3 contactless, 0 other or not given
+	Category                        Category
 	ForbiddenPPR                    euicc.PPR
-	PPVersion                       Version
+	PPVersion                       Version // of the protection profile
 	SASNumber                       string
-	// Extra are the data objects that this version does not know.
+	Certification                   Certification
+	// The tamper resistant element that the eUICC is in, and further versions of
+	// the profile package that it takes; since SGP.22 v2.3.
+	TREProperties          TREProperties
+	TREProductReference    string
+	FurtherProfileVersions []Version
+	// HighestSVN is a v3 card's, which gives a v2 number in SVN.
+	HighestSVN Version
+	// Extra are the data objects that this version does not know, among them
+	// those that only SGP.22 v3 and SGP.32 define.
 	Extra []bertlv.Element
 	Raw   []byte
 }
@@ -148,14 +144,16 @@ func (r *EUICCInfo2) set(c bertlv.Element) (err error) {
 	case 0x84:
 		err = r.resources(c)
 	case 0x85:
-		r.UICCCapability = c.Value
+		var v uint64
+		v, err = bertlv.Bits64(c.Value)
+		r.UICCCapability = UICCCapability(v)
 	case 0x86:
 		r.TS102241, err = version(c)
 	case 0x87:
 		r.GlobalPlatform, err = version(c)
 	case 0x88:
-		var v uint16
-		v, err = bertlv.Bits(c.Value)
+		var v uint64
+		v, err = bertlv.Bits64(c.Value)
 		r.RSPCapability = RSPCapability(v)
 	case 0xA9:
 		r.VerificationCIs, err = keyIDs(c)
@@ -163,7 +161,7 @@ func (r *EUICCInfo2) set(c bertlv.Element) (err error) {
 		r.SigningCIs, err = keyIDs(c)
 	case 0x8B:
 		n, err = bertlv.Int(c.Value)
-		r.Category = int(n)
+		r.Category = Category(n)
 	case 0x99:
 		var v uint16
 		v, err = bertlv.Bits(c.Value)
@@ -171,7 +169,28 @@ func (r *EUICCInfo2) set(c bertlv.Element) (err error) {
 	case 0x04:
 		r.PPVersion, err = version(c)
 	case 0x0C:
-		r.SASNumber = strings.ToValidUTF8(string(c.Value), "\uFFFD")
+		r.SASNumber = utf8Text(c.Value)
+	case 0xAC:
+		err = r.Certification.set(c)
+	case 0x8D:
+		var v uint64
+		v, err = bertlv.Bits64(c.Value)
+		r.TREProperties = TREProperties(v)
+	case 0x8E:
+		r.TREProductReference = utf8Text(c.Value)
+	case 0xAF:
+		for v, verr := range c.Children() {
+			if err = verr; err != nil {
+				break
+			}
+			var further Version
+			if further, err = version(v); err != nil {
+				break
+			}
+			r.FurtherProfileVersions = append(r.FurtherProfileVersions, further)
+		}
+	case 0x93:
+		r.HighestSVN, err = version(c)
 	default:
 		r.Extra = append(r.Extra, c)
 	}

@@ -85,6 +85,7 @@ type Card struct {
 	device es10.DeviceInfo
 
 	info1  *es10.EUICCInfo1
+	info2  *es10.EUICCInfo2 // as Info last read it, nil before
 	client *es9p.Client
 }
 
@@ -242,6 +243,7 @@ func (c *Card) Info(ctx context.Context) (*Info, error) {
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageInfo, err)
 	}
+	c.info2 = info2
 	c.device.Extended = info2.RSPCapability&es10.DeviceInfoExtensibility != 0
 	addresses, err := es10.GetEuiccConfiguredAddresses{}.Execute(ctx, c.ch)
 	if err != nil {

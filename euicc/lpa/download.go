@@ -109,6 +109,9 @@ func (o *Order) checkPackage(answer *es9p.GetBoundProfilePackageResponse) (*es10
 	if !m.Equal(o.Metadata) {
 		return nil, euicc.CancelMetadataMismatch, errMetadata
 	}
+	if err := CheckMemory(o.card.FreeMemory(), bpp.Size()); err != nil {
+		return nil, euicc.CancelPostponed, err
+	}
 	return bpp, 0, nil
 }
 

@@ -132,11 +132,15 @@ func (o *Order) checkServer(r *es9p.InitiateAuthenticationResponse, challenge []
 		return fail("server-ci", "the server chose a certificate issuer that the card does not have", "a test card needs a test server and a live card a live one", nil)
 	}
 	o.CIKeyID = key.Value
-	o.OID = registeredID(r.ServerCertificate)
+	cert, err := parseCertificate(r.ServerCertificate)
+	if err != nil {
+		return malformed(fmt.Errorf("serverCertificate: %w", err))
+	}
+	o.OID = cert.oid
 	if code.OID != "" && code.OID != o.OID {
 		return fail("server-oid", "the server's certificate has another object identifier than the activation code", "the code is for another server, or somebody poses as it", nil)
 	}
-	return nil
+	return o.card.checkValidity(euicc.StageInitiateAuthentication, "CERT.DPauth", cert)
 }
 
 // sameAddress compares a server's address with ours, of which labs may have
@@ -145,34 +149,6 @@ func sameAddress(theirs, ours string) bool {
 	host, _, _ := strings.Cut(ours, ":")
 	theirs = strings.TrimSuffix(strings.TrimSpace(theirs), ".")
 	return strings.EqualFold(theirs, ours) || strings.EqualFold(theirs, host)
-}
-
-// registeredID returns the object identifier in the subject alternative name of
-// a certificate (GeneralName [8] registeredID, RFC 5280 4.2.1.6; SGP.22 4.5.2.1).
-// crypto/x509 skips that kind of name and some curves.
-func registeredID(certificate []byte) string {
-	cert, err := bertlv.Parse(certificate)
-	if err != nil {
-		return ""
-	}
-	extensions, _ := cert.Find(0x30, 0xA3, 0x30)
-	for e, err := range extensions.Children() {
-		if err != nil {
-			return ""
-		}
-		oid, _ := e.Find(0x06)
-		if bertlv.OID(oid.Value) != "2.5.29.17" {
-			continue
-		}
-		value, _ := e.Find(0x04)
-		names, err := bertlv.Expect(value.Value, 0x30)
-		if err != nil {
-			return ""
-		}
-		id, _ := names.Find(0x88)
-		return bertlv.OID(id.Value)
-	}
-	return ""
 }
 
 // checkOrder decodes the server's offer.
@@ -196,5 +172,9 @@ func (o *Order) checkOrder() error {
 	if o.Metadata, err = euicc.ParseMetadata(o.signed2.Metadata); err != nil {
 		return fail("server-malformed", "the server's offer cannot be decoded", err)
 	}
-	return nil
+	cert, err := parseCertificate(o.signed2.SMDPCertificate)
+	if err != nil {
+		return fail("server-malformed", "the server's offer cannot be decoded", fmt.Errorf("smdpCertificate: %w", err))
+	}
+	return o.card.checkValidity(euicc.StageAuthenticateClient, "CERT.DPpb", cert)
 }
