@@ -17,6 +17,7 @@ const (
 	StageOpen                   Stage = "open"
 	StageInfo                   Stage = "info"
 	StageGetEUICCChallenge      Stage = "getEUICCChallenge"
+	StageDiscover               Stage = "discover"
 	StageInitiateAuthentication Stage = "initiateAuthentication"
 	StageAuthenticateServer     Stage = "authenticateServer"
 	StageAuthenticateClient     Stage = "authenticateClient"

@@ -36,6 +36,7 @@ type Order struct {
 	signed2   *es9p.AuthenticateClientResponse
 	ended     bool
 	cancelled *Cancellation
+	smds      bool // the server is to be an SM-DS
 }
 
 // Authenticate lets card and server authenticate each other and fetches the
@@ -137,6 +138,12 @@ func (o *Order) checkServer(r *es9p.InitiateAuthenticationResponse, challenge []
 		return malformed(fmt.Errorf("serverCertificate: %w", err))
 	}
 	o.OID = cert.oid
+	switch isDS := cert.has(roleDSAuth) && !cert.has(roleDPAuth); {
+	case isDS && !o.smds:
+		return fail(codeIsSMDS, "the server is a discovery server (SM-DS) and no SM-DP+", "use its address with --discover, or the activation code that came with the order", nil)
+	case o.smds && !isDS && len(cert.roles) > 0:
+		return fail(codeNoSMDS, "the server is no discovery server (SM-DS)", "an SM-DP+ is asked with an activation code, or by its address", nil)
+	}
 	if code.OID != "" && code.OID != o.OID {
 		return fail("server-oid", "the server's certificate has another object identifier than the activation code", "the code is for another server, or somebody poses as it", nil)
 	}
