@@ -38,7 +38,8 @@ var ErrUnplugged = errors.New("modem was unplugged")
 // that the slot is empty.
 type Card func(cmd []byte) []byte
 
-// Network is the radio network and its packet side.
+// Network is the radio network and its packet side. Core is one that knows APNs
+// and refuses what a real one refuses.
 type Network interface {
 	// Register is asked whenever the modem tries to register or checks its
 	// registration. It must be cheap.
@@ -96,6 +97,10 @@ type Lease struct {
 	Gateway6 netip.Addr
 	DNS      []netip.Addr // of either family
 	MTU      int          // 0: not told
+	APN      string       // that the network gave, "" for the one that was asked for
+	// Cause says why a request for both address types got one: 50, 51 or 52, see
+	// TS 24.301 6.5.1.3. 0 where nothing is to be said.
+	Cause int
 }
 
 // Reject is a refused activation.

@@ -1,6 +1,7 @@
 package atsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -265,8 +266,12 @@ func (m *Modem) activateContext(sub Subscriber, cid int) error {
 		}
 		return cmeGPRSUnspecified
 	}
-	c.active, c.lease, c.used = true, lease, c.apn
-	m.cgev(fmt.Sprintf("ME PDN ACT %d", cid))
+	c.active, c.lease, c.used = true, lease, cmp.Or(lease.APN, c.apn)
+	event := fmt.Sprintf("ME PDN ACT %d", cid)
+	if lease.Cause >= 50 && lease.Cause <= 52 { // <reason> 0 to 2: IPv4 only, IPv6 only, single addresses only
+		event += fmt.Sprintf(",%d", lease.Cause-50)
+	}
+	m.cgev(event)
 	return nil
 }
 

@@ -216,6 +216,7 @@ const (
 // DataCall brings a context to the host's interface.
 type DataCall struct {
 	Functions []Kind       `toml:"functions"` // functions that it serves; empty: any
+	CID       int          `toml:"cid"`       // the only context that it carries; 0: any one
 	Up        []Step       `toml:"up"`
 	Down      []Step       `toml:"down"`
 	State     []StateQuery `toml:"state"` // tried in order

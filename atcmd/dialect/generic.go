@@ -59,7 +59,7 @@ func generic() *Dialect {
 			Row:   Row{Documented, "27.007 10.1.31"},
 		}},
 		Data: []DataCall{
-			standardCall([]Address{DHCP, CGCONTRDP}, Row{Assumed, ""}, ECM, NCM, RNDIS),
+			onContext1(standardCall([]Address{DHCP, CGCONTRDP}, Row{Assumed, ""}, ECM, NCM, RNDIS)),
 			standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Documented, "27.007 10.1.10, 10.1.23"}, RawIP),
 		},
 	}
@@ -76,6 +76,13 @@ func standardCall(address []Address, row Row, kinds ...Kind) DataCall {
 		Address:   address,
 		Row:       row,
 	}
+}
+
+// onContext1 is a call of modems whose Ethernet function carries the first
+// context alone, which is the attach's own.
+func onContext1(c DataCall) DataCall {
+	c.CID = 1
+	return c
 }
 
 func contextState() StateQuery {

@@ -67,6 +67,7 @@ func quectel() *Dialect {
 	d.Data = []DataCall{
 		{
 			Functions: []Kind{ECM, NCM, RNDIS},
+			CID:       1, // Qualcomm models have no choice; of the others 1 alone was seen
 			Up: []Step{
 				{Send: "+QNETDEVCTL=1,{cid},1", Optional: true, Timeout: Seconds(30)},
 				{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)},

@@ -66,8 +66,9 @@ const (
 	CauseSingleAddress  Cause = 52 // single address bearers only
 	CauseNoPDN          Cause = 54 // PDN connection does not exist
 	CauseSamePDN        Cause = 55 // multiple PDN connections for one APN not allowed
-	CauseRoamingAPN     Cause = 66 // requested APN not supported in current RAT and PLMN
+	CauseBothOnly       Cause = 57 // PDN type IPv4v6 only allowed
 	CauseMaximumReached Cause = 65 // maximum number of bearers reached
+	CauseRoamingAPN     Cause = 66 // requested APN not supported in current RAT and PLMN
 )
 
 var causeNames = map[Cause]string{
@@ -80,16 +81,19 @@ var causeNames = map[Cause]string{
 	CauseLastPDN: "last PDN disconnection not allowed", CauseIPv4Only: "PDN type IPv4 only allowed",
 	CauseIPv6Only: "PDN type IPv6 only allowed", CauseSingleAddress: "single address bearers only allowed",
 	CauseNoPDN: "PDN connection does not exist", CauseSamePDN: "multiple PDN connections for a given APN not allowed",
+	CauseBothOnly:       "PDN type IPv4v6 only allowed",
 	CauseMaximumReached: "maximum number of EPS bearers reached",
 	CauseRoamingAPN:     "requested APN not supported in current RAT and PLMN combination",
 }
 
 func (c Cause) String() string { return causeText(int(c), causeNames[c]) }
 
-// Slow reports whether trying the same again soon is pointless or unwelcome.
+// Slow reports whether asking for the same again soon is pointless or unwelcome:
+// the subscription, the APN or the credentials are refused, not this moment.
+// Some operators lock a line that goes on asking with wrong credentials.
 func (c Cause) Slow() bool {
 	switch c {
-	case CauseBarred, CauseAPN, CauseAuth, CauseNotSupported, CauseNotSubscribed, CauseRoamingAPN:
+	case CauseBarred, CauseResources, CauseAPN, CauseType, CauseAuth, CauseRejected, CauseNotSupported, CauseNotSubscribed, CauseRoamingAPN:
 		return true
 	}
 	return false
@@ -106,21 +110,22 @@ func causeText(n int, name string) string {
 }
 
 // causeOfCME maps codes of +CME ERROR (27.007, 9.2.2) to the causes behind
-// them. 126 to 134 are the session management causes plus 100.
+// them. 126 to 134 are the session management causes plus 100; the later ones
+// have no rule. 151 was 171 before Release 11.
 func causeOfCME(code int) Cause {
 	switch code {
 	case 126, 127, 128, 129, 130, 131, 132, 133, 134:
 		return Cause(code - 100)
 	case 149:
 		return CauseAuth
-	case 151, 171:
-		return CauseLastPDN
-	case 192:
-		return CauseIPv4Only
-	case 193:
-		return CauseIPv6Only
 	}
-	return CauseUnknown
+	return causesOfCME[code]
+}
+
+var causesOfCME = map[int]Cause{
+	151: CauseLastPDN, 171: CauseLastPDN, 177: CauseBarred, 178: CauseMaximumReached, 179: CauseRoamingAPN,
+	190: CauseNetwork, 191: CauseReactivate, 192: CauseIPv4Only, 193: CauseIPv6Only, 194: CauseSingleAddress,
+	196: CauseBothOnly, 202: CauseNoPDN, 203: CauseSamePDN,
 }
 
 // ActivationError says why a context did not come up.
@@ -183,7 +188,12 @@ func printable(s string) string {
 	return s[:min(len(s), 120)]
 }
 
-var causeNumber = regexp.MustCompile(`(?i)(?:cause|esm|\bsm\b)[^0-9]{0,12}([0-9]{1,3})\b|#([0-9]{1,3})\b`)
+var (
+	causeNumber = regexp.MustCompile(`(?i)(?:cause|esm|\bsm\b)[^0-9]{0,12}([0-9]{1,3})\b|#([0-9]{1,3})\b`)
+	// mobility marks a cause as one of the registration's (EMM, GMM, 5GMM),
+	// whose numbers mean other things.
+	mobility = regexp.MustCompile(`(?i)\b(?:e|g|5g)?mm\b`)
+)
 
 // causeWords are the standard's names without blanks and punctuation.
 var causeWords = func() map[string]Cause {
@@ -213,7 +223,8 @@ func letters(s string) string {
 
 // ParseCause finds a session management cause in the text of +CEER or of a
 // +CME ERROR: by the standard's name, or as a number after "cause", "ESM" or
-// '#'. 0 means that it found none.
+// '#'. 0 means that it found none; the numbers of a registration's causes are
+// not taken for it.
 func ParseCause(text string) Cause {
 	if len(text) > 512 {
 		return CauseUnknown
@@ -228,7 +239,7 @@ func ParseCause(text string) Cause {
 	if best != CauseUnknown {
 		return best
 	}
-	if match := causeNumber.FindStringSubmatch(text); match != nil {
+	if match := causeNumber.FindStringSubmatch(text); match != nil && !mobility.MatchString(text) {
 		if n, ok := number(match[1]+match[2], 255); ok {
 			return Cause(n)
 		}

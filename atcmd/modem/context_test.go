@@ -91,6 +91,14 @@ func TestActivationErrors(t *testing.T) {
 		{"CME 127", 127, "", CauseAPN},
 		{"CME 192", 192, "", CauseIPv4Only},
 		{"CME 193", 193, "", CauseIPv6Only},
+		{"CME 177", 177, "", CauseBarred},
+		{"CME 178", 178, "", CauseMaximumReached},
+		{"CME 179", 179, "", CauseRoamingAPN},
+		{"CME 190", 190, "", CauseNetwork},
+		{"CME 194", 194, "", CauseSingleAddress},
+		{"CME 196", 196, "", CauseBothOnly},
+		{"CME 203", 203, "", CauseSamePDN},
+		{"the attach failed: an EMM cause is no ESM cause", plain, "+CEER: EMM cause 8", CauseUnknown},
 		{"+CEER in words", plain, "+CEER: Requested service option not subscribed", CauseNotSubscribed},
 		{"+CEER in other words", 148, "+CEER: SM: PDP auth. User authentication failed", CauseAuth},
 		{"+CEER with a number", plain, `+CEER: "ESM cause 27"`, CauseAPN},
@@ -119,7 +127,7 @@ func TestCauses(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, c)
 		}
 	}
-	if CauseAuth.String() != "user authentication failed (#29)" || Cause(200).String() != "cause #200" || !CauseAuth.Slow() || CauseResources.Slow() {
+	if CauseAuth.String() != "user authentication failed (#29)" || Cause(200).String() != "cause #200" || !CauseAuth.Slow() || CauseNetwork.Slow() {
 		t.Error("text of causes")
 	}
 	if RejectCause(8).String() == "" || !RejectCause(8).Permanent() || RejectCause(22).Permanent() {

@@ -35,6 +35,19 @@ var (
 	ErrNoAddress = errors.New("context is active but the modem tells no address")
 )
 
+// AttachCID is the number of the context that the modem attaches to LTE with:
+// the initial EPS bearer's.
+func (m *Modem) AttachCID() int { return m.d.Attach.CID }
+
+// OnlyCID is the number of the one context that the data function carries to
+// the host, 0 where it carries any.
+func (m *Modem) OnlyCID(function dialect.Kind) int {
+	if dial := m.d.Call(function); dial != nil {
+		return dial.CID
+	}
+	return 0
+}
+
 // Up defines the context, sets its credentials, brings the data call up and
 // says where the host's address comes from. A context that is already active
 // with the same definition is used as it is. A refusal by the network is an

@@ -192,12 +192,57 @@ func TestSIMFacts(t *testing.T) {
 		"+CRSM=176,28589,0,0,4", `+CRSM: 144,0,"00000003"`,
 		"+CRSM=176,28486,0,0,17", `+CRSM: 144,0,"01546573742053494DFFFFFFFFFFFFFFFF"`,
 		"+CRSM=176,28478,0,0,0", "+CRSM: 108,4", "+CRSM=176,28478,0,0,4", `+CRSM: 144,0,"6d38FFFF"`,
-		"+CRSM=176,28479,0,0,0", "+CRSM: 106,130",
+		"+CRSM=176,28479,0,0,0", 14, "+CRSM=176,28479,0,0,0", "+CRSM: 106,130",
+		"+CRSM=192,28613,0,0,0", "+CRSM: 106,130", "+CRSM=192,28613,0,0,0", `+CRSM: 144,0,"62168205422100180283026FC58A01058B036F060280020030"`,
+		"+CRSM=178,28613,1,4,24", `+CRSM: 144,0,"430A82D432BBBC7EB75DE432FFFFFFFFFFFFFFFFFFFFFFFF"`,
 	)
-	got, err := s.modem("generic").SIMFacts(t.Context())
-	want := SIMFacts{ICCID: "89860400000000000001", IMSI: "310260123456789", MNCLength: 3, MCC: "310", MNC: "260", SPN: "Test SIM", GID1: "6D38"}
+	m := s.modem("generic")
+	got, err := m.SIMFacts(t.Context())
+	want := SIMFacts{
+		ICCID: "89860400000000000001", IMSI: "310260123456789", MNCLength: 3, MCC: "310", MNC: "260", SPN: "Test SIM", GID1: "6D38",
+		Incomplete: true, // the card was busy when GID2 was asked for
+	}
 	if err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
+	}
+	want.Incomplete, want.PNN = false, "Telekom.de"
+	if got, err = m.SIMFacts(t.Context()); err != nil || got != want {
+		t.Errorf("the second time: %+v %v", got, err)
+	}
+}
+
+// The packed names are from real cards, as pySim notes them.
+func TestPNN(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"full and short name", "430A82D432BBBC7EB75DE432450A82D432BBBC7EB75DE432FFFFFFFF", "Telekom.de"},
+		{"full name", "430A82C596B34CBFBFE5EB39FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", "E-Networks"},
+		{"UCS2", "43079004120438043BFFFF", "Вил"},
+		{"another coding", "4302F041", ""},
+		{"short name alone", "450A82D432BBBC7EB75DE432", ""},
+		{"longer than the record", "430F82D432", ""},
+		{"spare bits alone", "430187", ""},
+		{"empty", "FFFFFFFF", ""},
+	} {
+		b, err := hex.DecodeString(strings.ReplaceAll(tt.in, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsePNN(b); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Where the length of a record is told, it is in the FCP template or in byte 15
+// of the old form.
+func TestRecordLength(t *testing.T) {
+	for in, want := range map[string]int{
+		"62078205422100180283": 24, "620982054221001C0283026F": 28, "000000306FC5040011FF4401020118": 24, "6204820241 21": 0, "62": 0, "": 0,
+	} {
+		b, _ := hex.DecodeString(strings.ReplaceAll(in, " ", ""))
+		if got := recordLength(b); got != want {
+			t.Errorf("%s: %d, want %d", in, got, want)
+		}
 	}
 }
 
@@ -292,6 +337,8 @@ func FuzzCRSM(f *testing.F) {
 		fileSize(data)
 		mncLength(data)
 		parseSPN(data)
+		parsePNN(data)
+		recordLength(data)
 		parseGID(data)
 		parseIMSI(data)
 		if id, err := parseICCID(hex.EncodeToString(data), dialect.Query{CRSM: true}); err == nil && (len(id) < 18 || len(id) > 20) {

@@ -19,6 +19,7 @@ const (
 	efGID2  uint16 = 0x6F3F // 4.2.11
 	efSPN   uint16 = 0x6F46 // 4.2.12
 	efAD    uint16 = 0x6FAD // 4.2.18
+	efPNN   uint16 = 0x6FC5 // 4.2.58
 )
 
 // statusWord is SW1 SW2 of a file access that did not work.
@@ -26,13 +27,16 @@ type statusWord uint16
 
 func (s statusWord) Error() string {
 	switch {
-	case s == 0x6A82 || s>>8 == 0x94:
+	case s.absent():
 		return fmt.Sprintf("file not found (%04X)", uint16(s))
 	case s == 0x6982 || s>>8 == 0x98:
 		return fmt.Sprintf("access not allowed (%04X)", uint16(s))
 	}
 	return fmt.Sprintf("status word %04X", uint16(s))
 }
+
+// absent reports whether the profile does not have the file, which stays so.
+func (s statusWord) absent() bool { return s == 0x6A82 || s>>8 == 0x94 }
 
 func (s statusWord) ok() bool {
 	return s == 0x9000 || s>>8 == 0x91 || s>>8 == 0x92 || s>>8 == 0x9F
@@ -57,9 +61,10 @@ func parseCRSM(f []string) ([]byte, statusWord, error) {
 	return data, sw, nil
 }
 
-// crsm runs one restricted SIM access command.
-func (m *Modem) crsm(ctx context.Context, cmd int, file uint16, length int) ([]byte, statusWord, error) {
-	reply, err := m.s.Do(ctx, atcmd.Command{Text: fmt.Sprintf("+CRSM=%d,%d,0,0,%d", cmd, file, length), Tags: []string{"+CRSM"}})
+// crsm runs one restricted SIM access command. p1 and p2 are an offset or, of a
+// record, its number and the mode.
+func (m *Modem) crsm(ctx context.Context, cmd int, file uint16, p1, p2, length int) ([]byte, statusWord, error) {
+	reply, err := m.s.Do(ctx, atcmd.Command{Text: fmt.Sprintf("+CRSM=%d,%d,%d,%d,%d", cmd, file, p1, p2, length), Tags: []string{"+CRSM"}})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -73,6 +78,7 @@ func (m *Modem) crsm(ctx context.Context, cmd int, file uint16, length int) ([]b
 // Commands of +CRSM.
 const (
 	readBinary  = 176
+	readRecord  = 178
 	getResponse = 192
 )
 
@@ -80,15 +86,15 @@ const (
 // expected; cards that insist on the exact length say it, or have it in the
 // file's control parameters.
 func (m *Modem) readFile(ctx context.Context, file uint16, length int) ([]byte, error) {
-	data, sw, err := m.crsm(ctx, readBinary, file, length)
+	data, sw, err := m.crsm(ctx, readBinary, file, 0, 0, length)
 	if err == nil && sw>>8 == 0x6C {
-		data, sw, err = m.crsm(ctx, readBinary, file, int(sw&0xFF))
+		data, sw, err = m.crsm(ctx, readBinary, file, 0, 0, int(sw&0xFF))
 	}
 	if err == nil && (sw == 0x6700 || sw>>8 == 0x6B || sw.ok() && len(data) == 0) {
 		var fcp []byte
-		if fcp, sw, err = m.crsm(ctx, getResponse, file, 0); err == nil && sw.ok() {
+		if fcp, sw, err = m.crsm(ctx, getResponse, file, 0, 0, 0); err == nil && sw.ok() {
 			if n := fileSize(fcp); n > 0 && n <= 255 {
-				data, sw, err = m.crsm(ctx, readBinary, file, n)
+				data, sw, err = m.crsm(ctx, readBinary, file, 0, 0, n)
 			}
 		}
 	}
@@ -101,6 +107,66 @@ func (m *Modem) readFile(ctx context.Context, file uint16, length int) ([]byte, 
 	return data, nil
 }
 
+// readFirst reads the first record of a linear fixed file (absolute mode, 04:
+// TS 102 221, 11.1.5). The length of its records is in the control parameters.
+func (m *Modem) readFirst(ctx context.Context, file uint16) ([]byte, error) {
+	fcp, sw, err := m.crsm(ctx, getResponse, file, 0, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	length := 0
+	if sw.ok() {
+		length = recordLength(fcp)
+	} else if sw.absent() {
+		return nil, fmt.Errorf("file %04X: %w", file, sw)
+	}
+	data, sw, err := m.crsm(ctx, readRecord, file, 1, 4, length)
+	if err == nil && sw>>8 == 0x6C {
+		data, sw, err = m.crsm(ctx, readRecord, file, 1, 4, int(sw&0xFF))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !sw.ok() {
+		return nil, fmt.Errorf("file %04X: %w", file, sw)
+	}
+	return data, nil
+}
+
+// recordLength returns the length of a file's records: in the file descriptor,
+// tag 82, of the FCP template (TS 102 221, 11.1.1.4.3), or byte 15 of the old
+// form (TS 51.011, 9.2.1). 0 when it is not told.
+func recordLength(b []byte) int {
+	if len(b) >= 2 && b[0] == 0x62 {
+		if d := fcpField(b, 0x82); len(d) >= 5 && d[2] == 0 {
+			return int(d[3])
+		}
+		return 0
+	}
+	if len(b) >= 15 {
+		return int(b[14])
+	}
+	return 0
+}
+
+// fcpField returns the value of a one-byte tag in an FCP template, or nil.
+func fcpField(b []byte, tag byte) []byte {
+	if len(b) < 2 {
+		return nil
+	}
+	for b = b[2:]; len(b) >= 2; {
+		n := int(b[1])
+		if n > len(b)-2 {
+			return nil
+		}
+		if b[0] == tag {
+			return b[2 : 2+n]
+		}
+		b = b[2+n:]
+	}
+	return nil
+}
+
 // fileSize returns the file size in the answer to GET RESPONSE: tag 80 in the
 // FCP template 62 (TS 102 221, 11.1.1.3), or bytes 3 and 4 of the old form
 // (TS 51.011, 9.2.1).
@@ -111,15 +177,8 @@ func fileSize(b []byte) int {
 		}
 		return 0
 	}
-	for b = b[2:]; len(b) >= 2; {
-		tag, n := b[0], int(b[1])
-		if n > len(b)-2 {
-			return 0
-		}
-		if tag == 0x80 && n == 2 {
-			return int(b[2])<<8 | int(b[3])
-		}
-		b = b[2+n:]
+	if size := fcpField(b, 0x80); len(size) == 2 {
+		return int(size[0])<<8 | int(size[1])
 	}
 	return 0
 }
@@ -218,8 +277,12 @@ type SIMFacts struct {
 	MNCLength int
 	MCC, MNC  string
 	SPN       string // service provider name
+	PNN       string // full name in the first record of the PLMN network names
 	GID1      string // group identifiers, hexadecimal, upper case, padding cut off
 	GID2      string
+	// Incomplete tells that a file that may be there could not be read now: the
+	// card was busy, for one. It may be read later.
+	Incomplete bool
 }
 
 // SIMFacts reads the enabled profile's facts. It fails when ICCID or IMSI
@@ -233,21 +296,26 @@ func (m *Modem) SIMFacts(ctx context.Context) (SIMFacts, error) {
 	if f.IMSI, err = m.IMSI(ctx); err != nil {
 		return f, err
 	}
+	transparent := func(id uint16, length int) func() ([]byte, error) {
+		return func() ([]byte, error) { return m.readFile(ctx, id, length) }
+	}
 	for _, file := range []struct {
-		id     uint16
-		length int
-		take   func([]byte)
+		id   uint16
+		read func() ([]byte, error)
+		take func([]byte)
 	}{
-		{efAD, 4, func(b []byte) { f.MNCLength = mncLength(b) }},
-		{efSPN, 17, func(b []byte) { f.SPN = parseSPN(b) }},
-		{efGID1, 0, func(b []byte) { f.GID1 = parseGID(b) }},
-		{efGID2, 0, func(b []byte) { f.GID2 = parseGID(b) }},
+		{efAD, transparent(efAD, 4), func(b []byte) { f.MNCLength = mncLength(b) }},
+		{efSPN, transparent(efSPN, 17), func(b []byte) { f.SPN = parseSPN(b) }},
+		{efGID1, transparent(efGID1, 0), func(b []byte) { f.GID1 = parseGID(b) }},
+		{efGID2, transparent(efGID2, 0), func(b []byte) { f.GID2 = parseGID(b) }},
+		{efPNN, func() ([]byte, error) { return m.readFirst(ctx, efPNN) }, func(b []byte) { f.PNN = parsePNN(b) }},
 	} {
-		b, err := m.readFile(ctx, file.id, file.length)
+		b, err := file.read()
 		switch {
 		case err == nil:
 			file.take(b)
 		case answered(err) || isStatus(err):
+			f.Incomplete = f.Incomplete || passing(err)
 			m.log.Debug("SIM file not read", "file", fmt.Sprintf("%04X", file.id), "error", err)
 		default:
 			return f, err
@@ -258,6 +326,11 @@ func (m *Modem) SIMFacts(ctx context.Context) (SIMFacts, error) {
 	}
 	return f, nil
 }
+
+// passing reports whether a file may be read later that cannot be read now: the
+// SIM is busy (+CME ERROR 14). A modem that refuses to read files at all does so
+// the next time, too.
+func passing(err error) bool { return cmeCode(err) == 14 }
 
 // mncLength decodes EF_AD (TS 31.102, 4.2.18): the low nibble of the fourth
 // byte, where cards from before it existed have nothing or FF.
@@ -285,4 +358,32 @@ func parseSPN(b []byte) string {
 		return ""
 	}
 	return simText(b[1:])
+}
+
+// parsePNN decodes the full name, tag 43, of a record of EF_PNN (TS 31.102,
+// 4.2.58). It is coded as in a Network Name element (TS 24.008, 10.5.3.5a): the
+// first byte has the coding scheme in bits 7 to 5 and the number of spare bits
+// of the last byte in bits 3 to 1.
+func parsePNN(b []byte) string {
+	if len(b) < 3 || b[0] != 0x43 || int(b[1]) > len(b)-2 || b[1] < 1 {
+		return ""
+	}
+	head, text := b[2], b[3:2+b[1]]
+	switch head >> 4 & 7 {
+	case 0: // default alphabet, packed: TS 23.038, 6.1.2.2
+		n := max(8*len(text)-int(head&7), 0) / 7
+		septets := make([]byte, n)
+		for i := range septets {
+			bit := 7 * i
+			v := uint(text[bit/8]) >> (bit % 8)
+			if bit%8 > 1 && bit/8+1 < len(text) {
+				v |= uint(text[bit/8+1]) << (8 - bit%8)
+			}
+			septets[i] = byte(v & 0x7F)
+		}
+		return simText(septets)
+	case 1:
+		return simText(append([]byte{0x80}, text...))
+	}
+	return ""
 }
