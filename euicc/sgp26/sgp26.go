@@ -61,7 +61,7 @@ func (r Role) String() string {
 const DefaultIIN = "89049032"
 
 // How long the certificates live, counted from one day before they are made.
-// SGP.26 gives its CI 35 years, the SM-DP+ 10 years and the TLS certificates
+// SGP.26 gives its CI 35 years, the servers 10 years and the TLS certificates
 // 398 days, the longest that TLS clients accept.
 const (
 	ciDays  = 35 * 365
@@ -182,18 +182,24 @@ func NewEUICC(eum *Authority, eid string, now time.Time) (*Authority, error) {
 // NewDPauth makes the certificate with which an SM-DP+ authenticates itself to
 // the eUICC. The OID names the SM-DP+, for example "2.999.10".
 func NewDPauth(ci *Authority, oid string, now time.Time) (*Authority, error) {
-	return newDP(ci, RoleDPAuth, oid, now)
+	return newSigner(ci, RoleDPAuth, "Lab SM-DP+", oid, now)
 }
 
 // NewDPpb makes the certificate with which an SM-DP+ signs what binds a profile
 // package; its OID must be DPauth's.
 func NewDPpb(ci *Authority, oid string, now time.Time) (*Authority, error) {
-	return newDP(ci, RoleDPPB, oid, now)
+	return newSigner(ci, RoleDPPB, "Lab SM-DP+", oid, now)
 }
 
-func newDP(ci *Authority, role Role, oid string, now time.Time) (*Authority, error) {
+// NewDSauth makes the certificate with which an SM-DS authenticates itself to
+// the eUICC.
+func NewDSauth(ci *Authority, oid string, now time.Time) (*Authority, error) {
+	return newSigner(ci, RoleDSAuth, "Lab SM-DS", oid, now)
+}
+
+func newSigner(ci *Authority, role Role, name, oid string, now time.Time) (*Authority, error) {
 	t := template(now, dpDays, role, true)
-	t.Subject = pkix.Name{Organization: []string{"ACME"}, CommonName: "Lab SM-DP+"}
+	t.Subject = pkix.Name{Organization: []string{"ACME"}, CommonName: name}
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	if err := addAltNames(t, oid, nil); err != nil {
 		return nil, err
@@ -204,10 +210,19 @@ func newDP(ci *Authority, role Role, oid string, now time.Time) (*Authority, err
 // NewTLS makes an SM-DP+'s TLS server certificate for hosts, each a DNS name or
 // an IP address; the first becomes the common name.
 func NewTLS(ci *Authority, oid string, hosts []string, now time.Time) (*Authority, error) {
+	return newTLS(ci, RoleDPTLS, oid, hosts, now)
+}
+
+// NewDSTLS is NewTLS for an SM-DS.
+func NewDSTLS(ci *Authority, oid string, hosts []string, now time.Time) (*Authority, error) {
+	return newTLS(ci, RoleDSTLS, oid, hosts, now)
+}
+
+func newTLS(ci *Authority, role Role, oid string, hosts []string, now time.Time) (*Authority, error) {
 	if len(hosts) == 0 {
 		return nil, errors.New("a TLS certificate needs at least one host")
 	}
-	t := template(now, tlsDays, RoleDPTLS, false)
+	t := template(now, tlsDays, role, false)
 	t.Subject = pkix.Name{Organization: []string{"ACME"}, CommonName: hosts[0]}
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{

@@ -47,6 +47,8 @@ func TestCertificateProfiles(t *testing.T) {
 		{"CERT.DPauth.ECDSA", a(NewDPauth(ci, "2.999.10", now)), ci, RoleDPAuth, x509.KeyUsageDigitalSignature, []string{"2.5.29.15", "2.5.29.32"}, "3005880388370a"},
 		{"CERT.DPpb.ECDSA", a(NewDPpb(ci, "2.999.10", now)), ci, RoleDPPB, x509.KeyUsageDigitalSignature, []string{"2.5.29.15", "2.5.29.32"}, "3005880388370a"},
 		{"CERT.DP.TLS", a(NewTLS(ci, "2.999.10", []string{"a.test", "127.0.0.1"}, now)), ci, RoleDPTLS, x509.KeyUsageDigitalSignature, []string{"2.5.29.15", "2.5.29.37"}, "30138206612e7465737487047f000001880388370a"},
+		{"CERT.DSauth.ECDSA", a(NewDSauth(ci, "2.999.15", now)), ci, RoleDSAuth, x509.KeyUsageDigitalSignature, []string{"2.5.29.15", "2.5.29.32"}, "3005880388370f"},
+		{"CERT.DS.TLS", a(NewDSTLS(ci, "2.999.15", []string{"a.test"}, now)), ci, RoleDSTLS, x509.KeyUsageDigitalSignature, []string{"2.5.29.15", "2.5.29.37"}, "300d8206612e74657374880388370f"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := tt.a.Cert

@@ -61,7 +61,7 @@ func (s *Server) authenticateClient(req *request) (response, error) {
 		required = 0xFF
 	}
 	b.Put(0x01, []byte{required})
-	if o.bound != nil {
+	if o.bound != nil && o.Rebind != RebindNew {
 		ss.offeredOtpk = o.bound.euiccOtpk
 		b.Put(tagOtpk, ss.offeredOtpk)
 	}
@@ -75,16 +75,16 @@ func (s *Server) authenticateClient(req *request) (response, error) {
 	s.log.Info("authenticated", "eid", short(eid), "iccid", short(o.Metadata.ICCID), "attempt", o.attempts)
 	return response{
 		"transactionId":   ss.name,
-		"profileMetadata": encode64(ss.metadata),
-		"smdpSigned2":     encode64(signed),
-		"smdpSignature2":  encode64(ss.signature2),
-		"smdpCertificate": encode64(ss.pb.DER),
+		"profileMetadata": binary(ss.metadata),
+		"smdpSigned2":     binary(signed),
+		"smdpSignature2":  binary(ss.signature2),
+		"smdpCertificate": binary(ss.pb.DER),
 	}, nil
 }
 
 // verifyCard checks the eUICC's certificate chain, its signature and what it
 // signed, and returns its EID.
-func (s *Server) verifyCard(ss *session, a *authenticateServerResponse) (eid string, err error) {
+func (s *endpoint) verifyCard(ss *session, a *authenticateServerResponse) (eid string, err error) {
 	if err := sgp26.VerifyEUICC(s.roots, a.eum, a.euicc, "", s.now()); err != nil {
 		return "", chainError(err)
 	}

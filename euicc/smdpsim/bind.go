@@ -67,6 +67,9 @@ func (s *Server) getBoundProfilePackage(req *request) (response, error) {
 	}
 	if err := o.confirm(ss.id, answer.hashCC); err != nil {
 		delete(s.sessions, ss.name)
+		if o.confirmations >= o.Confirmations {
+			s.end(o, StateError)
+		}
 		return nil, err
 	}
 	b, err := s.bind(ss, answer.otpk)
@@ -81,7 +84,7 @@ func (s *Server) getBoundProfilePackage(req *request) (response, error) {
 	o.downloads++
 	o.remember(ss.name, ss.euicc)
 	s.log.Info("bound", "eid", short(ss.eid), "iccid", short(o.Metadata.ICCID), "bytes", len(bpp))
-	return response{"transactionId": ss.name, "boundProfilePackage": encode64(bpp)}, nil
+	return response{"transactionId": ss.name, "boundProfilePackage": binary(bpp)}, nil
 }
 
 // confirm checks the hashed confirmation code: SHA-256 over the SHA-256 of the
@@ -98,8 +101,7 @@ func (o *order) confirm(transactionID, hash []byte) error {
 	if subtle.ConstantTimeCompare(want[:], hash) == 1 {
 		return nil
 	}
-	if o.confirmations++; o.confirmations >= maxConfirmations {
-		o.State = StateError
+	if o.confirmations++; o.confirmations >= o.Confirmations {
 		return fail(codeConfirmationRetries, "too many wrong confirmation codes")
 	}
 	return fail(codeConfirmationRefused, "the confirmation code is wrong")
@@ -111,11 +113,13 @@ func (s *Server) bind(ss *session, euiccOtpk []byte) (*binding, error) {
 	o := ss.order
 	if b := o.bound; b != nil {
 		same := bytes.Equal(b.euiccOtpk, euiccOtpk)
-		if same && bytes.Equal(b.metadata, ss.metadata) {
-			return b, nil
-		}
-		if !same && o.BindOnce {
+		switch {
+		case o.Rebind == RebindFinal:
+			return nil, fail(codeAlreadyBound, "the profile has been bound once and for all")
+		case o.Rebind == RebindSameKey && !same:
 			return nil, fail(codeAlreadyBound, "the profile is bound to another key of this eUICC")
+		case o.Rebind != RebindNew && same && bytes.Equal(b.metadata, ss.metadata):
+			return b, nil
 		}
 	}
 	pub, err := ecdh.P256().NewPublicKey(euiccOtpk)
@@ -176,7 +180,7 @@ func (o *order) protect(keys bsp.Keys, metadata []byte) []byte {
 func (s *Server) boundProfilePackage(ss *session, b *binding) ([]byte, error) {
 	var head bertlv.Builder
 	head.Int(0x82, 1) // remoteOpId installBoundProfilePackage
-	head.Put(0x80, ss.id)
+	head.Put(0x80, spoil(ss.id, s.faulty(FaultBPPTransaction)))
 	head.Open(0xA6).
 		Put(0x80, []byte{bsp.KeyTypeAES}).Put(0x81, []byte{bsp.KeyLen}).String(0x84, hostID).
 		Close()
@@ -186,8 +190,35 @@ func (s *Server) boundProfilePackage(ss *session, b *binding) ([]byte, error) {
 		return nil, err
 	}
 	head.Put(tagSignature, spoil(sig, s.faulty(FaultBPPSignature)))
-	bpp := bertlv.Encode(0xBF36, bertlv.Encode(0xBF23, head.Bytes()), b.parts)
+	parts, err := s.misarrange(b.parts)
+	if err != nil {
+		return nil, err
+	}
+	bpp := bertlv.Encode(0xBF36, bertlv.Encode(0xBF23, head.Bytes()), parts)
 	return spoil(bpp, s.faulty(FaultBPPMAC)), nil
+}
+
+// misarrange spoils the structure of a package where a fault says so.
+func (s *Server) misarrange(parts []byte) ([]byte, error) {
+	isdp, rest, err := bertlv.Next(parts)
+	if err != nil {
+		return nil, err
+	}
+	metadata, rest, err := bertlv.Next(rest)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.faulty(FaultBPPMissingPart):
+		return bytes.Join([][]byte{isdp.Raw, rest}, nil), nil
+	case s.faulty(FaultBPPEmptyPart):
+		return bytes.Join([][]byte{isdp.Raw, bertlv.Encode(0xA1), rest}, nil), nil
+	case s.faulty(FaultBPPSwappedParts):
+		return bytes.Join([][]byte{metadata.Raw, isdp.Raw, rest}, nil), nil
+	case s.faulty(FaultBPPSurplusPart):
+		return bytes.Join([][]byte{parts, bertlv.Encode(0xA4, []byte{0x80, 0x00})}, nil), nil
+	}
+	return parts, nil
 }
 
 // prepareDownloadResponse is PrepareDownloadResponse (BF21), decoded.

@@ -41,7 +41,7 @@ func (s *Server) cancelSession(req *request) (response, error) {
 	if err := sgp26.VerifySignature(ss.euicc, answer.signed.Raw, answer.signature.Value); err != nil {
 		return nil, fail(codeSignature, "euiccCancelSessionSigned: "+err.Error())
 	}
-	if oid, err := oidString(answer.oid); err != nil || oid != s.cfg.OID {
+	if oid, err := oidString(answer.oid); err != nil || oid != s.oid {
 		return nil, fail(codeOID, "the eUICC names another SM-DP+ OID")
 	}
 	if !bytes.Equal(answer.transactionID, ss.id) {
@@ -51,8 +51,8 @@ func (s *Server) cancelSession(req *request) (response, error) {
 	o := ss.order
 	o.cancelReason = answer.reason
 	o.canceled = true
-	if answer.reason != cancelPostponed && answer.reason != cancelTimeout && o.State != StateInstalled {
-		o.State = StateCanceled
+	if answer.reason != cancelPostponed && answer.reason != cancelTimeout && o.live() {
+		s.end(o, StateCanceled)
 	}
 	s.log.Info("canceled", "iccid", short(o.Metadata.ICCID), "reason", answer.reason, "order", string(o.State))
 	return response{}, nil

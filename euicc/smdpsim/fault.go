@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"dynamod/euicc/sgp26"
@@ -17,55 +18,107 @@ type FaultKind string
 
 // Faults of the RSP protocol. Each has its own place, Function is ignored.
 const (
-	FaultServerSignature  FaultKind = "server-signature"  // serverSignature1 is wrong
-	FaultEUICCChallenge   FaultKind = "euicc-challenge"   // serverSigned1 carries another eUICC challenge
-	FaultServerAddress    FaultKind = "server-address"    // serverSigned1 carries another address
-	FaultDPauthOtherCI    FaultKind = "dpauth-other-ci"   // DPauth certificate of another CI
-	FaultDPauthExpired    FaultKind = "dpauth-expired"    // DPauth certificate out of date
-	FaultSMDPSignature2   FaultKind = "smdp-signature2"   // smdpSignature2 is wrong
-	FaultDPpbOtherCI      FaultKind = "dppb-other-ci"     // DPpb certificate of another CI
-	FaultDPpbExpired      FaultKind = "dppb-expired"      // DPpb certificate out of date
-	FaultBPPSignature     FaultKind = "bpp-signature"     // InitialiseSecureChannel's signature is wrong
-	FaultBPPMAC           FaultKind = "bpp-mac"           // the last protected segment's MAC is wrong
-	FaultMetadataMismatch FaultKind = "metadata-mismatch" // the BPP's metadata is not what was announced
-	FaultNotReleased      FaultKind = "not-released"      // the order is answered with 8.2/1.2
-	FaultTLSOtherCI       FaultKind = "tls-other-ci"      // TLS certificate of another CI
-	FaultTLSExpired       FaultKind = "tls-expired"       // TLS certificate out of date
-	FaultTLSWrongHost     FaultKind = "tls-wrong-host"    // TLS certificate for another host
+	FaultServerSignature  FaultKind = "server-signature"
+	FaultEUICCChallenge   FaultKind = "euicc-challenge"
+	FaultServerAddress    FaultKind = "server-address"
+	FaultTransactionID    FaultKind = "transaction-id"
+	FaultDPauthOtherCI    FaultKind = "auth-other-ci"
+	FaultDPauthExpired    FaultKind = "auth-expired"
+	FaultSMDPSignature2   FaultKind = "smdp-signature2"
+	FaultDPpbOtherCI      FaultKind = "dppb-other-ci"
+	FaultDPpbExpired      FaultKind = "dppb-expired"
+	FaultBPPSignature     FaultKind = "bpp-signature"
+	FaultBPPTransaction   FaultKind = "bpp-transaction"
+	FaultBPPMAC           FaultKind = "bpp-mac"
+	FaultBPPMissingPart   FaultKind = "bpp-missing-part"
+	FaultBPPEmptyPart     FaultKind = "bpp-empty-part"
+	FaultBPPSwappedParts  FaultKind = "bpp-swapped-parts"
+	FaultBPPSurplusPart   FaultKind = "bpp-surplus-part"
+	FaultMetadataMismatch FaultKind = "metadata-mismatch"
+	FaultNotReleased      FaultKind = "not-released"
+	FaultTLSOtherCI       FaultKind = "tls-other-ci"
+	FaultTLSExpired       FaultKind = "tls-expired"
+	FaultTLSWrongHost     FaultKind = "tls-wrong-host"
+	FaultTLSHandshake     FaultKind = "tls-handshake"
 )
 
 // Faults of the transport. An empty Function means every function.
 const (
-	FaultStatus      FaultKind = "status"       // answer with Subject and Reason, nothing is executed
-	FaultHTTPStatus  FaultKind = "http-status"  // HTML page with HTTP status HTTP (500 when 0), nothing is executed
-	FaultRedirect    FaultKind = "redirect"     // HTTP 307 to Location, nothing is executed
-	FaultDropRequest FaultKind = "drop-request" // close the connection, nothing is executed
-	FaultDropAnswer  FaultKind = "drop-answer"  // execute, send After bytes of the body, close the connection
-	FaultTruncate    FaultKind = "truncate"     // execute, send a whole HTTP answer with only After bytes of the body
-	FaultHTML        FaultKind = "html"         // execute, answer 200 with an HTML page
-	FaultSlow        FaultKind = "slow"         // execute, wait Delay, send the body at Bandwidth
-	FaultEscape      FaultKind = "escape"       // execute, write / as \/ in the JSON, as some servers do
+	FaultStatus      FaultKind = "status"
+	FaultHTTPStatus  FaultKind = "http-status"
+	FaultRedirect    FaultKind = "redirect"
+	FaultDropRequest FaultKind = "drop-request"
+	FaultDropAnswer  FaultKind = "drop-answer"
+	FaultTruncate    FaultKind = "truncate"
+	FaultHTML        FaultKind = "html"
+	FaultSlow        FaultKind = "slow"
 )
 
-var protocolFaults = []FaultKind{
-	FaultServerSignature, FaultEUICCChallenge, FaultServerAddress, FaultDPauthOtherCI, FaultDPauthExpired,
-	FaultSMDPSignature2, FaultDPpbOtherCI, FaultDPpbExpired, FaultBPPSignature, FaultBPPMAC,
-	FaultMetadataMismatch, FaultNotReleased, FaultTLSOtherCI, FaultTLSExpired, FaultTLSWrongHost,
+// faultDoc is a line of the list of faults.
+type faultDoc struct {
+	kind      FaultKind
+	transport bool // has a Function
+	smds      bool // an SM-DS knows it too
+	needsKey  bool // the CI's
+	doc       string
 }
 
-var transportFaults = []FaultKind{
-	FaultStatus, FaultHTTPStatus, FaultRedirect, FaultDropRequest, FaultDropAnswer, FaultTruncate, FaultHTML,
-	FaultSlow, FaultEscape,
+var faultDocs = []faultDoc{
+	{FaultServerSignature, false, true, false, "serverSignature1 is wrong"},
+	{FaultEUICCChallenge, false, true, false, "serverSigned1 carries another eUICC challenge"},
+	{FaultServerAddress, false, true, false, "serverSigned1 carries another address"},
+	{FaultTransactionID, false, true, false, "serverSigned1 carries another transaction ID than the answer"},
+	{FaultDPauthOtherCI, false, true, false, "the certificate for authentication (DPauth, DSauth) is of another CI"},
+	{FaultDPauthExpired, false, true, true, "the certificate for authentication (DPauth, DSauth) is out of date"},
+	{FaultSMDPSignature2, false, false, false, "smdpSignature2 is wrong"},
+	{FaultDPpbOtherCI, false, false, false, "the DPpb certificate is of another CI"},
+	{FaultDPpbExpired, false, false, true, "the DPpb certificate is out of date"},
+	{FaultBPPSignature, false, false, false, "InitialiseSecureChannel's signature is wrong"},
+	{FaultBPPTransaction, false, false, false, "the package names another transaction ID"},
+	{FaultBPPMAC, false, false, false, "the MAC of the package's last protected segment is wrong"},
+	{FaultBPPMissingPart, false, false, false, "the package has no StoreMetadata part (A1)"},
+	{FaultBPPEmptyPart, false, false, false, "the package's StoreMetadata part (A1) is empty"},
+	{FaultBPPSwappedParts, false, false, false, "the package's ConfigureISDP and StoreMetadata parts have changed places"},
+	{FaultBPPSurplusPart, false, false, false, "something follows the last part of the package"},
+	{FaultMetadataMismatch, false, false, false, "the package's metadata is not what was announced"},
+	{FaultNotReleased, false, false, false, "the order is answered with 8.2/1.2"},
+	{FaultTLSOtherCI, false, true, false, "the TLS certificate is of another CI"},
+	{FaultTLSExpired, false, true, true, "the TLS certificate is out of date"},
+	{FaultTLSWrongHost, false, true, true, "the TLS certificate is for another host"},
+	{FaultTLSHandshake, false, true, false, "the server finds no common key exchange, as one with Brainpool keys only"},
+	{FaultStatus, true, true, false, "answer with the status code subject/reason, execute nothing"},
+	{FaultHTTPStatus, true, true, false, "an HTML page with HTTP status http (500), execute nothing"},
+	{FaultRedirect, true, true, false, "HTTP 307 to location, execute nothing"},
+	{FaultDropRequest, true, true, false, "close the connection, execute nothing"},
+	{FaultDropAnswer, true, true, false, "execute, send after bytes of the body, close the connection"},
+	{FaultTruncate, true, true, false, "execute, send a whole HTTP answer with only after bytes of the body"},
+	{FaultHTML, true, true, false, "execute, answer 200 with an HTML page"},
+	{FaultSlow, true, true, false, "execute, wait delay, send the body at bandwidth bit/s"},
 }
 
-// FaultKinds lists every kind, for a command line to offer.
-func FaultKinds() []FaultKind { return slices.Concat(protocolFaults, transportFaults) }
+func docOf(kind FaultKind) (faultDoc, bool) {
+	i := slices.IndexFunc(faultDocs, func(d faultDoc) bool { return d.kind == kind })
+	if i < 0 {
+		return faultDoc{}, false
+	}
+	return faultDocs[i], true
+}
 
-// Fault is one misbehaviour. The zero Times means until ClearFaults.
+// Faults lists every kind with what it does, for a command line to offer.
+func Faults() [][2]string {
+	var out [][2]string
+	for _, d := range faultDocs {
+		out = append(out, [2]string{string(d.kind), d.doc})
+	}
+	return out
+}
+
+// Fault is one misbehaviour. The zero Times means until ClearFault.
 type Fault struct {
 	Kind     FaultKind
 	Function Function // transport faults: where; empty everywhere
-	Times    int      // how often; 0 always
+	Skip     int      // let so many matching events pass first
+	Times    int      // then misbehave so many times; 0 always
 
 	Subject, Reason string        // FaultStatus, as "8.2.6" and "3.8"
 	HTTP            int           // FaultHTTPStatus
@@ -75,25 +128,27 @@ type Fault struct {
 	Bandwidth       int           // FaultSlow: bits a second, 0 unlimited
 }
 
-// SetFault adds a fault. Of several that fit a place the oldest acts; certificate
-// faults need the CI's key.
-func (s *Server) SetFault(f Fault) error {
-	protocol := slices.Contains(protocolFaults, f.Kind)
+// SetFault adds a fault. Of several that fit a place the oldest acts; some
+// certificate faults need the CI's key.
+func (s *endpoint) SetFault(f Fault) error {
+	d, ok := docOf(f.Kind)
 	switch {
-	case !protocol && !slices.Contains(transportFaults, f.Kind):
+	case !ok:
 		return fmt.Errorf("unknown fault %q", f.Kind)
+	case s.role.auth == sgp26.RoleDSAuth && !d.smds:
+		return fmt.Errorf("an SM-DS has no fault %s", f.Kind)
 	case f.Kind == FaultStatus && (f.Subject == "" || f.Reason == ""):
 		return fmt.Errorf("fault %s needs a subject and a reason code", f.Kind)
 	case f.Kind == FaultRedirect && f.Location == "":
 		return fmt.Errorf("fault %s needs a location", f.Kind)
 	case f.HTTP != 0 && (f.HTTP < 200 || f.HTTP > 599):
 		return fmt.Errorf("fault %s: HTTP status %d is not within 200 to 599", f.Kind, f.HTTP)
-	case f.Times < 0 || f.After < 0 || f.Delay < 0 || f.Bandwidth < 0:
+	case f.Skip < 0 || f.Times < 0 || f.After < 0 || f.Delay < 0 || f.Bandwidth < 0:
 		return fmt.Errorf("fault %s: a number is negative", f.Kind)
-	case s.cfg.CI.Key == nil && slices.Contains([]FaultKind{FaultDPauthExpired, FaultDPpbExpired, FaultTLSExpired, FaultTLSWrongHost}, f.Kind):
+	case d.needsKey && s.ci.Key == nil:
 		return fmt.Errorf("fault %s needs the CI's key", f.Kind)
 	}
-	if protocol {
+	if !d.transport {
 		f.Function = ""
 	}
 	s.mu.Lock()
@@ -103,22 +158,44 @@ func (s *Server) SetFault(f Fault) error {
 }
 
 // ClearFaults makes the server behave again.
-func (s *Server) ClearFaults() {
+func (s *endpoint) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-func (s *Server) takeFault(kind FaultKind, fn Function) (Fault, bool) {
+// ClearFault takes the faults of one kind away.
+func (s *endpoint) ClearFault(kind FaultKind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = slices.DeleteFunc(s.faults, func(f *Fault) bool { return f.Kind == kind })
+}
+
+// FaultsSet returns the faults that are still to act, oldest first.
+func (s *endpoint) FaultsSet() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Fault, 0, len(s.faults))
+	for _, f := range s.faults {
+		out = append(out, *f)
+	}
+	return out
+}
+
+func (s *endpoint) takeFault(kind FaultKind, fn Function) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.fault(kind, fn)
 }
 
 // fault returns the first fault of a kind and uses it up; the caller holds mu.
-func (s *Server) fault(kind FaultKind, fn Function) (Fault, bool) {
+func (s *endpoint) fault(kind FaultKind, fn Function) (Fault, bool) {
 	for i, f := range s.faults {
 		if f.Kind != kind || f.Function != "" && f.Function != fn {
+			continue
+		}
+		if f.Skip > 0 {
+			f.Skip--
 			continue
 		}
 		if f.Times > 0 {
@@ -132,7 +209,7 @@ func (s *Server) fault(kind FaultKind, fn Function) (Fault, bool) {
 }
 
 // faulty is fault for places that have only one function.
-func (s *Server) faulty(kind FaultKind) bool {
+func (s *endpoint) faulty(kind FaultKind) bool {
 	_, ok := s.fault(kind, "")
 	return ok
 }
@@ -141,7 +218,7 @@ const htmlPage = "<!DOCTYPE html><html><head><title>Error</title></head><body><h
 
 // faultBefore applies the faults that come before the function is executed and
 // reports whether the request has been dealt with.
-func (s *Server) faultBefore(w http.ResponseWriter, r *http.Request, fn Function) bool {
+func (s *endpoint) faultBefore(w http.ResponseWriter, r *http.Request, fn Function) bool {
 	if _, ok := s.takeFault(FaultDropRequest, fn); ok {
 		panic(http.ErrAbortHandler)
 	}
@@ -158,14 +235,17 @@ func (s *Server) faultBefore(w http.ResponseWriter, r *http.Request, fn Function
 	return false
 }
 
-// faultAfter sends an answer the way the faults want it.
-func (s *Server) faultAfter(w http.ResponseWriter, r *http.Request, fn Function, status int, body []byte) {
+// faultAfter sends an answer the way form and faults want it.
+func (s *endpoint) faultAfter(w http.ResponseWriter, r *http.Request, fn Function, status int, body []byte) {
+	form := s.Form()
+	h := w.Header()
 	if _, ok := s.takeFault(FaultHTML, fn); ok {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Type", "text/html; charset=utf-8")
 		status, body = http.StatusOK, []byte(htmlPage)
 	}
-	if _, ok := s.takeFault(FaultEscape, fn); ok {
-		body = bytes.ReplaceAll(body, []byte("/"), []byte(`\/`))
+	if form.Gzip && len(body) > 0 && acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = compress(body)
 	}
 	if f, ok := s.takeFault(FaultTruncate, fn); ok {
 		body = body[:min(f.After, len(body))]
@@ -175,8 +255,8 @@ func (s *Server) faultAfter(w http.ResponseWriter, r *http.Request, fn Function,
 	if slowed && !sleep(r, slow.Delay) {
 		return
 	}
-	if status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if status != http.StatusNoContent && form.Chunked == 0 {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if dropped {
 		body = body[:min(drop.After, len(body))]
@@ -185,18 +265,35 @@ func (s *Server) faultAfter(w http.ResponseWriter, r *http.Request, fn Function,
 		}
 	}
 	w.WriteHeader(status)
-	s.send(w, r, body, slow.Bandwidth)
+	s.send(w, r, body, form.Chunked, slow.Bandwidth)
 	if dropped {
-		http.NewResponseController(w).Flush()
+		_ = http.NewResponseController(w).Flush() // what cannot be sent is lost, as it should be
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// send writes body, in pieces of an eighth of a second when a bandwidth is set.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, body []byte, bandwidth int) {
+// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	for _, v := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(v, ",") {
+			name, q, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") && !strings.HasPrefix(strings.ReplaceAll(q, " ", ""), "q=0") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// send writes body in pieces: of a chunk's size, or of an eighth of a second
+// when a bandwidth is set.
+func (s *endpoint) send(w http.ResponseWriter, r *http.Request, body []byte, chunk, bandwidth int) {
 	piece := len(body)
+	if chunk > 0 {
+		piece = chunk
+	}
 	if bandwidth > 0 {
-		piece = max(bandwidth/8/8, 1)
+		piece = min(piece, max(bandwidth/8/8, 1))
 	}
 	for len(body) > 0 {
 		n := min(piece, len(body))
@@ -210,8 +307,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, body []byte, bandw
 		if err != nil {
 			return
 		}
-		if bandwidth > 0 {
-			http.NewResponseController(w).Flush()
+		if chunk > 0 || bandwidth > 0 {
+			if http.NewResponseController(w).Flush() != nil {
+				return
+			}
 		}
 		body = body[n:]
 	}
@@ -233,7 +332,7 @@ func sleep(r *http.Request, d time.Duration) bool {
 }
 
 // tlsIdentity returns the TLS certificate for the next handshake.
-func (s *Server) tlsIdentity() (*sgp26.Authority, error) {
+func (s *endpoint) tlsIdentity() (*sgp26.Authority, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -243,38 +342,39 @@ func (s *Server) tlsIdentity() (*sgp26.Authority, error) {
 		if err != nil {
 			return nil, err
 		}
-		return sgp26.NewTLS(ci, s.cfg.OID, s.hosts(), now)
+		return s.role.newTLS(ci, s.oid, s.names, now)
 	case s.faulty(FaultTLSExpired):
-		return sgp26.NewTLS(s.cfg.CI, s.cfg.OID, s.hosts(), longAgo(now))
+		return s.role.newTLS(s.ci, s.oid, s.names, longAgo(now))
 	case s.faulty(FaultTLSWrongHost):
-		return sgp26.NewTLS(s.cfg.CI, s.cfg.OID, []string{"somewhere-else.invalid"}, now)
+		return s.role.newTLS(s.ci, s.oid, []string{"somewhere-else.invalid"}, now)
 	}
-	return s.ids.tls, nil
+	return s.tls, nil
 }
 
 // longAgo is a date whose certificates have all expired.
 func longAgo(now time.Time) time.Time { return now.AddDate(-20, 0, 0) }
 
-// authIdentity and pbIdentity return the identity for the next signature.
-func (s *Server) authIdentity() (*sgp26.Authority, error) {
-	return s.dpIdentity(s.ids.auth, sgp26.NewDPauth, FaultDPauthOtherCI, FaultDPauthExpired)
+// authIdentity returns the identity that signs serverSigned1 next.
+func (s *endpoint) authIdentity() (*sgp26.Authority, error) {
+	return s.identity(s.auth, s.role.newAuth, FaultDPauthOtherCI, FaultDPauthExpired)
 }
 
+// pbIdentity returns the identity that signs smdpSigned2 next.
 func (s *Server) pbIdentity() (*sgp26.Authority, error) {
-	return s.dpIdentity(s.ids.pb, sgp26.NewDPpb, FaultDPpbOtherCI, FaultDPpbExpired)
+	return s.identity(s.pb, sgp26.NewDPpb, FaultDPpbOtherCI, FaultDPpbExpired)
 }
 
-func (s *Server) dpIdentity(own *sgp26.Authority, issue func(*sgp26.Authority, string, time.Time) (*sgp26.Authority, error), otherCI, expired FaultKind) (*sgp26.Authority, error) {
+func (s *endpoint) identity(own *sgp26.Authority, issue func(*sgp26.Authority, string, time.Time) (*sgp26.Authority, error), otherCI, expired FaultKind) (*sgp26.Authority, error) {
 	now := s.now()
 	if s.faulty(otherCI) {
 		ci, err := sgp26.NewCI(now)
 		if err != nil {
 			return nil, err
 		}
-		return issue(ci, s.cfg.OID, now)
+		return issue(ci, s.oid, now)
 	}
 	if s.faulty(expired) {
-		return issue(s.cfg.CI, s.cfg.OID, longAgo(now))
+		return issue(s.ci, s.oid, longAgo(now))
 	}
 	return own, nil
 }

@@ -24,6 +24,14 @@ const (
 	CancelSession          Function = "cancelSession"
 )
 
+func (f Function) known() bool {
+	switch f {
+	case InitiateAuthentication, AuthenticateClient, GetBoundProfilePackage, HandleNotification, CancelSession:
+		return true
+	}
+	return false
+}
+
 const (
 	pathPrefix    = "/gsma/rsp2/es9plus/"
 	adminProtocol = "gsma/rsp/v2.5.0"
@@ -45,19 +53,25 @@ type request struct {
 	CancelSessionResponse      string `json:"cancelSessionResponse"`
 }
 
-// response is what a function answers beside its header; nil means 204.
+// response is what a function answers beside its header; nil means 204. Its
+// values are strings, binary, responses and lists of them.
 type response map[string]any
 
 // Handler serves the ES9+ functions under /gsma/rsp2/es9plus/.
 func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for fn, f := range map[Function]func(*request) (response, error){
+	return s.handler(map[Function]func(*request) (response, error){
 		InitiateAuthentication: s.initiateAuthentication,
 		AuthenticateClient:     s.authenticateClient,
 		GetBoundProfilePackage: s.getBoundProfilePackage,
 		CancelSession:          s.cancelSession,
 		HandleNotification:     s.handleNotification,
-	} {
+	})
+}
+
+// handler serves functions. ES11 has the paths of ES9+ (SGP.22 6.5.2).
+func (s *endpoint) handler(functions map[Function]func(*request) (response, error)) http.Handler {
+	mux := http.NewServeMux()
+	for fn, f := range functions {
 		mux.HandleFunc("POST "+pathPrefix+string(fn), func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, fn, f) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +82,7 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, fn Function, f func(*request) (response, error)) {
+func (s *endpoint) serve(w http.ResponseWriter, r *http.Request, fn Function, f func(*request) (response, error)) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	s.mu.Lock()
 	s.stats.Requests[fn]++
@@ -101,7 +115,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, fn Function, f fu
 
 // answer runs one function and returns the JSON to send, nil for 204. An error
 // means a body that is no JSON object, which has no RSP status.
-func (s *Server) answer(h http.Header, body []byte, fn Function, f func(*request) (response, error)) ([]byte, error) {
+func (s *endpoint) answer(h http.Header, body []byte, fn Function, f func(*request) (response, error)) ([]byte, error) {
 	err := checkHeaders(h)
 	var out response
 	if err == nil {
@@ -136,7 +150,10 @@ func (s *Server) answer(h http.Header, body []byte, fn Function, f func(*request
 	} else {
 		out["header"] = response{"functionExecutionStatus": response{"status": "Executed-Success"}}
 	}
-	return json.Marshal(out)
+	s.mu.Lock()
+	form := s.form
+	s.mu.Unlock()
+	return form.encode(out)
 }
 
 // checkHeaders checks what SGP.22 6.5.1.1 asks of a request.
@@ -162,5 +179,3 @@ func decode64(name, value string) ([]byte, error) {
 	}
 	return b, nil
 }
-
-func encode64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

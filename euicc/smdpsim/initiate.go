@@ -19,8 +19,9 @@ const (
 	tagSequence  = 0x30
 )
 
-// initiateAuthentication is ES9+.InitiateAuthentication (SGP.22 5.6.1).
-func (s *Server) initiateAuthentication(req *request) (response, error) {
+// initiateAuthentication is ES9+.InitiateAuthentication (SGP.22 5.6.1) and the
+// function of that name of ES11 (5.8.1).
+func (s *endpoint) initiateAuthentication(req *request) (response, error) {
 	challenge, err := decode64("euiccChallenge", req.EuiccChallenge)
 	if err != nil {
 		return nil, err
@@ -44,17 +45,17 @@ func (s *Server) initiateAuthentication(req *request) (response, error) {
 	defer s.mu.Unlock()
 	address := s.address(req.SmdpAddress)
 	if address == "" {
-		return nil, fail(codeAddress, "this SM-DP+ has another address")
+		return nil, fail(s.role.address, "this "+s.role.name+" has another address")
 	}
 	if info.svn[0] != 2 {
-		return nil, fail(codeSVN, fmt.Sprintf("SVN %d.%d.%d is not served", info.svn[0], info.svn[1], info.svn[2]))
+		return nil, fail(s.role.svn, fmt.Sprintf("SVN %d.%d.%d is not served", info.svn[0], info.svn[1], info.svn[2]))
 	}
-	if own := s.cfg.CI.Cert.SubjectKeyId; !slices.ContainsFunc(info.verification, func(id []byte) bool { return bytes.Equal(id, own) }) {
-		return nil, fail(codeNoServerChain, "the eUICC cannot verify this server's CI")
+	if own := s.ci.Cert.SubjectKeyId; !slices.ContainsFunc(info.verification, func(id []byte) bool { return bytes.Equal(id, own) }) {
+		return nil, fail(s.role.noServerChain, "the eUICC cannot verify this server's CI")
 	}
 	pkid := s.signingCI(info.signing)
 	if pkid == nil {
-		return nil, fail(codeNoSigningCI, "none of the eUICC's CIs is known")
+		return nil, fail(s.role.noSigningCI, "none of the eUICC's CIs is known")
 	}
 	auth, err := s.authIdentity()
 	if err != nil {
@@ -68,7 +69,7 @@ func (s *Server) initiateAuthentication(req *request) (response, error) {
 	signedChallenge = spoil(signedChallenge, s.faulty(FaultEUICCChallenge))
 	var b bertlv.Builder
 	signed := b.Open(tagSequence).
-		Put(0x80, ss.id).Put(0x81, signedChallenge).String(0x83, signedAddress).Put(0x84, ss.challenge).
+		Put(0x80, spoil(ss.id, s.faulty(FaultTransactionID))).Put(0x81, signedChallenge).String(0x83, signedAddress).Put(0x84, ss.challenge).
 		Close().Bytes()
 	sig, err := auth.Sign(signed)
 	if err != nil {
@@ -77,16 +78,16 @@ func (s *Server) initiateAuthentication(req *request) (response, error) {
 	sig = spoil(sig, s.faulty(FaultServerSignature))
 	return response{
 		"transactionId":       ss.name,
-		"serverSigned1":       encode64(signed),
-		"serverSignature1":    encode64(bertlv.Encode(tagSignature, sig)),
-		"euiccCiPKIdToBeUsed": encode64(bertlv.Encode(tagOctets, pkid)),
-		"serverCertificate":   encode64(auth.DER),
+		"serverSigned1":       binary(signed),
+		"serverSignature1":    binary(bertlv.Encode(tagSignature, sig)),
+		"euiccCiPKIdToBeUsed": binary(bertlv.Encode(tagOctets, pkid)),
+		"serverCertificate":   binary(auth.DER),
 	}, nil
 }
 
 // signingCI picks the first CI in the eUICC's order of preference that the
 // server knows as a root of cards.
-func (s *Server) signingCI(offered [][]byte) []byte {
+func (s *endpoint) signingCI(offered [][]byte) []byte {
 	for _, id := range offered {
 		if slices.ContainsFunc(s.roots, func(c *x509.Certificate) bool { return bytes.Equal(c.SubjectKeyId, id) }) {
 			return id

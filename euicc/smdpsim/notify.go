@@ -151,14 +151,14 @@ func (s *Server) installationResult(e bertlv.Element) (*Notification, error) {
 		return n, nil
 	}
 	if oid, ok := data.Find(0x06); ok {
-		if got, err := oidString(oid.Value); err != nil || got != s.cfg.OID {
+		if got, err := oidString(oid.Value); err != nil || got != s.oid {
 			n.Why = "the result is for another SM-DP+ OID"
 			return n, nil
 		}
 	}
 	n.Verified = true
 	delete(s.sessions, n.TransactionID)
-	o.finish(n.Result)
+	s.finish(o, n.Result)
 	return n, nil
 }
 
@@ -170,21 +170,21 @@ const (
 )
 
 // finish moves the order on by a verified result.
-func (o *order) finish(r *InstallResult) {
+func (s *Server) finish(o *order, r *InstallResult) {
 	if o.State == StateInstalled {
 		return
 	}
 	o.result = r
-	if !o.BindOnce {
+	if o.Rebind == RebindReuse || o.Rebind == RebindNew {
 		o.bound = nil // the card has spent its one-time key
 	}
 	switch {
 	case r.Success:
-		o.State = StateInstalled
+		s.end(o, StateInstalled)
 	case r.Reason == reasonMemory || r.Reason == reasonInterruption:
 		o.State = StateReleased
 	default:
-		o.State = StateError
+		s.end(o, StateError)
 	}
 }
 

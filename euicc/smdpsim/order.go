@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,24 @@ const (
 	StateInstalled  State = "installed"  // a verified result said so
 	StateError      State = "error"      // ended: installation failed or too many attempts
 	StateCanceled   State = "canceled"   // ended: by CancelSession
+	StateExpired    State = "expired"    // ended: by its date
+)
+
+// Rebind is what a server does when a profile that it has bound already is asked
+// for again (SGP.22 3.1.3 and 5.6.2).
+type Rebind string
+
+// The ways. The specification leaves the choice to the SM-DP+.
+const (
+	// RebindReuse offers the card its earlier one-time key (bppEuiccOtpk). A card
+	// that uses it gets the same binding again, one that made a new key a new one.
+	RebindReuse Rebind = ""
+	// RebindNew offers nothing and binds anew each time.
+	RebindNew Rebind = "new"
+	// RebindSameKey offers the earlier key, and refuses another with 8.2/3.7.
+	RebindSameKey Rebind = "same-key"
+	// RebindFinal refuses every further download with 8.2/3.7.
+	RebindFinal Rebind = "final"
 )
 
 const (
@@ -52,11 +71,16 @@ type Order struct {
 	Expires time.Time
 	// Attempts is how many AuthenticateClient the order allows; 10 when 0.
 	Attempts int
+	// Confirmations is how many wrong confirmation codes end the order; 3 when 0.
+	Confirmations int
 	// SessionKeys protects the profile with the session keys. Otherwise it has
 	// keys of its own, which ReplaceSessionKeys hands over (SGP.22 2.5.3).
 	SessionKeys bool
-	// BindOnce refuses to bind again to another key of the card (8.2/3.7).
-	BindOnce bool
+	// Rebind is what happens at a second download of the same profile.
+	Rebind Rebind
+	// Discover registers an event for the order's EID at Config.SMDS; it is
+	// deleted when the order has come to its end.
+	Discover bool
 	// OIDInCode puts the server's OID into the activation code.
 	OIDInCode bool
 }
@@ -117,16 +141,29 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 	if o.Attempts == 0 {
 		o.Attempts = maxAttempts
 	}
+	if o.Confirmations == 0 {
+		o.Confirmations = maxConfirmations
+	}
 	if o.MatchingID == "" {
 		o.MatchingID = newMatchingID()
 	}
 	switch {
 	case o.State != StateReleased && o.State != StateConfirmed:
 		return "", fmt.Errorf("an order cannot begin as %s", o.State)
-	case len(o.MatchingID) > 255 || strings.Trim(o.MatchingID, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "":
-		return "", errors.New("matching ID is not of capital letters, digits and hyphens")
-	case o.EID != "" && (len(o.EID) != 32 || strings.Trim(o.EID, "0123456789") != ""):
-		return "", fmt.Errorf("EID has %d characters, want 32 digits", len(o.EID))
+	case !slices.Contains([]Rebind{RebindReuse, RebindNew, RebindSameKey, RebindFinal}, o.Rebind):
+		return "", fmt.Errorf("unknown way to bind again %q", o.Rebind)
+	case o.Attempts < 0 || o.Confirmations < 0:
+		return "", errors.New("a number of tries is negative")
+	case o.Discover && s.cfg.SMDS == nil:
+		return "", errors.New("this server knows no SM-DS")
+	}
+	if err := checkMatchingID(o.MatchingID); err != nil {
+		return "", err
+	}
+	if o.EID != "" || o.Discover {
+		if err := checkEID(o.EID); err != nil {
+			return "", err
+		}
 	}
 	o.UPP = bytes.Clone(o.UPP)
 	s.mu.Lock()
@@ -136,6 +173,11 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 	}
 	if len(s.orders) >= maxOrders {
 		return "", fmt.Errorf("there are already %d orders", maxOrders)
+	}
+	if o.Discover {
+		if err := s.cfg.SMDS.Register(Event{EID: o.EID, ID: o.MatchingID, Address: s.cfg.Address}); err != nil {
+			return "", err
+		}
 	}
 	od := &order{Order: o, sum: sha256.Sum256(o.UPP), eid: o.EID}
 	s.orders[o.MatchingID] = od
@@ -162,7 +204,7 @@ func (s *Server) ActivationCode(matchingID, address string) (string, error) {
 func (s *Server) activationCode(o *order, address string) string {
 	c := "LPA:1$" + address + "$" + o.MatchingID
 	if o.OIDInCode {
-		c += "$" + s.cfg.OID
+		c += "$" + s.oid
 	}
 	if o.ConfirmationCode != "" {
 		if !o.OIDInCode {
@@ -188,6 +230,43 @@ func (s *Server) Release(matchingID string) error {
 	return nil
 }
 
+// Expire ends an order as its date would. One that has ended stays as it is.
+func (s *Server) Expire(matchingID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[matchingID]
+	if o == nil {
+		return errors.New("no order has this matching ID")
+	}
+	if !o.live() {
+		return fmt.Errorf("order is %s", o.State)
+	}
+	s.end(o, StateExpired)
+	return nil
+}
+
+// live reports whether an order has not come to an end.
+func (o *order) live() bool {
+	return o.State == StateConfirmed || o.State == StateReleased || o.State == StateDownloaded
+}
+
+// end brings an order to its end, and its event with it (SGP.22 3.6.3).
+func (s *Server) end(o *order, state State) {
+	o.State = state
+	if o.Discover {
+		if err := s.cfg.SMDS.Delete(o.EID, o.MatchingID); err != nil {
+			s.log.Info("event is gone already", "iccid", short(o.Metadata.ICCID))
+		}
+	}
+}
+
+// expire ends an order whose date has passed.
+func (s *Server) expire(o *order) {
+	if o.live() && !o.Expires.IsZero() && s.now().After(o.Expires) {
+		s.end(o, StateExpired)
+	}
+}
+
 // OrderStatus is a copy of how an order stands.
 type OrderStatus struct {
 	MatchingID    string
@@ -196,6 +275,7 @@ type OrderStatus struct {
 	TAC           string // of the last device that asked, as deviceInfo coded it, hex
 	State         State
 	Attempts      int            // AuthenticateClient calls that reached it
+	WrongCodes    int            // wrong confirmation codes
 	Downloads     int            // BPPs handed out
 	Result        *InstallResult // the last verified one
 	Canceled      bool           // a CancelSession was verified
@@ -219,9 +299,10 @@ func (s *Server) Orders() []OrderStatus {
 	defer s.mu.Unlock()
 	out := make([]OrderStatus, 0, len(s.sequence))
 	for _, o := range s.sequence {
+		s.expire(o)
 		st := OrderStatus{
 			MatchingID: o.MatchingID, ICCID: o.Metadata.ICCID, EID: o.eid, TAC: o.tac, State: o.State,
-			Attempts: o.attempts, Downloads: o.downloads, Canceled: o.canceled, CancelReason: int(o.cancelReason),
+			Attempts: o.attempts, WrongCodes: o.confirmations, Downloads: o.downloads, Canceled: o.canceled, CancelReason: int(o.cancelReason),
 			Notifications: append([]Notification(nil), o.notes...),
 			SHA256:        hex.EncodeToString(o.sum[:]), Size: len(o.UPP),
 		}
@@ -240,6 +321,7 @@ func (s *Server) findOrder(matchingID, eid string) (*order, error) {
 	var o *order
 	if matchingID == "" {
 		for _, c := range s.sequence {
+			s.expire(c)
 			if c.EID == eid && (c.State == StateReleased || c.State == StateDownloaded) {
 				o = c
 				break
@@ -251,15 +333,18 @@ func (s *Server) findOrder(matchingID, eid string) (*order, error) {
 	} else if o = s.orders[matchingID]; o == nil {
 		return nil, fail(codeMatchingID, "no order has this matching ID")
 	}
+	s.expire(o)
 	switch {
 	case o.eid != "" && o.eid != eid:
 		return nil, fail(codeEID, "the order belongs to another eUICC")
-	case !o.Expires.IsZero() && s.now().After(o.Expires):
+	case o.State == StateExpired:
 		return nil, fail(codeOrderExpired, "the order has expired")
 	case o.State == StateConfirmed || s.faulty(FaultNotReleased):
 		return nil, fail(codeNotReleased, "the profile has not been released")
 	case o.attempts >= o.Attempts:
-		o.State = StateError
+		if o.live() {
+			s.end(o, StateError)
+		}
 		return nil, fail(codeOrderRetries, "too many attempts to download")
 	case o.State != StateReleased && o.State != StateDownloaded:
 		return nil, fail(codeMatchingID, "the order is "+string(o.State))
@@ -273,6 +358,15 @@ func (o *order) remember(id string, euicc *x509.Certificate) {
 		o.transactions = o.transactions[1:]
 	}
 	o.transactions = append(o.transactions, transaction{id, euicc})
+}
+
+var errMatchingID = errors.New("not of capital letters, digits and hyphens")
+
+func checkMatchingID(id string) error {
+	if len(id) > 255 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
+		return fmt.Errorf("matching ID: %w", errMatchingID)
+	}
+	return nil
 }
 
 func newMatchingID() string {

@@ -7,17 +7,13 @@ type code struct{ subject, reason string }
 
 func (c code) String() string { return c.subject + "/" + c.reason }
 
-// The status codes that the server sends, by the function's section.
+// The status codes that the servers send, by the function's section; those of
+// InitiateAuthentication are in serverRole.
 var (
 	codeContentType   = code{"1.2.1", "2.1"} // 6.5.1.1
 	codeAdminProtocol = code{"1.2.2", "2.1"} // 6.5.1.1
 	codeElementBad    = code{"1.3.1", "2.1"}
 	codeElementAbsent = code{"1.3.1", "2.2"}
-
-	codeAddress       = code{"8.8.1", "3.8"} // 5.6.1: SM-DP+ address refused
-	codeSVN           = code{"8.8.3", "3.1"} // 5.6.1: SVN unsupported
-	codeNoSigningCI   = code{"8.8.2", "3.1"} // 5.6.1: no CI for the eUICC's signatures
-	codeNoServerChain = code{"8.8.4", "3.7"} // 5.6.1: no DPauth that the eUICC can verify
 
 	codeEUMInvalid         = code{"8.1.2", "6.1"} // 5.6.3
 	codeEUMExpired         = code{"8.1.2", "6.3"}
@@ -39,6 +35,9 @@ var (
 	codeAlreadyBound        = code{"8.2", "3.7"}
 
 	codeOID = code{"8.8", "3.10"} // 5.6.5
+
+	codeNoEvent   = code{"8.9.5", "3.9"} // 5.8.2
+	codeEventHere = code{"8.9.5", "3.3"} // 5.9.1, ES12.RegisterEvent
 )
 
 // statusError ends a function with functionExecutionStatus "Failed".

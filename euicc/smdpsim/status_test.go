@@ -185,13 +185,13 @@ func TestStatusCodes(t *testing.T) {
 			_, err = w.post(GetBoundProfilePackage, map[string]string{"transactionId": string(out["transactionId"]), "prepareDownloadResponse": b64(bertlv.Encode(0xBF21, bertlv.Encode(0xA0, signed, c.sign(signed, out["smdpSignature2"]))))})
 			return err
 		}, "1.3.1/2.1"},
-		{"5.6.2 bound once, another key of the card", nil, Order{BindOnce: true}, func(w *world, c *card, id string) error {
+		{"5.6.2 bound once, another key of the card", nil, Order{Rebind: RebindSameKey}, func(w *world, c *card, id string) error {
 			if err := download(w, c, id); err != nil {
 				return err
 			}
 			return download(w, c, id)
 		}, "8.2/3.7"},
-		{"5.6.2 bound once, the same key of the card", nil, Order{BindOnce: true}, func(w *world, c *card, id string) error {
+		{"5.6.2 bound once, the same key of the card", nil, Order{Rebind: RebindSameKey}, func(w *world, c *card, id string) error {
 			c.reuse = true
 			if err := download(w, c, id); err != nil {
 				return err
