@@ -60,6 +60,7 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		Capabilities: es10.Capabilities{EUTRAN: es10.Release{9, 0, 0}},
 		CISet:        set,
 		ExtraCI:      extra,
+		Sequential:   !g.cfg.LPA.Overlap,
 		HTTP:         es9p.Config{Resolve: resolve, Dial: g.dial, Now: g.clock.now, Log: g.log},
 		Begin:        begin,
 		Log:          g.log,

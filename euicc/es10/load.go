@@ -29,7 +29,10 @@ type LoadError struct {
 	Sent int
 	// Unknown says that the answer to a segment was lost.
 	Unknown bool
-	Err     error
+	// Source says that the package itself ended in Err: nothing is wrong with
+	// the card.
+	Source bool
+	Err    error
 }
 
 func (e *LoadError) Error() string {
@@ -41,7 +44,7 @@ func (e *LoadError) Error() string {
 func (e *LoadError) Unwrap() error { return e.Err }
 
 // ErrNoResult means that the card took a whole package and gave no
-// ProfileInstallationResult.
+// ProfileInstallationResult, or something else in its place.
 var ErrNoResult = errors.New("card gave no installation result")
 
 // Execute sends the segments. It stops at the first ProfileInstallationResult,
@@ -51,7 +54,7 @@ func (r LoadBoundProfilePackage) Execute(ctx context.Context, ch Channel) (*euic
 	sent, bytes := 0, 0
 	for segment, err := range r.Segments {
 		if err != nil {
-			return nil, &LoadError{Sent: sent, Err: err}
+			return nil, &LoadError{Sent: sent, Source: true, Err: err}
 		}
 		// A cancelled context must not leave a segment half sent.
 		if err := ctx.Err(); err != nil {
@@ -66,7 +69,7 @@ func (r LoadBoundProfilePackage) Execute(ctx context.Context, ch Channel) (*euic
 		if len(resp) > 0 {
 			result, err := euicc.ParseInstallResult(resp)
 			if err != nil {
-				return nil, &LoadError{Sent: sent, Unknown: true, Err: err}
+				return nil, &LoadError{Sent: sent, Unknown: true, Err: fmt.Errorf("%w: %w", ErrNoResult, err)}
 			}
 			if r.Sent != nil {
 				r.Sent(sent, bytes)

@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,8 +56,9 @@ type Config struct {
 	// Dial opens a TCP connection, for example bound to an interface. Nil means
 	// a plain net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Timeout bounds one function, from name resolution to the last byte.
-	// 0 means DefaultTimeout.
+	// Timeout bounds one function, from name resolution to the last byte, and
+	// of one whose answer is streamed each wait for the network. 0 means
+	// DefaultTimeout.
 	Timeout time.Duration
 	// MaxBody bounds a response's body. 0 means DefaultMaxBody.
 	MaxBody int64
@@ -76,6 +76,7 @@ type Config struct {
 type Client struct {
 	http     *http.Client
 	tr       *http.Transport
+	dialer   *dialer
 	now      func() time.Time
 	log      *slog.Logger
 	timeout  time.Duration
@@ -124,16 +125,21 @@ func NewClient(c Config) (*Client, error) {
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true) // a download is four requests; HTTP/2 adds only code
-	cl.tr = &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	cl.dialer = &dialer{
+		dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dial(ctx, network, redirect(resolve, address))
 			if err != nil {
 				return nil, err
 			}
 			return &countingConn{conn, cl}, nil
 		},
-		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, Time: cl.now},
-		TLSHandshakeTimeout:    handshakeTimeout,
+		tls:    &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, Time: cl.now},
+		shaken: func() { cl.handshakes.Add(1) },
+		ahead:  map[string]*aheadConn{},
+		live:   map[string]int{},
+	}
+	cl.tr = &http.Transport{
+		DialTLSContext:         cl.dialer.DialTLS,
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
@@ -180,8 +186,31 @@ func (c *Client) Stats() Stats {
 	return Stats{int(c.requests.Load()), int(c.handshakes.Load()), c.sent.Load(), c.received.Load()}
 }
 
+// Connect opens the connection to server ahead of the first request, which then
+// takes it; a failure is that request's too. A second call for the same server
+// does nothing.
+func (c *Client) Connect(ctx context.Context, server string) error {
+	server, err := euicc.ParseAddress(server)
+	if err != nil {
+		return &NetworkError{Function: "connect", Server: "server", Err: fmt.Errorf("address: %w", err)}
+	}
+	address := server
+	if _, _, err := net.SplitHostPort(server); err != nil {
+		address = net.JoinHostPort(server, "443")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.dialer.connect(ctx, address); err != nil {
+		return c.diagnose("connect", server, err)
+	}
+	return nil
+}
+
 // Close closes the idle connections. The client stays usable.
-func (c *Client) Close() { c.tr.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.dialer.close()
+	c.tr.CloseIdleConnections()
+}
 
 // countingConn counts bytes on the wire.
 type countingConn struct {
@@ -204,35 +233,13 @@ func (c *countingConn) Write(p []byte) (int, error) {
 // post sends req as JSON to function at server and decodes the answer into
 // resp. A nil resp is for functions without output data.
 func (c *Client) post(ctx context.Context, server, function string, req, resp any) (err error) {
-	server, err = euicc.ParseAddress(server)
-	if err != nil {
-		return &NetworkError{Function: function, Server: "server", Err: fmt.Errorf("address: %w", err)}
-	}
-	body, err := json.Marshal(req)
-	if err != nil {
-		return fmt.Errorf("%s: %w", function, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeDone: func(tls.ConnectionState, error) { c.handshakes.Add(1) },
-	})
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+server+"/gsma/rsp2/es9plus/"+function, bytes.NewReader(body))
+	log := c.logged(ctx, server, function)
+	defer func() { log(err) }()
+	answer, err := c.send(ctx, server, function, req)
 	if err != nil {
-		return fmt.Errorf("%s: %w", function, err)
-	}
-	r.Header.Set("User-Agent", "gsma-rsp-lpad")
-	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v"+c.protocol)
-	r.Header.Set("Content-Type", "application/json")
-	c.requests.Add(1)
-	start := time.Now()
-	defer func() {
-		c.log.LogAttrs(ctx, slog.LevelDebug, "es9+", slog.String("function", function), slog.String("server", server),
-			slog.Duration("took", time.Since(start)), slog.Any("err", err))
-	}()
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return c.diagnose(function, server, err)
+		return err
 	}
 	defer answer.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(answer.Body, c.maxBody+1))
@@ -240,9 +247,43 @@ func (c *Client) post(ctx context.Context, server, function string, req, resp an
 		return &BodyError{Function: function, Truncated: true, Err: err}
 	}
 	if int64(len(data)) > c.maxBody {
-		return &BodyError{Function: function, Err: fmt.Errorf("body of more than %d bytes", c.maxBody)}
+		return &BodyError{Function: function, Err: c.tooLong()}
 	}
 	return decode(function, answer, data, resp)
+}
+
+// logged returns what writes the line of one request at its end.
+func (c *Client) logged(ctx context.Context, server, function string) func(error) {
+	start := time.Now()
+	return func(err error) {
+		c.log.LogAttrs(ctx, slog.LevelDebug, "es9+", slog.String("function", function), slog.String("server", server),
+			slog.Duration("took", time.Since(start)), slog.Any("err", err))
+	}
+}
+
+// send sends req as JSON and returns the answer as soon as its header is there.
+func (c *Client) send(ctx context.Context, server, function string, req any) (*http.Response, error) {
+	server, err := euicc.ParseAddress(server)
+	if err != nil {
+		return nil, &NetworkError{Function: function, Server: "server", Err: fmt.Errorf("address: %w", err)}
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", function, err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+server+"/gsma/rsp2/es9plus/"+function, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", function, err)
+	}
+	r.Header.Set("User-Agent", "gsma-rsp-lpad")
+	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v"+c.protocol)
+	r.Header.Set("Content-Type", "application/json")
+	c.requests.Add(1)
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.diagnose(function, server, err)
+	}
+	return answer, nil
 }
 
 // header is what every JSON response begins or ends with (SGP.22 6.5.1.4).
@@ -257,6 +298,25 @@ type header struct {
 			} `json:"statusCodeData"`
 		} `json:"functionExecutionStatus"`
 	} `json:"header"`
+}
+
+// errNoStatus is an answer that does not say how it went.
+var errNoStatus = errors.New("the JSON text has no functionExecutionStatus")
+
+func (h *header) there() bool { return h != nil && h.Header != nil && h.Header.Status != nil }
+
+// refused returns the *StatusError of a function that was not executed, else nil.
+func (h *header) refused(function string) error {
+	// Executed-WithWarning is success too (SGP.22 5.2.6.3).
+	if !h.there() || strings.HasPrefix(h.Header.Status.Status, "Executed-") {
+		return nil
+	}
+	s := h.Header.Status
+	e := &StatusError{Function: function, Status: clean(s.Status)}
+	if s.Data != nil {
+		e.Subject, e.Reason, e.Message = clean(s.Data.Subject), clean(s.Data.Reason), clean(s.Data.Message)
+	}
+	return e
 }
 
 func decode(function string, answer *http.Response, data []byte, resp any) error {
@@ -280,16 +340,8 @@ func decode(function string, answer *http.Response, data []byte, resp any) error
 		}
 		return &HTTPError{Function: function, Status: answer.StatusCode, ContentType: clean(mediaType)}
 	}
-	if h.Header != nil && h.Header.Status != nil {
-		s := h.Header.Status
-		// Executed-WithWarning is success too (SGP.22 5.2.6.3).
-		if !strings.HasPrefix(s.Status, "Executed-") {
-			e := &StatusError{Function: function, Status: clean(s.Status)}
-			if s.Data != nil {
-				e.Subject, e.Reason, e.Message = clean(s.Data.Subject), clean(s.Data.Reason), clean(s.Data.Message)
-			}
-			return e
-		}
+	if err := h.refused(function); err != nil {
+		return err
 	}
 	if !good {
 		return &HTTPError{Function: function, Status: answer.StatusCode, ContentType: clean(mediaType)}
@@ -297,8 +349,8 @@ func decode(function string, answer *http.Response, data []byte, resp any) error
 	if resp == nil {
 		return nil
 	}
-	if h.Header == nil || h.Header.Status == nil {
-		return &BodyError{Function: function, Err: errors.New("the JSON text has no functionExecutionStatus")}
+	if !h.there() {
+		return &BodyError{Function: function, Err: errNoStatus}
 	}
 	if err := json.Unmarshal(data, resp); err != nil {
 		return &BodyError{Function: function, Err: err}

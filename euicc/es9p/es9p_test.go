@@ -140,7 +140,7 @@ func TestRequests(t *testing.T) {
 			map[string]string{"euiccChallenge": "AQIAAAAAAAAAAAAAAAAAAA==", "euiccInfo1": "vyAA", "smdpAddress": host}},
 		{"authenticateClient", func() error { _, err := AuthenticateClient{"0aB1", []byte{1}}.Execute(ctx, c, host); return err },
 			map[string]string{"transactionId": "0aB1", "authenticateServerResponse": "AQ=="}},
-		{"getBoundProfilePackage", func() error { _, err := GetBoundProfilePackage{"0aB1", []byte{1}}.Execute(ctx, c, host); return err },
+		{"getBoundProfilePackage", func() error { _, err := download(ctx, c); return err },
 			map[string]string{"transactionId": "0aB1", "prepareDownloadResponse": "AQ=="}},
 		{"handleNotification", func() error { return HandleNotification{[]byte{1}}.Execute(ctx, c, host) },
 			map[string]string{"pendingNotification": "AQ=="}},
@@ -382,19 +382,19 @@ func TestRedirectTable(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"header":{"functionExecutionStatus":{"status":"Executed-Success"}},"transactionId":"01","boundProfilePackage":"AQ=="}`), 200)
+	f.Add([]byte(`{"header":{"functionExecutionStatus":{"status":"Executed-Success"}},"transactionId":"01","profileMetadata":"AQ=="}`), 200)
 	f.Add([]byte(`{"header":{}}`), 400)
 	f.Add([]byte(`<html>`), 200)
 	f.Fuzz(func(t *testing.T, data []byte, status int) {
 		answer := &http.Response{StatusCode: status, Header: http.Header{}}
-		var r GetBoundProfilePackageResponse
+		var r AuthenticateClientResponse
 		if err := decode("f", answer, data, &r); err == nil {
-			text, err := r.Package.MarshalText()
+			text, err := r.Metadata.MarshalText()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var again Base64
-			if err := again.UnmarshalText(text); err != nil || !bytes.Equal(again, r.Package) {
+			if err := again.UnmarshalText(text); err != nil || !bytes.Equal(again, r.Metadata) {
 				t.Fatalf("base64 does not round-trip: %v", err)
 			}
 		}

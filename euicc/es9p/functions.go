@@ -75,33 +75,6 @@ func (r AuthenticateClient) Execute(ctx context.Context, c *Client, server strin
 	})
 }
 
-// GetBoundProfilePackage fetches the profile, bound to the card's one-time key
-// (SGP.22 5.6.2).
-type GetBoundProfilePackage struct {
-	TransactionID euicc.TransactionID
-	Response      []byte // of ES10b.PrepareDownload
-}
-
-// GetBoundProfilePackageResponse is the answer to GetBoundProfilePackage.
-type GetBoundProfilePackageResponse struct {
-	TransactionID euicc.TransactionID `json:"transactionId"`
-	Package       Base64              `json:"boundProfilePackage"`
-}
-
-// Execute posts the request to server.
-func (r GetBoundProfilePackage) Execute(ctx context.Context, c *Client, server string) (*GetBoundProfilePackageResponse, error) {
-	const function = "getBoundProfilePackage"
-	req := struct {
-		TransactionID euicc.TransactionID `json:"transactionId"`
-		Response      Base64              `json:"prepareDownloadResponse"`
-	}{r.TransactionID, r.Response}
-	resp := new(GetBoundProfilePackageResponse)
-	if err := c.post(ctx, server, function, req, resp); err != nil {
-		return nil, err
-	}
-	return resp, complete(function, resp.TransactionID, map[string]Base64{"boundProfilePackage": resp.Package})
-}
-
 // HandleNotification delivers a report that the card has signed (SGP.22 5.6.4).
 // The server answers with 204 and no body; any 2xx counts as delivered.
 type HandleNotification struct {

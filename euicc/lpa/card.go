@@ -61,6 +61,9 @@ type Config struct {
 	// trusted in addition.
 	CISet   ci.Set
 	ExtraCI []ci.Root
+	// Sequential waits for the whole of a profile package before the card sees
+	// its first segment, for a line that bears only one at a time.
+	Sequential bool
 	// HTTP tunes the connections to servers. Roots may stay nil: they are chosen
 	// by the card's issuers. If not nil they replace that choice.
 	HTTP es9p.Config

@@ -60,6 +60,8 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		}
 		set(fmt.Sprintf("http-%d", page.Status), retry, "what answered is no SM-DP+",
 			"a captive portal, a proxy or a wrong address answers in its place; check the address and the uplink")
+	case errors.Is(err, es10.ErrBPP), errors.Is(err, errTransaction), errors.Is(err, es9p.ErrTransaction):
+		set("bpp-malformed", euicc.RetryNever, "the profile package is not in order", "report this with the name of the server")
 	case errors.As(err, &body) && body.Truncated:
 		set("body-truncated", euicc.RetryNow, "the server's answer broke off", "the line was lost or the server gave up; a new session may work")
 	case errors.As(err, &body):
@@ -76,8 +78,6 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		e.SW = sw.SW
 		e.Code = "sw-" + sw.SW.String()
 		euicc.DiagnoseSW(sw.SW).Apply(e)
-	case errors.Is(err, es10.ErrBPP), errors.Is(err, errTransaction):
-		set("bpp-malformed", euicc.RetryNever, "the profile package is not in order", "report this with the name of the server")
 	case errors.Is(err, errMetadata):
 		set("metadata-mismatch", euicc.RetryNever, "the profile package is not the profile that was offered", "report this with the name of the server")
 	case errors.Is(err, es10.ErrNoResult):

@@ -1,6 +1,6 @@
 // Package lpa is a Local Profile Assistant: the procedures of SGP.22 over a card
-// and a server. It keeps nothing on disk and starts no goroutines; what has to
-// outlive a crash, the transaction ID of an Order, is the caller's to note
+// and a server. It keeps nothing on disk, and no goroutine outlives the call that
+// started it; what has to outlive a crash, the transaction ID of an Order, is the caller's to note
 // between the steps.
 //
 //	card, err := lpa.Open(ctx, lpa.Config{Transport: modem})

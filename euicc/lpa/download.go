@@ -3,6 +3,7 @@ package lpa
 import (
 	"context"
 	"errors"
+	"io"
 
 	"dynamod/euicc"
 	"dynamod/euicc/apdu"
@@ -15,6 +16,7 @@ type Progress struct {
 	Stage euicc.Stage
 	// Of StageLoadBPP: how many segments and bytes of the package the card has
 	// taken. It is reported once with zeros before the first segment.
+	// TotalSegments is 0 until the last segment has arrived.
 	Segments, TotalSegments int
 	Bytes, TotalBytes       int
 }
@@ -24,7 +26,9 @@ var errEnded = errors.New("the session has ended")
 
 // Download fetches the profile and brings it to the card (SGP.22 3.1.3). The
 // confirmation code is used only when the server asks for one. progress may be
-// nil; it is called from this goroutine.
+// nil; it is called from this goroutine. Segments go to the card while the rest of
+// the package is still arriving, unless Config.Sequential is set; the goroutine
+// that takes it in has ended when Download returns.
 //
 // The result is not nil exactly when the card has given one, even if it says
 // that the installation failed; then the error has it in words, and the result
@@ -66,71 +70,101 @@ func (o *Order) Download(ctx context.Context, cc euicc.ConfirmationCode, progres
 	}
 
 	progress(Progress{Stage: euicc.StageGetBPP})
-	answer, err := es9p.GetBoundProfilePackage{TransactionID: o.TransactionID, Response: signed.Raw}.Execute(ctx, o.client, o.Server)
-	if err != nil {
-		e := diagnose(ctx, euicc.StageGetBPP, err, o.matching.Reveal(), cc.Reveal())
-		reason := euicc.CancelPostponed
-		if be, is := errors.AsType[*es9p.BodyError](err); is && !be.Truncated {
-			reason = euicc.CancelLoadBPPError
+	var answer *es9p.Package
+	fail := func(stage euicc.Stage, err error) (*euicc.InstallResult, error) {
+		e := diagnose(ctx, stage, err, o.matching.Reveal(), cc.Reveal())
+		if answer != nil {
+			answer.Close()
 		}
-		o.abort(ctx, reason, !refused(err))
+		o.abort(ctx, packageReason(err), !refused(err))
 		return nil, e
 	}
-	bpp, reason, err := o.checkPackage(answer)
+	answer, err = es9p.GetBoundProfilePackage{TransactionID: o.TransactionID, Response: signed.Raw}.Execute(ctx, o.client, o.Server)
 	if err != nil {
-		e := diagnose(ctx, euicc.StageGetBPP, err)
-		o.abort(ctx, reason, true)
-		return nil, e
+		return fail(euicc.StageGetBPP, err)
 	}
-	return o.load(ctx, bpp, progress)
+	defer answer.Close()
+	bpp, err := o.receive(answer)
+	if err == nil {
+		err = o.checkPackage(bpp)
+	}
+	if err != nil {
+		return fail(euicc.StageGetBPP, err)
+	}
+	return o.load(ctx, bpp, progress, fail)
 }
 
-// errMetadata is a package whose metadata differ from those that were shown.
-var errMetadata = errors.New("metadata of the package differ from those of the offer")
-
-// checkPackage does what SGP.22 3.1.3.3 asks of the LPA before the card gets the
-// first segment.
-func (o *Order) checkPackage(answer *es9p.GetBoundProfilePackageResponse) (*es10.BPP, euicc.CancelReason, error) {
-	bpp, err := es10.ParseBPP(answer.Package)
-	if err != nil {
-		return nil, euicc.CancelLoadBPPError, err
+// receive reads the package up to the protected profile, or all of it when
+// overlapping is switched off.
+func (o *Order) receive(answer *es9p.Package) (*es10.BPP, error) {
+	if !o.card.cfg.Sequential {
+		return es10.ReadBPP(answer.Ahead())
 	}
+	b, err := io.ReadAll(answer)
+	if err != nil {
+		return nil, err
+	}
+	return es10.ParseBPP(b)
+}
+
+// errMetadata is a package whose metadata differ from those that were shown,
+// errTransaction one that is for another session.
+var (
+	errMetadata    = errors.New("metadata of the package differ from those of the offer")
+	errTransaction = errors.New("package is for another transaction ID")
+)
+
+// checkPackage does the rest of what SGP.22 3.1.3.3 asks of the LPA before the
+// card gets the first segment; es10.ReadBPP has checked the structure.
+func (o *Order) checkPackage(bpp *es10.BPP) error {
 	id, err := bpp.TransactionID()
 	if err != nil {
-		return nil, euicc.CancelLoadBPPError, err
+		return err
 	}
-	if !id.Equal(o.TransactionID) || !answer.TransactionID.Equal(o.TransactionID) {
-		return nil, euicc.CancelLoadBPPError, errTransaction
+	if !id.Equal(o.TransactionID) {
+		return errTransaction
 	}
 	m, err := bpp.Metadata()
 	if err != nil {
-		return nil, euicc.CancelLoadBPPError, err
+		return err
 	}
 	if !m.Equal(o.Metadata) {
-		return nil, euicc.CancelMetadataMismatch, errMetadata
+		return errMetadata
 	}
-	if err := CheckMemory(o.card.FreeMemory(), bpp.Size()); err != nil {
-		return nil, euicc.CancelPostponed, err
-	}
-	return bpp, 0, nil
+	return CheckMemory(o.card.FreeMemory(), bpp.Size())
 }
 
-// errTransaction is a package for another session.
-var errTransaction = errors.New("package is for another transaction ID")
+// packageReason is the reason to cancel for when the package did not arrive, or
+// not in order. A line that was lost leaves the order as it is; what is wrong
+// with a package that did arrive will be wrong with it again.
+func packageReason(err error) euicc.CancelReason {
+	body, isBody := errors.AsType[*es9p.BodyError](err)
+	switch {
+	case errors.Is(err, errMetadata):
+		return euicc.CancelMetadataMismatch
+	case errors.Is(err, es10.ErrBPP), errors.Is(err, errTransaction), isBody && !body.Truncated:
+		return euicc.CancelLoadBPPError
+	}
+	return euicc.CancelPostponed
+}
 
-// load sends the segments and settles what became of them.
-func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress)) (*euicc.InstallResult, error) {
+// load sends the segments and settles what became of them. fail is for a package
+// whose rest does not come, or not in order.
+func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress), fail func(euicc.Stage, error) (*euicc.InstallResult, error)) (*euicc.InstallResult, error) {
 	p := Progress{Stage: euicc.StageLoadBPP, TotalSegments: bpp.Count(), TotalBytes: bpp.Size()}
 	progress(p)
 	result, err := es10.LoadBoundProfilePackage{Segments: bpp.Segments(), Sent: func(segments, bytes int) {
-		p.Segments, p.Bytes = segments, bytes
+		p.Segments, p.TotalSegments, p.Bytes = segments, bpp.Count(), bytes
 		progress(p)
 	}}.Execute(ctx, o.card.ch)
 	if err == nil {
 		return o.finish(result)
 	}
-	e := diagnose(ctx, euicc.StageLoadBPP, err)
 	le, _ := errors.AsType[*es10.LoadError](err)
+	if le != nil && le.Source {
+		return fail(euicc.StageGetBPP, err)
+	}
+	e := diagnose(ctx, euicc.StageLoadBPP, err)
 	if le != nil && le.Unknown {
 		// The answer to a segment is lost, perhaps the last one's. If the card
 		// still answers it knows.
@@ -148,8 +182,10 @@ func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress)
 		}
 		e.Unknown = false
 	}
+	// What the card refused, or answered without sense, it will again; a line that
+	// was lost leaves the order as it is.
 	reason := euicc.CancelPostponed
-	if _, is := errors.AsType[*apdu.StatusError](err); is || errors.Is(err, es10.ErrNoResult) || le != nil && le.Sent > 0 && ctx.Err() == nil {
+	if _, is := errors.AsType[*apdu.StatusError](err); is || errors.Is(err, es10.ErrNoResult) {
 		reason = euicc.CancelLoadBPPError
 	}
 	o.abort(ctx, reason, true)

@@ -350,8 +350,8 @@ func TestCardFaults(t *testing.T) {
 		{"prepareDownload refused", sw(euiccsim.Fault{Tag: 0xBF21}, 0x6F00), "sw-6F00", false, 1},
 		{"first segment refused", sw(euiccsim.Fault{Tag: 0xBF36}, 0x6985), "sw-6985", false, 5},
 		{"segment refused in the middle", sw(euiccsim.Fault{Tag: 0x86, At: 2}, 0x6F00), "sw-6F00", false, 5},
-		{"answer to a segment lost", euiccsim.Fault{Tag: 0x86, At: 2, Kind: euiccsim.FaultLost}, "card-transport", false, 5},
-		{"segment lost", euiccsim.Fault{Tag: 0x86, At: 2, Kind: euiccsim.FaultMute}, "card-transport", false, 5},
+		{"answer to a segment lost", euiccsim.Fault{Tag: 0x86, At: 2, Kind: euiccsim.FaultLost}, "card-transport", false, 1},
+		{"segment lost", euiccsim.Fault{Tag: 0x86, At: 2, Kind: euiccsim.FaultMute}, "card-transport", false, 1},
 		{"power cut in the middle", euiccsim.Fault{Tag: 0x86, At: 2, Kind: euiccsim.FaultPowerCut}, "card-transport", true, none},
 	}
 	for _, tt := range tests {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"dynamod/euicc"
 	"dynamod/euicc/bertlv"
@@ -55,7 +56,7 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 	if err != nil {
 		return nil, err
 	}
-	challenge, err := es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	challenge, err := c.challenge(ctx, client, code.Address)
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
 	}
@@ -94,6 +95,25 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 		return nil, e
 	}
 	return o, nil
+}
+
+// challenge lets the card make its challenge while the connection to the server
+// is opened, which takes a slow line longer. That it fails is noticed by the
+// first request.
+func (c *Card) challenge(ctx context.Context, client *es9p.Client, server string) (*es10.GetEUICCChallengeResponse, error) {
+	ahead, stop := context.WithCancel(ctx)
+	defer stop()
+	var connecting sync.WaitGroup
+	connecting.Go(func() { client.Connect(ahead, server) })
+	r, err := es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	if err != nil {
+		stop()
+	}
+	connecting.Wait()
+	if err != nil {
+		client.Close() // nobody takes the connection
+	}
+	return r, err
 }
 
 // checkServer verifies what SGP.22 3.0.1 asks of the LPA before the card sees

@@ -23,14 +23,51 @@ func TestLastAnswerLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	armed := 0
 	r, err := o.Download(t.Context(), "", func(p Progress) {
-		if p.Stage == euicc.StageLoadBPP && p.Segments == p.TotalSegments-1 {
+		if left := p.TotalBytes - p.Bytes; p.Stage == euicc.StageLoadBPP && left > 0 && left < 1020 {
 			// The last block of the last segment.
-			l.card.SetFault(euiccsim.Fault{Kind: euiccsim.FaultLost, At: (p.TotalBytes - p.Bytes + 254) / 255})
+			l.card.SetFault(euiccsim.Fault{Kind: euiccsim.FaultLost, At: (left + 254) / 255})
+			armed++
 		}
 	})
+	if armed != 1 {
+		t.Fatalf("%d times before the last segment", armed)
+	}
 	if err != nil || r == nil || !r.Success || len(l.card.Installed()) != 1 || l.status().Canceled {
 		t.Errorf("result %+v, %v", r, err)
+	}
+}
+
+// The line breaks while the card is being loaded, or before, when nothing is
+// overlapped: the order lives on.
+func TestPackageBreaksOff(t *testing.T) {
+	for _, sequential := range []bool{false, true} {
+		l := newLab(t)
+		l.cfg.Sequential = sequential
+		code := l.order(smdpsim.Order{})
+		c := l.open()
+		if err := l.server.SetFault(smdpsim.Fault{Kind: smdpsim.FaultDropAnswer, Function: smdpsim.GetBoundProfilePackage, Times: 1, After: 4000}); err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.Authenticate(t.Context(), code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded := 0
+		r, err := o.Download(t.Context(), "", func(p Progress) { loaded = p.Segments })
+		if r != nil || euicc.CodeOf(err) != "body-truncated" || euicc.RetryOf(err) != euicc.RetryNow || (loaded == 0) != sequential {
+			t.Errorf("sequential %v: %d segments loaded, %v", sequential, loaded, err)
+		}
+		if st := l.status(); st.State != smdpsim.StateDownloaded && st.State != smdpsim.StateReleased || st.CancelReason != int(euicc.CancelPostponed) {
+			t.Errorf("order %+v", st)
+		}
+		if o, err = c.Authenticate(t.Context(), code); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Download(t.Context(), "", nil); err != nil || len(l.card.Installed()) != 1 {
+			t.Errorf("sequential %v: again: %v", sequential, err)
+		}
 	}
 }
 
