@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 
@@ -92,6 +93,8 @@ type Card struct {
 	proactive  proactive
 
 	oneTime *oneTimeKey // outlives a reset
+
+	kill func(step string, f *os.File, data []byte) // see memory.store; nil
 }
 
 var _ apdu.Transport = (*Card)(nil)

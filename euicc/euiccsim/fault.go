@@ -18,6 +18,7 @@ const (
 	FaultMute                    // the card neither executes nor answers
 	FaultPowerCut                // power fails before the command; silent until reset
 	FaultPowerCutAfter           // power fails after the command, before its answer
+	FaultSlow                    // the card takes Delay before it executes the command
 )
 
 // Fault makes one APDU go wrong, once.
@@ -27,9 +28,10 @@ type Fault struct {
 	At int
 	// Tag, when not 0, counts only blocks of STORE DATA that begin with it, such
 	// as BF31: the first block of that function.
-	Tag  bertlv.Tag
-	Kind FaultKind
-	SW   apdu.Status // of FaultStatus
+	Tag   bertlv.Tag
+	Kind  FaultKind
+	SW    apdu.Status   // of FaultStatus
+	Delay time.Duration // of FaultSlow
 }
 
 // Behaviour are lasting peculiarities and faults of a card.
@@ -65,12 +67,27 @@ func (c *Card) SetBehaviour(b Behaviour) {
 	c.behaviour = b
 }
 
-// nextFault counts cmd against every fault and returns the one that is due.
-func (c *Card) nextFault(cmd []byte) Fault {
+// FaultsSet returns the faults that are still to act.
+func (c *Card) FaultsSet() []Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Fault(nil), c.faults...)
+}
+
+// Behaviour returns the lasting peculiarities.
+func (c *Card) Behaviour() Behaviour {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.behaviour
+}
+
+// nextFault counts cmd against the faults that are slow, or against all others,
+// and returns the one that is due.
+func (c *Card) nextFault(cmd []byte, slow bool) Fault {
 	var due Fault
 	kept := c.faults[:0]
 	for _, f := range c.faults {
-		if !f.matches(cmd) {
+		if (f.Kind == FaultSlow) != slow || !f.matches(cmd) {
 			kept = append(kept, f)
 			continue
 		}

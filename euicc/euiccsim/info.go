@@ -138,6 +138,9 @@ func (c *Card) info2() []byte {
 	if c.freeNVM() > profileOverhead {
 		capability |= 0x80 // room for at least one more profile
 	}
+	if c.cfg.Version != "2.2" {
+		capability |= 0x08 // deviceInfo may have fields that the card does not know
+	}
 	b.Put(0x88, bitString(capability))
 	c.putRoots(&b)
 	b.Int(0x8B, 2) // category: medium eUICC

@@ -120,7 +120,7 @@ func (m *memory) newAID() []byte {
 // commit stores next and makes it the card's memory. After an error the memory
 // is as before.
 func (c *Card) commit(next *memory) error {
-	if err := next.store(c.cfg.StateFile); err != nil {
+	if err := next.store(c.cfg.StateFile, c.kill); err != nil {
 		c.log.Error("cannot write the card's state", "error", err)
 		return err
 	}
@@ -130,7 +130,8 @@ func (c *Card) commit(next *memory) error {
 
 // store writes the state file so that a crash at any moment leaves either the
 // old or the new one: a new file is written, synced and renamed over the old.
-func (m *memory) store(file string) (err error) {
+// kill, if not nil, is called before each step and may not return.
+func (m *memory) store(file string, kill func(step string, f *os.File, data []byte)) (err error) {
 	if file == "" {
 		return nil
 	}
@@ -138,7 +139,11 @@ func (m *memory) store(file string) (err error) {
 	if err != nil {
 		return err
 	}
+	if kill == nil {
+		kill = func(string, *os.File, []byte) {}
+	}
 	dir := filepath.Dir(file)
+	kill("create", nil, nil)
 	f, err := os.CreateTemp(dir, filepath.Base(file)+".*.tmp") // mode 0600
 	if err != nil {
 		return err
@@ -148,14 +153,18 @@ func (m *memory) store(file string) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
+	kill("write", f, data)
 	_, err = f.Write(data)
+	kill("sync", f, nil)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return err
 	}
+	kill("rename", nil, nil)
 	if err = os.Rename(f.Name(), file); err != nil {
 		return err
 	}
+	kill("sync directory", nil, nil)
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

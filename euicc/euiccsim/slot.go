@@ -69,16 +69,20 @@ func (ch *channel) selectMF(fs *fileSystem) {
 // status word. Nil is a power-on reset, answered by the ATR. A nil answer means
 // that none came.
 func (c *Card) APDU(cmd []byte) []byte {
-	if d := c.delay(); cmd != nil && d > 0 {
+	if d := c.delay(cmd); d > 0 {
 		time.Sleep(d)
 	}
 	return c.now(cmd)
 }
 
-func (c *Card) delay() time.Duration {
+// delay is how long the card takes for a command.
+func (c *Card) delay(cmd []byte) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.behaviour.Delay
+	if cmd == nil || !c.powered {
+		return 0
+	}
+	return c.behaviour.Delay + c.nextFault(cmd, true).Delay
 }
 
 // now is APDU without the delay.
@@ -101,7 +105,7 @@ func (c *Card) command(cmd []byte) []byte {
 	if !c.powered {
 		return nil
 	}
-	fault := c.nextFault(cmd)
+	fault := c.nextFault(cmd, false)
 	switch fault.Kind {
 	case FaultStatus:
 		return status(nil, fault.SW)
@@ -360,7 +364,7 @@ func (c *Card) transmit(ctx context.Context, cmd []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if d := c.delay(); d > 0 {
+	if d := c.delay(cmd); d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {

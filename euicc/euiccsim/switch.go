@@ -198,8 +198,12 @@ func (c *Card) memoryReset(e bertlv.Element) ([]byte, apdu.Status) {
 	if !done {
 		return result(tagMemoryReset, 1), swOK // nothingToDelete
 	}
-	if enabledGone && c.proactive.busy() {
-		return result(tagMemoryReset, switchCATBusy), swOK
+	if enabledGone && (c.proactive.busy() || c.behaviour.CATBusy) {
+		code := int64(switchCATBusy)
+		if c.cfg.Version == "2.2" {
+			code = undefinedError // this function got the result later than the others
+		}
+		return result(tagMemoryReset, code), swOK
 	}
 	return c.switched(next, tagMemoryReset, enabledGone)
 }
