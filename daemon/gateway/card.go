@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -49,7 +50,8 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 	if err != nil {
 		return nil, err
 	}
-	c, err := lpa.Open(ctx, lpa.Config{
+	var c *lpa.Card
+	c, err = lpa.Open(ctx, lpa.Config{
 		Transport: d.card,
 		AIDs:      append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
 		TryNext:   uicc.TryNext,
@@ -63,6 +65,7 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		Sequential:   !g.cfg.LPA.Overlap,
 		HTTP:         es9p.Config{Resolve: resolve, Dial: g.dial, Now: g.clock.now, Log: g.log},
 		Begin:        begin,
+		Cancelled:    func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:          g.log,
 	})
 	if err != nil {
@@ -249,10 +252,10 @@ func (r *runCard) Abandon(ctx context.Context, smdp string, id euicc.Transaction
 	defer r.end()
 	return r.use(ctx, func(c *lpa.Card) error {
 		x, err := c.CancelSession(ctx, smdp, id, euicc.CancelPostponed)
-		if err != nil || x == nil {
-			return err
+		if errors.Is(err, es10.ErrNotFound) {
+			return nil // it went with a reset
 		}
-		return c.DeliverCancellation(ctx, x)
+		return r.g.toldLater(x, err)
 	})
 }
 
@@ -328,6 +331,12 @@ func (o *runOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, prog
 	}
 	o.installed = err == nil && result.Success
 	return *result, err
+}
+
+// Cancel ends the session. A server that cannot be reached is told later.
+func (o *runOrder) Cancel(ctx context.Context, reason euicc.CancelReason) error {
+	err := o.Order.Cancel(ctx, reason)
+	return o.r.g.toldLater(o.Order.Cancellation(), err)
 }
 
 func (o *runOrder) Close() {

@@ -200,7 +200,7 @@ func (g *Gateway) Notifications(ctx context.Context) ([]hook.Notification, error
 	var out []hook.Notification
 	for _, e := range g.outbox.Entries() {
 		out = append(out, hook.Notification{
-			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: err == nil, Stored: true,
+			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: err == nil && e.Cancel == "", Stored: true,
 			Delivered: e.Delivered, Tries: e.Tries, Next: e.Next, Error: e.LastError,
 		})
 	}

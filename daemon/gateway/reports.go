@@ -37,9 +37,8 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 		due := g.outbox.Due()
 		progress := false
 		for _, e := range due {
-			err := c.Deliver(ctx, &euicc.PendingNotification{Notification: euicc.Notification{Seq: e.Seq, Address: e.Address}, Raw: e.Pending})
-			if err != nil {
-				failed = fmt.Errorf("notification %d to %s: %w", e.Seq, e.Address, err)
+			if err := offer(ctx, c, e); err != nil {
+				failed = fmt.Errorf("%s (%d) to %s: %w", e.Operation, e.Seq, e.Address, err)
 				if ctx.Err() != nil {
 					return failed
 				}
@@ -49,7 +48,7 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 				continue
 			}
 			progress = true
-			g.log.Info("notification delivered", "seq", e.Seq, "operation", e.Operation, "receiver", e.Address)
+			g.log.Info("delivered", "seq", e.Seq, "operation", e.Operation, "receiver", e.Address)
 			if err := g.outbox.Delivered(e); err != nil {
 				g.log.Error("outbox", "error", err) // a full disk: after a crash it is delivered once more
 			}
@@ -64,6 +63,47 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 	}
 }
 
+// offer sends one entry to its receiver. A server that has nothing to say about a
+// cancelled session but that it does not know it has been told.
+func offer(ctx context.Context, c *lpa.Card, e outbox.Entry) error {
+	if e.Cancel == "" {
+		return c.Deliver(ctx, &euicc.PendingNotification{Notification: euicc.Notification{Seq: e.Seq, Address: e.Address}, Raw: e.Pending})
+	}
+	client, err := c.Client(ctx)
+	if err != nil {
+		return err
+	}
+	x := lpa.Cancellation{Server: e.Address, TransactionID: euicc.TransactionID(e.Cancel), Response: e.Pending}
+	if err := lpa.DeliverCancellation(ctx, client, &x); !x.Delivered {
+		return err
+	}
+	return nil
+}
+
+// keepCancelled keeps what a server has yet to learn about a session that the
+// card has ended, until it knows.
+func (g *Gateway) keepCancelled(eid euicc.EID, x lpa.Cancellation) {
+	e := outbox.Entry{EID: eid.String(), Operation: "cancel-session", Address: x.Server, Pending: x.Response, Cancel: string(x.TransactionID)}
+	keep := g.outbox.Put
+	if x.Delivered {
+		keep = g.outbox.Drop
+	}
+	if err := keep(e); err != nil {
+		g.log.Error("the cancelled session is not on disk as it should be", "error", err)
+	}
+	g.showOutbox()
+}
+
+// toldLater is err unless the card has ended its session: then the outbox has
+// what the server is still to learn.
+func (g *Gateway) toldLater(x *lpa.Cancellation, err error) error {
+	if err != nil && x != nil {
+		g.log.Warn("the server learns later that its session is cancelled", "error", err)
+		return nil
+	}
+	return err
+}
+
 // clean removes delivered notifications from the card and then from the outbox.
 func (g *Gateway) clean(ctx context.Context, c *lpa.Card) error {
 	for _, e := range g.outbox.Entries() {
@@ -72,8 +112,10 @@ func (g *Gateway) clean(ctx context.Context, c *lpa.Card) error {
 		}
 		// A card counts its numbers up and never gives one out again while it
 		// is on the list; one that is gone already is no error.
-		if err := c.RemoveNotification(ctx, e.Seq); err != nil {
-			return err
+		if e.Cancel == "" {
+			if err := c.RemoveNotification(ctx, e.Seq); err != nil {
+				return err
+			}
 		}
 		if err := g.outbox.Drop(e); err != nil {
 			return err

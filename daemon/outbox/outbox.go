@@ -1,5 +1,7 @@
 // Package outbox keeps copies of the notifications that an eUICC wants its
-// receivers to have (SGP.22, 3.5) until they are delivered.
+// receivers to have (SGP.22, 3.5) until they are delivered, and what it has
+// signed for servers whose session was cancelled while they could not be reached
+// (3.0.2).
 //
 // A notification is copied off the card first, offered oldest first per
 // receiver, and removed from the card only after its receiver has taken it.
@@ -47,6 +49,9 @@ type Entry struct {
 	Address   string    `json:"address"` // FQDN of the receiver
 	Pending   []byte    `json:"pending"` // PendingNotification as the card made it
 	Added     time.Time `json:"added"`
+	// Cancel, if not empty, is the transaction ID of a cancelled session: Pending
+	// is then a CancelSessionResponse, Seq is 0, and the card keeps no copy.
+	Cancel string `json:"cancel,omitempty"`
 
 	Delivered bool      `json:"delivered,omitempty"` // taken by the receiver, still on the card
 	Tries     int       `json:"tries,omitempty"`
@@ -157,6 +162,9 @@ func (b *Box) Due() []Entry {
 	seen := map[string]bool{}
 	for _, e := range b.entries {
 		receiver := e.EID + " " + strings.ToLower(e.Address)
+		if e.Cancel != "" {
+			receiver += " cancel" // of no notification's order
+		}
 		if e.Delivered || seen[receiver] {
 			continue
 		}

@@ -167,3 +167,31 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("delivered, and yet due: %q", got)
 	}
 }
+
+// A cancelled session waits beside the notifications, not before or behind them.
+func TestCancellationsHaveNoOrder(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	cancel := Entry{EID: entry(0, "").EID, Operation: "cancel-session", Address: "a.example", Pending: []byte("signed"), Cancel: "0AB1"}
+	for _, e := range []Entry{entry(3, "a.example"), cancel} {
+		if err := b.Put(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = newBox(t, dir, c)
+	if got := b.Due(); len(got) != 2 || got[0].Cancel != "0AB1" || got[1].Seq != 3 {
+		t.Fatalf("due %+v", got)
+	}
+	if err := b.Failed(cancel, errors.New("no route")); err != nil {
+		t.Fatal(err)
+	}
+	if got := seqs(b.Due()); got != "3 " {
+		t.Errorf("after its failure due %q", got)
+	}
+	if err := b.Drop(cancel); err != nil {
+		t.Fatal(err)
+	}
+	if got := seqs(newBox(t, dir, c).Entries()); got != "3 " {
+		t.Errorf("left %q", got)
+	}
+}

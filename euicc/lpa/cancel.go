@@ -9,13 +9,14 @@ import (
 )
 
 // Cancellation is a session that the card has ended. The server is to learn of
-// it, at the latest when the network is back; it is safe to keep on disk.
+// it once, at the latest when the network is back: see Config.Cancelled. It holds
+// no secret.
 type Cancellation struct {
 	Server        string
 	TransactionID euicc.TransactionID
 	Reason        euicc.CancelReason
 	Response      []byte // signed by the card
-	Delivered     bool   // the server knows
+	Delivered     bool   // the server knows, or knew before us
 }
 
 // Cancel ends the session on the card and at the server (SGP.22 3.0.2). After a
@@ -38,9 +39,10 @@ func (o *Order) Cancellation() *Cancellation { return o.cancelled }
 // process: short of a reset of the card the only way out of a session that was
 // left open (SGP.22 5.7.14, 5.6.5). That the card does not know the session is
 // es10.ErrNotFound. When only the server could not be told, the Cancellation is
-// returned with the error. Never call it after an installation result.
+// returned with the error, and Config.Cancelled has it. Never call it after an
+// installation result.
 func (c *Card) CancelSession(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason) (*Cancellation, error) {
-	x, err := c.cancelOnCard(ctx, server, id, reason)
+	x, err := c.cancelOnCard(ctx, server, id, reason, true)
 	if err != nil {
 		return nil, err
 	}
@@ -53,19 +55,42 @@ func (c *Card) DeliverCancellation(ctx context.Context, x *Cancellation) error {
 		return nil
 	}
 	client, err := c.Client(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = DeliverCancellation(ctx, client, x)
 	}
-	if err := (es9p.CancelSession{TransactionID: x.TransactionID, Response: x.Response}).Execute(ctx, client, x.Server); err != nil {
+	if x.Delivered {
+		c.noteCancelled(x)
+	}
+	return err
+}
+
+// DeliverCancellation is Card.DeliverCancellation for who has no card at hand,
+// with the client that Card.Client gave. A server that answers with a status
+// code, mostly that it does not know the session any more, is told nothing new by
+// another try: that is an error, and delivered.
+func DeliverCancellation(ctx context.Context, client *es9p.Client, x *Cancellation) error {
+	if x.Delivered {
+		return nil
+	}
+	err := es9p.CancelSession{TransactionID: x.TransactionID, Response: x.Response}.Execute(ctx, client, x.Server)
+	x.Delivered = err == nil || refused(err)
+	if err != nil {
 		return diagnose(ctx, euicc.StageCancelSession, err)
 	}
-	x.Delivered = true
 	return nil
 }
 
-// cancelOnCard ends the session on the card. Reasons 4, 5 and 127 came with
+// noteCancelled hands a cancellation to who keeps it.
+func (c *Card) noteCancelled(x *Cancellation) {
+	if c.cfg.Cancelled != nil {
+		c.cfg.Cancelled(*x)
+	}
+}
+
+// cancelOnCard ends the session on the card. Unless tell is set the server has
+// ended it before us and has nothing to learn. Reasons 4, 5 and 127 came with
 // SGP.22 v2.1; an older card gets the one that keeps the order alive.
-func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason) (*Cancellation, error) {
+func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason, tell bool) (*Cancellation, error) {
 	if reason > euicc.CancelPPRNotAllowed && c.info1 != nil && c.info1.SVN.Before(es10.Version{2, 1}) {
 		reason = euicc.CancelPostponed
 	}
@@ -73,7 +98,11 @@ func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.Transac
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageCancelSession, err)
 	}
-	return &Cancellation{Server: server, TransactionID: id, Reason: reason, Response: r.Raw}, nil
+	x := &Cancellation{Server: server, TransactionID: id, Reason: reason, Response: r.Raw, Delivered: !tell}
+	if tell {
+		c.noteCancelled(x)
+	}
+	return x, nil
 }
 
 // abort cancels the session after a failure, as well as it can: the failure is
@@ -85,14 +114,13 @@ func (o *Order) abort(ctx context.Context, reason euicc.CancelReason, tell bool)
 	ctx = context.WithoutCancel(ctx)
 	card, cancel := context.WithTimeout(ctx, cleanupCard)
 	defer cancel()
-	x, err := o.card.cancelOnCard(card, o.Server, o.TransactionID, reason)
+	x, err := o.card.cancelOnCard(card, o.Server, o.TransactionID, reason, tell)
 	if err != nil {
 		o.card.log.Warn("cannot cancel the session on the card", "err", err)
 		return
 	}
 	o.cancelled = x
 	if !tell {
-		x.Delivered = true // the server ended the session before us
 		return
 	}
 	server, cancel2 := context.WithTimeout(ctx, cleanupServer)

@@ -72,6 +72,11 @@ type Config struct {
 	// cancel the session after a crash at any later moment. Its error ends
 	// Authenticate with nothing to undo.
 	Begin func(server string, id euicc.TransactionID) error
+	// Cancelled, if not nil, is called when the card has ended a session of which
+	// the server does not know yet, before it is told, and again with Delivered
+	// set when it knows. Who keeps what is not delivered can have it delivered
+	// after a crash, or when the network is back, by DeliverCancellation.
+	Cancelled func(Cancellation)
 	// Log may be nil.
 	Log *slog.Logger
 }

@@ -206,6 +206,8 @@ func TestCrash(t *testing.T) {
 func TestCancelWithoutNetwork(t *testing.T) {
 	l := newLab(t)
 	code := l.order(smdpsim.Order{})
+	var kept []Cancellation
+	l.cfg.Cancelled = func(x Cancellation) { kept = append(kept, x) }
 	c := l.open()
 	o, err := c.Authenticate(t.Context(), code)
 	if err != nil {
@@ -218,12 +220,45 @@ func TestCancelWithoutNetwork(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	x := o.Cancellation()
-	if x == nil || x.Delivered || len(x.Response) == 0 {
-		t.Fatalf("got %+v", x)
+	if x == nil || x.Delivered || len(x.Response) == 0 || len(kept) != 1 || kept[0].Delivered {
+		t.Fatalf("got %+v, kept %+v", x, kept)
 	}
 	l.server.ClearFaults()
-	if err := c.DeliverCancellation(t.Context(), x); err != nil || !l.status().Canceled || l.status().CancelReason != 2 {
+	// Another process has only what was kept.
+	client, err := c.Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := DeliverCancellation(t.Context(), client, &kept[0]); err != nil || !kept[0].Delivered || !l.status().Canceled || l.status().CancelReason != 2 {
 		t.Errorf("later: %v", err)
+	}
+	// The server does not know the session any more: that is an end, too.
+	if err := c.DeliverCancellation(t.Context(), x); euicc.CodeOf(err) != "es9p-8.10.1-3.9" || !x.Delivered || len(kept) != 2 || !kept[1].Delivered {
+		t.Errorf("twice: %v, kept %+v", err, kept)
+	}
+	asked := l.server.Stats().Requests[smdpsim.CancelSession]
+	if err := c.DeliverCancellation(t.Context(), x); err != nil || l.server.Stats().Requests[smdpsim.CancelSession] != asked {
+		t.Errorf("three times: %v", err)
+	}
+}
+
+// A server that has itself ended the session is not told, and nothing is kept.
+func TestCancelAfterRefusal(t *testing.T) {
+	l := newLab(t)
+	code := l.order(smdpsim.Order{})
+	l.cfg.Cancelled = func(x Cancellation) { t.Errorf("kept %+v", x) }
+	if err := l.server.SetFault(smdpsim.Fault{Kind: smdpsim.FaultStatus, Function: smdpsim.GetBoundProfilePackage, Subject: "8.1", Reason: "4.8"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := l.open().Authenticate(t.Context(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Download(t.Context(), "", nil); euicc.CodeOf(err) != "es9p-8.1-4.8" {
+		t.Errorf("got %v", err)
+	}
+	if x := o.Cancellation(); x == nil || !x.Delivered || l.server.Stats().Requests[smdpsim.CancelSession] != 0 {
+		t.Errorf("got %+v", x)
 	}
 }
 
