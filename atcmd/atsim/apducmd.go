@@ -187,7 +187,7 @@ func cchc(x *exec) error {
 	}
 	delete(x.m.card.sessions, name)
 	x.m.stats.closed.Add(1)
-	if _, ok := x.m.faults.take("leak", ""); ok {
+	if _, ok := x.m.faults.take("leak", command{}); ok {
 		return nil
 	}
 	if !x.m.closeChannel(x.ctx, s.channel) {

@@ -75,7 +75,7 @@ func (x *exec) do(c command) error {
 	}
 	if err == nil {
 		x.faultsAfter()
-		if r, ok := m.faults.take("error-after", c.name); ok {
+		if r, ok := m.faults.take("error-after", c); ok {
 			err = r.result()
 			x.lines = nil
 		}
@@ -125,12 +125,12 @@ func (x *exec) finish(final string) {
 		final = x.suffix
 	}
 	mid := x.m.habits.URCMidAnswer
-	if f, ok := x.m.faults.take("urc-mid-answer", x.cmd.name); ok {
+	if f, ok := x.m.faults.take("urc-mid-answer", x.cmd); ok {
 		if mid = f.Text; mid == "" {
 			mid = "+CREG: " + strconv.Itoa(x.m.radio.reg.Status)
 		}
 	}
-	if f, ok := x.m.faults.take("garbage", x.cmd.name); ok {
+	if f, ok := x.m.faults.take("garbage", x.cmd); ok {
 		text := f.Text
 		if text == "" {
 			text = "\x00\xff\x7e\x81 \x02\r\n"

@@ -14,6 +14,7 @@ import (
 // see Faults.
 type Fault struct {
 	Command string        // only this command: "+CGLA"; empty means any
+	Holds   string        // only a command with a parameter that holds this: "80E21100FF86", a first segment of a profile
 	After   int           // let so many matching events pass first
 	Times   int           // then misbehave so many times; 0 means until cleared
 	Delay   time.Duration // how late, how far apart, how long
@@ -25,6 +26,8 @@ type Fault struct {
 var faultDocs = map[string]string{
 	"silent":         "Command is not executed and not answered",
 	"mute":           "Command is executed and not answered",
+	"hang":           "at Command the firmware hangs: nothing is executed or answered any more, until the fault is cleared",
+	"card-hang":      "at Command the card hangs: no command that needs it is answered any more, until it is powered off and on",
 	"late":           "the answer to Command comes Delay late",
 	"cme":            "Command is not executed and answered with +CME ERROR: Code (ERROR if 0)",
 	"error-after":    "Command is executed and answered with +CME ERROR: Code (ERROR if 0): the tail of a download",
@@ -120,6 +123,8 @@ func ParseFault(s string) (name string, f Fault, err error) {
 		switch key {
 		case "command":
 			f.Command = value
+		case "holds":
+			f.Holds = value
 		case "after":
 			f.After, err = strconv.Atoi(value)
 		case "times":
@@ -188,11 +193,11 @@ func (s *faultSet) on(name string) bool {
 }
 
 // take asks whether a fault strikes at this event, and counts it.
-func (s *faultSet) take(name, command string) (Fault, bool) {
+func (s *faultSet) take(name string, c command) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, ok := s.m[name]
-	if !ok || f.Command != "" && f.Command != command {
+	if !ok || f.Command != "" && f.Command != c.name || f.Holds != "" && !c.holds(f.Holds) {
 		return f, false
 	}
 	if f.After > 0 {
@@ -210,21 +215,48 @@ func (s *faultSet) take(name, command string) (Fault, bool) {
 	return f, true
 }
 
+// holds reports whether one of the parameters holds the text.
+func (c command) holds(text string) bool {
+	return slices.ContainsFunc(c.args, func(a arg) bool { return strings.Contains(a.s, text) })
+}
+
+// hung asks whether firmware or card hangs, from this command on if it has to.
+func (s *faultSet) hung(name string, c command) bool {
+	f, ok := s.take(name, c)
+	if ok && f.Command+f.Holds != "" {
+		s.set(name, Fault{})
+	}
+	return ok
+}
+
+// powerCycled ends the hang of a card that was powered off.
+func (s *faultSet) powerCycled() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.m["card-hang"]; ok && f.Command+f.Holds == "" {
+		delete(s.m, "card-hang")
+	}
+}
+
 // faultsBefore applies the faults that keep a command from being executed.
 func (x *exec) faultsBefore() error {
-	name, fs := x.cmd.name, &x.m.faults
-	if f, ok := fs.take("late", name); ok {
+	c, fs := x.cmd, &x.m.faults
+	if f, ok := fs.take("late", c); ok {
 		x.late += f.Delay
 	}
-	if _, ok := fs.take("silent", name); ok {
+	if fs.hung("hang", c) || x.usesCard() && fs.hung("card-hang", c) {
 		x.silent = true
 		return nil
 	}
-	if f, ok := fs.take("cme", name); ok {
+	if _, ok := fs.take("silent", c); ok {
+		x.silent = true
+		return nil
+	}
+	if f, ok := fs.take("cme", c); ok {
 		return f.result()
 	}
 	if x.usesCard() && x.cmd.form != formTest {
-		if _, ok := fs.take("sim-busy", name); ok {
+		if _, ok := fs.take("sim-busy", c); ok {
 			return cmeSIMBusy
 		}
 	}
@@ -232,7 +264,7 @@ func (x *exec) faultsBefore() error {
 }
 
 func (x *exec) faultsAfter() {
-	if _, ok := x.m.faults.take("mute", x.cmd.name); ok {
+	if _, ok := x.m.faults.take("mute", x.cmd); ok {
 		x.silent = true
 	}
 }

@@ -149,6 +149,30 @@ func TestLateAndSilent(t *testing.T) {
 		b.fault("mute", Fault{Command: "+CGATT", Times: 1})
 		b.write("AT+CGATT=0\r")
 		b.want("AT+CGATT?", "+CGATT: 0\nOK") // executed
+		b.fault("hang", Fault{Command: "+CGMI", Holds: "x"})
+		b.want("AT+CGMI", "Generic\nOK")
+		b.fault("hang", Fault{Command: "+CGMI"})
+		b.write("AT+CGMI\r")
+		b.write("AT+CGMM\r")
+		if got := b.wait(time.Hour); got != "(silence)" {
+			t.Errorf("got %q of a modem that hangs", got)
+		}
+		b.m.ClearFault("hang")
+		b.fault("card-hang", Fault{Command: "+CIMI"})
+		b.write("AT+CIMI\r")
+		b.want("AT+CGMM", "LTE-27007\nOK") // the modem itself is well
+		b.write("AT+CPIN?\r")
+		b.want("AT+CGMM", "LTE-27007\nOK")
+		b.ok("AT+CFUN=0")
+		b.ok("AT+CFUN=1")
+		b.write("AT+CIMI\r")
+		b.until("001010000000001")
+		b.until("OK")
+		b.want("AT+CGMM", "LTE-27007\nOK")
+		b.fault("silent", Fault{Command: "+CGATT", Holds: "0", Times: 1})
+		b.ok("AT+CGATT=1")
+		b.write("AT+CGATT=0\r")
+		b.want("AT+CGATT?", "+CGATT: 1\nOK") // not executed
 		b.fault("busy-drop", Fault{})
 		b.fault("late", Fault{Delay: time.Second, Times: 1})
 		b.write("AT+CGMI\r")

@@ -366,7 +366,7 @@ func (p *port) echoes(ctx context.Context, b []byte) {
 		return
 	}
 	if len(b) > 4 {
-		if f, ok := p.m.faults.take("split-echo", ""); ok {
+		if f, ok := p.m.faults.take("split-echo", command{}); ok {
 			k := len(b) / 2
 			p.send(ctx, bytes.Clone(b[:k]))
 			if f.Text != "" {

@@ -61,7 +61,7 @@ func (m *Modem) register(context.Context) {
 		m.stats.registrations.Add(1)
 		reg = m.cfg.Network.Register(sub)
 	}
-	if f, ok := m.faults.take("deny", ""); ok {
+	if f, ok := m.faults.take("deny", command{}); ok {
 		reg = Registration{Status: 3, AcT: reg.AcT, RejectCause: f.Code}
 	}
 	if m.radio.plmn != "" && reg.Registered() && reg.PLMN != m.radio.plmn {

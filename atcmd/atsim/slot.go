@@ -76,14 +76,14 @@ func (m *Modem) transmit(ctx context.Context, cmd []byte) []byte {
 func (m *Modem) hostTransmit(ctx context.Context, cmd []byte) []byte {
 	m.stats.apdus.Add(1)
 	m.stats.apduIn.Add(int64(len(cmd)))
-	if f, ok := m.faults.take("sw", ""); ok {
+	if f, ok := m.faults.take("sw", command{}); ok {
 		return binary.BigEndian.AppendUint16(nil, uint16(f.Code))
 	}
 	if len(cmd) > 2 && cmd[1] == 0x70 && cmd[2] == 0 && m.faults.on("channels") {
 		return binary.BigEndian.AppendUint16(nil, swNoChannel)
 	}
 	resp := m.transmit(ctx, cmd)
-	if _, ok := m.faults.take("drop-answer", ""); ok {
+	if _, ok := m.faults.take("drop-answer", command{}); ok {
 		return nil
 	}
 	m.stats.apduOut.Add(int64(len(resp)))
@@ -150,6 +150,7 @@ func (m *Modem) resetCard(ctx context.Context) {
 	s.lose()
 	m.cancel("fetch")
 	m.stats.resets.Add(1)
+	m.faults.powerCycled()
 	if atr := m.cfg.Card(nil); len(atr) == 0 {
 		return
 	}

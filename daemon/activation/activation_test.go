@@ -77,16 +77,52 @@ func ended(t *testing.T, o *Orchestrator, id string) Record {
 	return Record{}
 }
 
+// story is an activation and how it has to end.
+type story struct {
+	name    string
+	prepare func(*world, *Request)
+	outcome status.Outcome
+	code    string // of the error
+	enabled string
+	check   func(*testing.T, *world)
+}
+
+func (tt story) tell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, w, req := t.TempDir(), newWorld(t), request(t)
+		if tt.prepare != nil {
+			tt.prepare(w, &req)
+		}
+		o, shutdown := boot(t, dir, w)
+		defer shutdown()
+		rec, err := o.Submit(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec = ended(t, o, rec.ID)
+		if rec.Outcome != tt.outcome || w.enabledNow() != tt.enabled {
+			t.Errorf("outcome %s with %q enabled, want %s with %q (error %+v, calls %v)", rec.Outcome, w.enabledNow(), tt.outcome, tt.enabled, rec.Error, w.log)
+		}
+		code := ""
+		if rec.Error != nil {
+			code = rec.Error.Code
+		}
+		if code != tt.code {
+			t.Errorf("error %+v, want code %q", rec.Error, tt.code)
+		}
+		if tt.check != nil {
+			tt.check(t, w)
+		}
+		if w.held != 0 {
+			t.Errorf("day-two work is held %d times", w.held)
+		}
+		noSecret(t, dir)
+	})
+}
+
 func TestActivation(t *testing.T) {
 	noData := errors.New("registration denied")
-	for _, tt := range []struct {
-		name    string
-		prepare func(*world, *Request)
-		outcome status.Outcome
-		code    string // of the error
-		enabled string
-		check   func(*testing.T, *world)
-	}{
+	for _, tt := range []story{
 		{name: "first profile", outcome: status.Committed, enabled: newICCID},
 		{name: "switch", prepare: func(w *world, _ *Request) { w.profiles[oldICCID] = euicc.Enabled }, outcome: status.Committed, enabled: newICCID},
 		{
@@ -153,35 +189,6 @@ func TestActivation(t *testing.T) {
 			outcome: status.Committed, enabled: newICCID,
 		},
 		{
-			name: "answer to the last segment lost, profile installed",
-			prepare: func(w *world, _ *Request) {
-				w.lost = func(call string) error {
-					if call == "download" {
-						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
-					}
-					return nil
-				}
-			},
-			outcome: status.Committed, enabled: newICCID,
-		},
-		{
-			name: "answer lost, nothing installed: the session is ended",
-			prepare: func(w *world, _ *Request) {
-				w.fail = func(call string) error {
-					if call == "download" {
-						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
-					}
-					return nil
-				}
-			},
-			outcome: status.Failed, code: "transport",
-			check: func(t *testing.T, w *world) {
-				if len(w.abandoned) != 1 || w.sessions != 1 {
-					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
-				}
-			},
-		},
-		{
 			name: "no connection known",
 			prepare: func(w *world, _ *Request) {
 				w.fail = func(call string) error {
@@ -219,38 +226,7 @@ func TestActivation(t *testing.T) {
 			outcome: status.Committed, enabled: newICCID,
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				dir, w, req := t.TempDir(), newWorld(t), request(t)
-				if tt.prepare != nil {
-					tt.prepare(w, &req)
-				}
-				o, shutdown := boot(t, dir, w)
-				defer shutdown()
-				rec, err := o.Submit(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				rec = ended(t, o, rec.ID)
-				if rec.Outcome != tt.outcome || w.enabledNow() != tt.enabled {
-					t.Errorf("outcome %s with %q enabled, want %s with %q (error %+v, calls %v)", rec.Outcome, w.enabledNow(), tt.outcome, tt.enabled, rec.Error, w.log)
-				}
-				code := ""
-				if rec.Error != nil {
-					code = rec.Error.Code
-				}
-				if code != tt.code {
-					t.Errorf("error %+v, want code %q", rec.Error, tt.code)
-				}
-				if tt.check != nil {
-					tt.check(t, w)
-				}
-				if w.held != 0 {
-					t.Errorf("day-two work is held %d times", w.held)
-				}
-				noSecret(t, dir)
-			})
-		})
+		t.Run(tt.name, tt.tell)
 	}
 }
 

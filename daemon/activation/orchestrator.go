@@ -29,6 +29,10 @@ type Card interface {
 	// the card and, when it can be reached, at the server.
 	Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error
 	Profiles(ctx context.Context) ([]euicc.Profile, error)
+	// Recover brings back a card that does not answer: it waits for a modem that
+	// restarts and makes it power the card off and on. enabled is the ICCID of
+	// the profile that is in use, "" for none. The link is lost with it.
+	Recover(ctx context.Context, enabled string) error
 	// Enable enables a profile and returns when the modem shows its ICCID. An
 	// unknown outcome is settled by reading the card; enabling the profile that
 	// is enabled already only waits for the modem.

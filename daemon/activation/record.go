@@ -74,7 +74,8 @@ func (r Record) view() *status.Run {
 // Problem describes an error for people and programs. stage may be empty.
 func Problem(stage State, err error) *status.Problem {
 	p := &status.Problem{Code: "failed", Text: err.Error(), Stage: string(stage), Retry: string(euicc.RetryNever)}
-	if e, ok := errors.AsType[*euicc.Error](err); ok {
+	_, outermost := err.(*Fault) // it says more than the cause that it holds
+	if e, ok := errors.AsType[*euicc.Error](err); ok && !outermost {
 		p.Code, p.Advice, p.Retry = e.Code, e.Advice, string(e.Retry)
 	} else if f, ok := errors.AsType[*Fault](err); ok {
 		p.Code, p.Advice = f.Code, f.Advice

@@ -174,11 +174,19 @@ func unknown(err error) bool {
 // was lost. Its profile is there: go on. A result is there: that is the error.
 // Neither: the stranded session is ended, and the same code begins a new one.
 func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer done()
-	profiles, err := r.o.Card.Profiles(ctx)
+	profiles, err := r.settledProfiles(ctx)
 	if err != nil {
-		return "", errors.Join(cause, err)
+		if cause == nil {
+			cause = err
+		} else {
+			r.o.Log.Error("the card does not tell what became of the download", "run", r.rec.ID, "error", err)
+		}
+		return "", &Fault{
+			Code: "outcome-unknown", Text: "the card stopped answering in the middle of the download, and does not answer after a reset either",
+			Advice: "restart the modem; `dynamod profiles` shows then whether the profile arrived", Retry: euicc.RetryLater, Err: cause,
+		}
 	}
 	if slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID.String() == r.rec.ICCID }) {
 		return Installed, nil
@@ -205,9 +213,49 @@ func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
 	}
 	// A retry costs the order an attempt, so only an interruption earns one.
 	if cause != nil || r.req.Code.Address == "" {
-		return "", cause
+		return "", settled(cause)
 	}
 	return Accepted, nil
+}
+
+// settled is cause once the card has told that nothing arrived.
+func settled(cause error) error {
+	e, ok := errors.AsType[*euicc.Error](cause)
+	if !ok || !e.Unknown {
+		return cause
+	}
+	known := *e
+	known.Unknown, known.Retry = false, euicc.RetryNow
+	known.Advice = "the card answers again and holds nothing of the profile: try again with the same code"
+	return &known
+}
+
+const (
+	// settleTime bounds the search for a download's outcome, a modem's restart
+	// included.
+	settleTime = 5 * time.Minute
+	// askTime is what a card has that is only asked for its profiles: it may
+	// have been silent for minutes already.
+	askTime = 30 * time.Second
+)
+
+// settledProfiles reads the profiles, if need be after the card was powered off
+// and on.
+func (r *run) settledProfiles(ctx context.Context) ([]euicc.Profile, error) {
+	ask, done := context.WithTimeout(ctx, askTime)
+	defer done()
+	profiles, err := r.o.Card.Profiles(ask)
+	if err == nil {
+		return profiles, nil
+	}
+	r.o.Log.Warn("the card does not tell what became of the download; it is reset", "run", r.rec.ID, "error", err)
+	r.o.Status.Log("the card does not answer; it is reset")
+	release := r.o.Link.Hold()
+	defer release()
+	if rerr := r.o.Card.Recover(ctx, r.rec.Previous); rerr != nil {
+		return nil, errors.Join(err, rerr)
+	}
+	return r.o.Card.Profiles(ctx)
 }
 
 func (r *run) installed(ctx context.Context) (State, error) {

@@ -23,6 +23,8 @@ type world struct {
 	cancelled []euicc.CancelReason
 	log       []string
 	held      int
+	dead      bool // the card does not answer
+	beyond    bool // not even after a reset
 	md        euicc.Metadata
 	confirm   bool
 	sessions  int
@@ -51,6 +53,9 @@ func (w *world) do(ctx context.Context, call string, effect func() error) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if w.isDead() && call != "recover" {
+		return errors.New("no answer")
+	}
 	if fail != nil {
 		if err := fail(call); err != nil {
 			return err
@@ -63,6 +68,30 @@ func (w *world) do(ctx context.Context, call string, effect func() error) error 
 		err = lost(call)
 	}
 	return err
+}
+
+func (w *world) isDead() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+// dies makes the card stop answering at the call, carried out or not.
+func (w *world) dies(at string, after bool) {
+	strike := func(call string) error {
+		if call != at || w.isDead() {
+			return nil
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dead = true
+		return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer", Advice: "ask the card"}
+	}
+	if after {
+		w.lost = strike
+	} else {
+		w.fail = strike
+	}
 }
 
 func (w *world) enabled() string {
@@ -110,6 +139,16 @@ func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
 		return nil
 	})
 	return ps, err
+}
+
+func (w *world) Recover(ctx context.Context, _ string) error {
+	return w.do(ctx, "recover", func() error {
+		if w.held == 0 {
+			return errors.New("day-two work was not held off")
+		}
+		w.dead = w.beyond
+		return nil
+	})
 }
 
 func (w *world) Enable(ctx context.Context, id euicc.ICCID) error {

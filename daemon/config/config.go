@@ -48,6 +48,9 @@ type Modem struct {
 	Baud    int    // bit/s; for USB ports without meaning
 	Dialect string // name of the modem family, or Auto
 	PINFile string // file that holds the SIM PIN, "" for none
+	// APDUTimeout is how long the modem may take for one card command, 0 for
+	// the modem family's own limit.
+	APDUTimeout time.Duration
 }
 
 // LPA is for profile download.

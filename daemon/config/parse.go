@@ -22,6 +22,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.integer("modem.baud", raw.Modem.Baud, &c.Modem.Baud, 1200, 4_000_000, "bit/s")
 	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
 	d.path("modem.pin_file", raw.Modem.PINFile, &c.Modem.PINFile, "")
+	d.duration("modem.apdu_timeout", raw.Modem.APDUTimeout, &c.Modem.APDUTimeout, 5*time.Second, 10*time.Minute)
 
 	d.iface("lpa.via", raw.LPA.Via, &c.LPA.Via)
 	oneOf(d, "lpa.ci_set", raw.LPA.CISet, &c.LPA.CISet, CILive, CITest)

@@ -5,10 +5,11 @@ package config
 
 type rawConfig struct {
 	Modem struct {
-		Port    *string `toml:"port"`
-		Baud    *int64  `toml:"baud"`
-		Dialect *string `toml:"dialect"`
-		PINFile *string `toml:"pin_file"`
+		Port        *string   `toml:"port"`
+		Baud        *int64    `toml:"baud"`
+		Dialect     *string   `toml:"dialect"`
+		PINFile     *string   `toml:"pin_file"`
+		APDUTimeout *duration `toml:"apdu_timeout"`
 	} `toml:"modem"`
 	LPA struct {
 		Via     *string           `toml:"via"`

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/atcmd/modem"
 	"dynamod/atcmd/uicc"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
@@ -265,6 +266,26 @@ func (r *runCard) Profiles(ctx context.Context) (profiles []euicc.Profile, err e
 		return err
 	})
 	return profiles, err
+}
+
+// recoverWait is how long a modem has that restarts while a download's outcome
+// is open: a crashed one is back within a minute.
+const recoverWait = time.Minute
+
+// Recover makes the modem power its card off and on. Its first rung, waiting for
+// a REFRESH, is left out: nobody asked the card for one.
+func (r *runCard) Recover(ctx context.Context, enabled string) error {
+	r.end()
+	release, err := r.g.acquireCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d, err := r.g.waitDevice(ctx, recoverWait)
+	if err != nil {
+		return err
+	}
+	return r.g.resetSIM(ctx, d, modem.ResetGoal{ICCID: enabled}, modem.Rung{Index: 1})
 }
 
 func (r *runCard) Enable(ctx context.Context, iccid euicc.ICCID) error {

@@ -294,7 +294,11 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
 	dev := &device{path: path, session: s, modem: m, id: id}
-	dev.card = uicc.New(s, d.APDU, uicc.Options{Logger: g.log, Stale: g.staleSessions(), Remember: g.rememberSessions})
+	apdu := d.APDU
+	if g.cfg.Modem.APDUTimeout > 0 {
+		apdu.Transmit = dialect.Duration(g.cfg.Modem.APDUTimeout)
+	}
+	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Stale: g.staleSessions(), Remember: g.rememberSessions})
 	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
 	return dev, nil
 }

@@ -69,7 +69,7 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 	if already {
 		goal.OldIMSI = "" // who is registered now may be the goal already
 	}
-	if err := g.resetSIM(ctx, d, goal); err != nil {
+	if err := g.resetSIM(ctx, d, goal, modem.Rung{}); err != nil {
 		return err
 	}
 	if c, err = g.openCard(ctx, nil); err != nil {
@@ -88,8 +88,8 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 }
 
 // resetSIM makes the modem read the card again, also when it restarts for it.
-func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal) error {
-	var rung modem.Rung
+// It climbs the family's ladder from the given rung.
+func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal, rung modem.Rung) error {
 	for {
 		var err error
 		rung, err = d.modem.ResetSIM(ctx, goal, rung, func(name string) { g.status.Log("SIM reset: " + name) })

@@ -1,0 +1,69 @@
+package activation
+
+import (
+	"testing"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// The answer to a segment is lost: the card knows what became of it.
+func TestSettleDownload(t *testing.T) {
+	for _, tt := range []story{
+		{
+			name: "answer to the last segment lost, profile installed",
+			prepare: func(w *world, _ *Request) {
+				w.lost = func(call string) error {
+					if call == "download" {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
+			name: "answer lost, nothing installed: the session is ended",
+			prepare: func(w *world, _ *Request) {
+				w.fail = func(call string) error {
+					if call == "download" {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Failed, code: "transport",
+			check: func(t *testing.T, w *world) {
+				if len(w.abandoned) != 1 || w.sessions != 1 {
+					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
+				}
+			},
+		},
+		{
+			name:    "card dead after the last segment until it is reset",
+			prepare: func(w *world, _ *Request) { w.dies("download", true) },
+			outcome: status.Committed, enabled: newICCID,
+		},
+		{
+			name:    "card dead in the middle until it is reset",
+			prepare: func(w *world, _ *Request) { w.dies("download", false) },
+			outcome: status.Failed, code: "transport",
+			check: func(t *testing.T, w *world) {
+				if len(w.abandoned) != 1 || w.sessions != 1 {
+					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
+				}
+			},
+		},
+		{
+			name: "card dead for good",
+			prepare: func(w *world, _ *Request) {
+				w.profiles[oldICCID] = euicc.Enabled
+				w.dies("download", false)
+				w.beyond = true
+			},
+			outcome: status.Failed, code: "outcome-unknown", enabled: oldICCID,
+		},
+	} {
+		t.Run(tt.name, tt.tell)
+	}
+}
