@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // MaxActivationCode bounds the text of an activation code, prefix included.
@@ -34,46 +36,109 @@ type ActivationCode struct {
 // ErrActivationCode means text that is no activation code.
 var ErrActivationCode = errors.New("malformed activation code")
 
+// ErrSurplusFields means a code with more than the five fields that SGP.22 v2
+// defines, perhaps one of a later version; it is an ErrActivationCode too. What
+// the further fields would ask for is not known here, so that leaving them out is
+// for the user to decide: ParseLaterActivationCode does.
+var ErrSurplusFields = fmt.Errorf("%w with surplus fields", ErrActivationCode)
+
 // codeError never shows the text: it may hold a matching ID in any field.
 func codeError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrActivationCode, fmt.Sprintf(format, args...))
 }
 
-// ParseActivationCode decodes an activation code. Surrounding blanks are
-// dropped, the prefix LPA: may be in lower case or, as behind some QR readers,
-// be missing. No error shows any part of the text.
+// ParseActivationCode decodes an activation code. The prefix LPA: may be in
+// lower case or, as behind some QR readers, be missing; as in a URI of the scheme
+// lpa the text may be percent-encoded (RFC 3986, 2.1). What copying out of mails
+// and web pages leaves is dropped: blanks around the text and invisible marks
+// anywhere. No error shows any part of the text.
 func ParseActivationCode(text string) (ActivationCode, error) {
-	s := strings.Trim(text, " \t\r\n")
+	f, err := codeFields(text)
+	if err != nil {
+		return ActivationCode{}, err
+	}
+	if len(f) > codeFieldCount {
+		return ActivationCode{}, fmt.Errorf("%w: %d fields, at most %d are defined", ErrSurplusFields, len(f), codeFieldCount)
+	}
+	return parseFields(f)
+}
+
+// ParseLaterActivationCode is ParseActivationCode for codes of a later version of
+// SGP.22: it leaves out the fields behind the fifth and returns how many these
+// were.
+func ParseLaterActivationCode(text string) (c ActivationCode, surplus int, err error) {
+	f, err := codeFields(text)
+	if err != nil {
+		return ActivationCode{}, 0, err
+	}
+	if len(f) > codeFieldCount {
+		f, surplus = f[:codeFieldCount], len(f)-codeFieldCount
+	}
+	c, err = parseFields(f)
+	return c, surplus, err
+}
+
+// codeFieldCount is what SGP.22 4.1 defines: format, address, matching ID, OID,
+// confirmation code flag.
+const codeFieldCount = 5
+
+// codeFields takes the text apart.
+func codeFields(text string) ([]string, error) {
+	if len(text) > 8*MaxActivationCode {
+		return nil, codeError("%d bytes, more than %d", len(text), MaxActivationCode)
+	}
+	s := strings.TrimFunc(strings.Map(dropInvisible, text), unicode.IsSpace)
 	if s == "" {
-		return ActivationCode{}, codeError("it is empty")
+		return nil, codeError("it is empty")
+	}
+	if strings.Contains(s, "%") {
+		var err error
+		// PathUnescape leaves + alone. A % that is left would be one that was
+		// encoded; no field may have any (SGP.22 5.3.1 on the matching ID).
+		if s, err = url.PathUnescape(s); err != nil || strings.Contains(s, "%") {
+			return nil, codeError("it has a %% that begins no percent-encoding")
+		}
+		s = strings.Trim(s, " ")
 	}
 	if len(s) > MaxActivationCode {
-		return ActivationCode{}, codeError("%d bytes, more than %d", len(s), MaxActivationCode)
+		return nil, codeError("%d bytes, more than %d", len(s), MaxActivationCode)
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] > 0x7E {
-			return ActivationCode{}, codeError("byte %d is not printable ASCII", i+1)
+			return nil, codeError("byte %d is not printable ASCII", i+1)
 		}
 	}
 	if head, rest, found := strings.Cut(s, ":"); found && !strings.Contains(head, "$") {
-		if !strings.EqualFold(head, "LPA") {
-			return ActivationCode{}, codeError("its prefix is not LPA:")
+		if !strings.EqualFold(strings.TrimRight(head, " "), "LPA") {
+			return nil, codeError("its prefix is not LPA:")
 		}
-		s = rest
+		s = strings.TrimLeft(rest, " ")
 	}
 	f := strings.Split(s, "$")
 	switch {
 	case len(f) < 2:
-		return ActivationCode{}, codeError("no $ between its fields; it starts with LPA:1$")
+		return nil, codeError("no $ between its fields; it starts with LPA:1$")
 	case f[0] == "":
-		return ActivationCode{}, codeError("its format field is empty; it starts with LPA:1$")
+		return nil, codeError("its format field is empty; it starts with LPA:1$")
 	case f[0] != "1":
-		return ActivationCode{}, codeError("unknown format, only 1 is defined")
+		return nil, codeError("unknown format, only 1 is defined")
 	case f[1] == "":
-		return ActivationCode{}, codeError("no SM-DP+ address in field 2")
-	case len(f) > 5:
-		return ActivationCode{}, codeError("%d fields, at most 5 are defined", len(f))
+		return nil, codeError("no SM-DP+ address in field 2")
 	}
+	return f, nil
+}
+
+// dropInvisible removes what has no width of its own: byte order marks, zero
+// width blanks and joiners, soft hyphens, and marks of writing direction
+// (Unicode, general category Cf).
+func dropInvisible(r rune) rune {
+	if unicode.Is(unicode.Cf, r) {
+		return -1
+	}
+	return r
+}
+
+func parseFields(f []string) (ActivationCode, error) {
 	var (
 		c   ActivationCode
 		err error

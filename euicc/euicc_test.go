@@ -139,6 +139,13 @@ func TestParseActivationCode(t *testing.T) {
 		"1$smdp.lab.test:8443$TOKEN":                                      {"smdp.lab.test:8443", "TOKEN", "", false},
 		"LPA:1$smdp.gsma.com$tok:en/with.others_!":                        {"smdp.gsma.com", "tok:en/with.others_!", "", false},
 		"LPA:1$smdp.gsma.com$TOKEN$$":                                     {"smdp.gsma.com", "TOKEN", "", false},
+		"\ufeffLPA:1$smdp.gsma.com$TOKEN":                                 {"smdp.gsma.com", "TOKEN", "", false}, // byte order mark of a text file
+		"\u200fLPA:1$smdp.\u200bgsma.com$TO\u00adKEN\u200e":               {"smdp.gsma.com", "TOKEN", "", false}, // copied from a mail
+		"\u202dLPA:1$smdp.gsma.com$TOKEN\u202c":                           {"smdp.gsma.com", "TOKEN", "", false}, // and from a chat
+		"\u00a0\u3000LPA: 1$smdp.gsma.com$TOKEN\u2003\u2028":              {"smdp.gsma.com", "TOKEN", "", false},
+		"lpa:1%24smdp.gsma.com%24TOKEN%24%241":                            {"smdp.gsma.com", "TOKEN", "", true},
+		"LPA%3A1%24smdp.gsma.com%24TOKEN":                                 {"smdp.gsma.com", "TOKEN", "", false},
+		"lpa:1$smdp.gsma.com$A%2dB":                                       {"smdp.gsma.com", "A-B", "", false},
 	}
 	for text, w := range good {
 		c, err := ParseActivationCode(text)
@@ -178,6 +185,12 @@ func TestParseActivationCode(t *testing.T) {
 		{"OID", "LPA:1$smdp.gsma.com$SECRET$1.3.x", "field 4"},
 		{"flag", "LPA:1$smdp.gsma.com$SECRET$1.3.6$2", "field 5"},
 		{"six fields", "LPA:1$smdp.gsma.com$SECRET$1.3.6$1$", "6 fields"},
+		{"percent at the end", "lpa:1$smdp.gsma.com$SECRET%2", "percent-encoding"},
+		{"percent twice encoded", "lpa:1$smdp.gsma.com$SECRET%2524", "percent-encoding"},
+		{"encoded line feed", "lpa:1$smdp.gsma.com$SEC%0ARET", "not printable"},
+		{"encoded non-ASCII", "lpa:1$smdp.gsma.com$SECRET%c3%a9", "not printable"},
+		{"invisible marks only", "\u200b\ufeff", "it is empty"},
+		{"endless invisible marks", strings.Repeat("\u200b", 2000), "6000 bytes"},
 		{"blank in matching ID", "LPA:1$smdp.gsma.com$SEC RET", "field 3"},
 		{"non-ASCII", "LPA:1$smdp.gsma.com$SECRETé", "byte 27 is not printable ASCII"},
 		{"NUL", "LPA:1$smdp.gsma.com$\x00", "not printable"},
@@ -194,6 +207,18 @@ func TestParseActivationCode(t *testing.T) {
 			}
 		})
 	}
+	if c, n, err := ParseLaterActivationCode("LPA:1$smdp.gsma.com$SECRET$$1$x$y"); err != nil || n != 2 || c.MatchingID.Reveal() != "SECRET" || !c.ConfirmationRequired {
+		t.Errorf("later code: %v, %d, %v", c, n, err)
+	}
+	if c, n, err := ParseLaterActivationCode("LPA:1$smdp.gsma.com$SECRET"); err != nil || n != 0 || c.MatchingID.Reveal() != "SECRET" {
+		t.Errorf("present code: %v, %d, %v", c, n, err)
+	}
+	if _, _, err := ParseLaterActivationCode("LPA:1$smdp.gsma.com$SECRET$$2$x"); !errors.Is(err, ErrActivationCode) {
+		t.Errorf("later code with a wrong flag: %v", err)
+	}
+	if _, err := ParseActivationCode("LPA:1$smdp.gsma.com$SECRET$$1$x"); !errors.Is(err, ErrSurplusFields) {
+		t.Errorf("surplus fields: %v", err)
+	}
 	if _, err := ParseActivationCode(long[:255]); err != nil {
 		t.Errorf("255 bytes: %v", err)
 	}
@@ -203,6 +228,7 @@ func FuzzActivationCode(f *testing.F) {
 	f.Add("LPA:1$SMDP.GSMA.COM$04386-AGYFT-A74Y8-3F815$1.3.6.1.4.1.31746$1")
 	f.Add("1$a.b:1$")
 	f.Add("lpa:1$a.b.$x$$1")
+	f.Add("lpa:1%24a.b%24x%2d\u200b")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := ParseActivationCode(s)
 		if err != nil {
