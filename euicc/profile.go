@@ -147,6 +147,21 @@ const (
 // String returns "jpg" or "png".
 func (t IconType) String() string { return named(int(t), "jpg", "png") }
 
+// IconMediaType returns what kind of image the icon is, by its first bytes and
+// else by the type that came with it, which servers do not always get right:
+// "image/png" or "image/jpeg"; "" without icon.
+func (m Metadata) IconMediaType() string {
+	switch {
+	case len(m.Icon) == 0:
+		return ""
+	case bytes.HasPrefix(m.Icon, []byte("\x89PNG\r\n\x1a\n")):
+		return "image/png"
+	case bytes.HasPrefix(m.Icon, []byte{0xFF, 0xD8, 0xFF}), m.IconType == IconJPG:
+		return "image/jpeg"
+	}
+	return "image/png"
+}
+
 // Profile is one profile on the card (SGP.22 ProfileInfo, 5.7.15).
 type Profile struct {
 	ICCID    ICCID

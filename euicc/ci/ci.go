@@ -174,6 +174,19 @@ func (e *NoRootError) Error() string {
 // Short returns the first four octets of a key identifier, for people.
 func Short(id []byte) string { return fmt.Sprintf("%X", id[:min(4, len(id))]) }
 
+// Name returns what the owner of a key identifier is called in either set, "" if
+// it is in none.
+func Name(id []byte) string {
+	for _, s := range []Set{Live, Test} {
+		for _, r := range Roots(s) {
+			if bytes.Equal(r.KeyID, id) {
+				return r.Name
+			}
+		}
+	}
+	return ""
+}
+
 // Select returns the issuers of the set that the card lists by key identifier,
 // in the card's order, followed by extra, which the operator of the box trusts
 // in addition. The error is a *NoRootError when there is none at all.

@@ -30,6 +30,7 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		result   *es10.ResultError
 		sw       *apdu.StatusError
 		lost     *es9p.NetworkError
+		proxy    *es9p.ProxyError
 		resolver *net.DNSError
 		network  net.Error
 	)
@@ -84,6 +85,8 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		set("no-result", euicc.RetryNow, "the card took the profile package and gave no result", "power the card off and on and read its profiles")
 	case errors.Is(err, errEnded):
 		set("ended", euicc.RetryNow, "the session has ended", "start a new one")
+	case errors.As(err, &proxy):
+		set(fmt.Sprintf("proxy-%d", proxy.Status), euicc.RetryLater, "the proxy does not let us through", "compare [lpa] proxy with what the network's operator says, and whether it allows the server")
 	case errors.As(err, &lost):
 		switch {
 		case errors.As(err, &resolver):

@@ -65,3 +65,13 @@ func (c *Card) ResetMemory(ctx context.Context, what es10.ResetOptions) error {
 	}
 	return changed(ctx, euicc.StageMemoryReset, err)
 }
+
+// UseInfo tells a Card what an earlier one of the same eUICC has read, which is
+// then not read again. What is of another eUICC is passed over.
+func (c *Card) UseInfo(i *Info) {
+	if i == nil || i.EID != c.eid {
+		return
+	}
+	c.info1, c.info2 = i.Info1, i.Info2
+	c.device.Extended = i.Info2.RSPCapability&es10.DeviceInfoExtensibility != 0
+}

@@ -115,6 +115,40 @@ func TestCheckMemory(t *testing.T) {
 	}
 }
 
+// What an earlier Card has read is known to the next one, and not read again.
+func TestUseInfo(t *testing.T) {
+	l := newLab(t, func(c *euiccsim.Config) { c.NVM = 2000 })
+	code := l.order(smdpsim.Order{})
+	c := l.open()
+	info, err := c.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = l.open()
+	c.UseInfo(info)
+	before := c.Stats().APDUs
+	if got, err := c.readInfo1(t.Context()); err != nil || got != info.Info1 || c.Stats().APDUs != before {
+		t.Errorf("EUICCInfo1 is read again: %v", err)
+	}
+	o, err := c.Authenticate(t.Context(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Download(t.Context(), "", nil); euicc.CodeOf(err) != "memory" {
+		t.Errorf("got %v", err)
+	}
+	other := *info
+	other.EID[15] ^= 1
+	c = &Card{eid: info.EID}
+	if c.UseInfo(&other); c.FreeMemory() != -1 {
+		t.Error("another card's information is used")
+	}
+	c.UseInfo(nil)
+}
+
 func TestManage(t *testing.T) {
 	l := newLab(t)
 	c := l.open()
