@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,20 @@ var activateCommand = command{
 	summary: "install a profile with an activation code and bring its link up",
 	about: `The code, such as LPA:1$smdp.example.com$MATCHING-ID, is typed at a prompt, comes
 on standard input (- or a pipe), or in a file. It is never an argument, because
-arguments show in the shell's history and in ps. The daemon carries the
-activation out; it goes on when this command is interrupted or its line drops.`,
-	example: "dynamod activate\ndynamod activate --code-file /root/code.txt --yes --json",
+arguments show in the shell's history and in ps. An order that is bound to this
+card needs none: it is found with --discover, --default-smdp or --smdp, and only
+if that is asked for. The daemon carries the activation out; it goes on when
+this command is interrupted or its line drops.`,
+	example: "dynamod activate\ndynamod activate --code-file /root/code.txt --yes --json\ndynamod activate --discover --yes",
 	setup: func(fs *flag.FlagSet) action {
 		var a activate
 		a.declare(fs)
 		fs.StringVar(&a.codeFile, "code-file", "", "read the activation code from a `FILE`")
+		fs.BoolVar(&a.request.Discover, "discover", false, "without a code: ask a discovery server (SM-DS) for the profile that waits for this card")
+		fs.StringVar(&a.request.SMDS, "smds", "", "with --discover: this server and no other, a host `NAME`")
+		fs.BoolVar(&a.request.DefaultSMDP, "default-smdp", false, "without a code: ask the SM-DP+ whose address the card holds")
+		fs.StringVar(&a.request.SMDP, "smdp", "", "without a code: ask this SM-DP+, a host `NAME`")
+		fs.BoolVar(&a.request.IgnoreSurplus, "ignore-surplus", false, "leave out what a code of a later version has behind its fifth field")
 		fs.StringVar(&a.confirmationFile, "confirmation-code-file", "", "read the confirmation code, which some orders need, from a `FILE`")
 		fs.BoolVar(&a.request.Consent, "consent", false, "install whatever profile the code gives, do not ask")
 		fs.BoolVar(&a.request.Consent, "yes", false, "the same as --consent")
@@ -60,22 +68,26 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 		return usageError{errors.New("an activation code is not taken as an argument: it would show in the shell's history and in ps"),
 			"type it at the prompt of `dynamod activate`, pipe it into `dynamod activate -`, or use --code-file FILE"}
 	}
-	if len(args) == 1 && a.codeFile != "" {
-		return usageError{errors.New("- and --code-file exclude each other"), "give the code once"}
-	}
 	if a.noWait && a.direct {
 		return usageError{errors.New("--no-wait and --direct exclude each other"), "without a daemon nobody would carry it out"}
 	}
 	if a.deadline < 0 {
 		return usageError{errors.New("--deadline is negative"), "for example --deadline 5m"}
 	}
+	without, err := a.withoutCode(len(args) == 1)
+	if err != nil {
+		return err
+	}
 	tty, _ := openTerminal(s.in)
 	if tty != nil {
 		defer tty.Close()
 	}
-	code, err := a.code(ctx, s, tty, len(args) == 1)
-	if err != nil {
-		return err
+	var code euicc.ActivationCode
+	if !without {
+		if code, err = a.code(ctx, s, tty, len(args) == 1); err != nil {
+			return err
+		}
+		a.request.Code = code.Reveal()
 	}
 	if a.confirmationFile != "" {
 		if a.request.ConfirmationCode, err = readSecret(a.confirmationFile, s.err); err != nil {
@@ -91,7 +103,6 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 			return usageError{errors.New("this order needs a confirmation code, and there is no terminal to ask for it on"), "--confirmation-code-file FILE"}
 		}
 	}
-	a.request.Code = code.Reveal()
 	a.request.DeadlineSeconds = int((a.deadline + time.Second - 1) / time.Second)
 	if a.apn != "" {
 		a.request.APN = &activation.APN{APN: a.apn}
@@ -152,11 +163,48 @@ func (a *activate) code(ctx context.Context, s std, tty *terminal, stdin bool) (
 	if err != nil {
 		return euicc.ActivationCode{}, err
 	}
-	code, err := euicc.ParseActivationCode(text)
+	code, surplus, err := euicc.ParseLaterActivationCode(text)
+	if err == nil && surplus > 0 && !a.request.IgnoreSurplus {
+		_, err = euicc.ParseActivationCode(text)
+	}
 	if err != nil {
-		return code, fault{exitRefused, err.Error(), "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID"}
+		hint := "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID"
+		if errors.Is(err, euicc.ErrSurplusFields) {
+			hint += "; --ignore-surplus leaves out what a code of a later version has behind its fifth field"
+		}
+		return code, fault{exitRefused, err.Error(), hint}
 	}
 	return code, nil
+}
+
+// withoutCode reports whether the profile is to be found without a code, and
+// checks that it is to be found in one way.
+func (a *activate) withoutCode(stdin bool) (bool, error) {
+	var ways []string
+	for way, given := range map[string]bool{
+		"--discover": a.request.Discover, "--default-smdp": a.request.DefaultSMDP, "--smdp": a.request.SMDP != "",
+		"--code-file": a.codeFile != "", "-": stdin,
+	} {
+		if given {
+			ways = append(ways, way)
+		}
+	}
+	slices.Sort(ways)
+	if len(ways) > 1 {
+		return false, usageError{errors.New(strings.Join(ways, " and ") + " exclude each other"), "a profile is found in one way"}
+	}
+	if a.request.SMDS != "" && !a.request.Discover {
+		return false, usageError{errors.New("--smds needs --discover"), "for example --discover --smds smds.example.com"}
+	}
+	for _, address := range []string{a.request.SMDS, a.request.SMDP} {
+		if address == "" {
+			continue
+		}
+		if _, err := euicc.ParseAddress(address); err != nil {
+			return false, usageError{err, "a host name such as smdp.example.com"}
+		}
+	}
+	return a.request.Discover || a.request.DefaultSMDP || a.request.SMDP != "", nil
 }
 
 // knock finds out that no daemon answers before somebody has typed a long code.

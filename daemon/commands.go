@@ -43,6 +43,7 @@ func commands() []command {
 		activateCommand,
 		statusCommand,
 		profilesCommand,
+		cardCommand,
 		apnCommand,
 		notificationsCommand,
 		diagCommand,

@@ -21,6 +21,7 @@ import (
 const (
 	newICCID = "8900000000000000018"
 	oldICCID = "8900000000000000026"
+	fakeEID  = "89049032123451234512345678901235"
 )
 
 // fakeDaemon is the real hook over a daemon that plays a story. The story
@@ -268,6 +269,9 @@ func (f *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
 	f.mu.Lock()
 	f.req = r
 	ended := time.Now()
+	if err := f.changeLocked(wayText(r)); err != nil {
+		return activation.Record{}, err
+	}
 	f.rec = activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: r.Code.Address, Key: r.Key, Started: time.Now()}
 	if strings.HasPrefix(f.story, "before") {
 		f.rec.State, f.rec.Outcome, f.rec.ICCID, f.rec.APN, f.rec.Ended = activation.Done, status.Committed, newICCID, "lab.test", &ended
@@ -307,6 +311,41 @@ func (f *fakeDaemon) Answer(_ string, a activation.Answer) error {
 
 func (f *fakeDaemon) Cancel(string) error { return nil }
 
+func (f *fakeDaemon) Card(context.Context) (hook.Card, error) {
+	if f.story == "empty" {
+		return hook.Card{EID: fakeEID, SVN: "2.2.2", FreeNVM: -1, FreeRAM: -1}, nil
+	}
+	return hook.Card{
+		EID: fakeEID, SVN: "2.5.0", ProfileVersions: []string{"2.3.1", "3.3"}, Firmware: "4.2.0", Category: "mediumEuicc", FreeNVM: 300 << 10, FreeRAM: 8 << 10,
+		RSP: []string{"additionalProfile"}, UICC: []string{"usimSupport", "javacard"}, PPVersion: "1.0.0", SASNumber: "EV\x1b[2JIL",
+		DefaultSMDP: "smdp.example.com", RootSMDS: "lpa.ds.gsma.com", ForbiddenRules: "ppr1",
+		Issuers: []hook.Issuer{{KeyID: "81370F51", Name: "CI", Verifies: true, Signs: true, Trusted: true}, {KeyID: "ABCD", Verifies: true}},
+		Rules:   []hook.Rule{{Rules: "ppr1+ppr2", Consent: true, Operators: []hook.Operator{{MCC: "EEE", MNC: "EEE"}, {MCC: "262", MNC: "02", GID1: "AB"}}}},
+		Extra:   []hook.Object{{Tag: "92", Value: "0102"}},
+	}, nil
+}
+
+func (f *fakeDaemon) SetDefaultSMDP(_ context.Context, address string) error {
+	return f.change("default-smdp", onlyIf(address == "", "none"), address)
+}
+
+func (f *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, force bool) error {
+	return f.change("reset", eid.Short(), strings.Join(what, "+"), forced(force))
+}
+
+func (f *fakeDaemon) Profile(_ context.Context, iccid string) (hook.Profile, error) {
+	for _, p := range fakeProfiles() {
+		if p.ICCID == iccid {
+			p.PolicyRules = "ppr1+ppr2"
+			return hook.Profile{
+				Profile: p, AID: "A0000005591010FFFFFFFF8900001200", Owner: &hook.Operator{MCC: "001", MNC: "01"},
+				Notifications: []hook.Notified{{Operations: "enable+delete", Address: "smdp.example.com"}}, Icon: &hook.Icon{Type: "image/png", Data: []byte{1, 2, 3}},
+			}, nil
+		}
+	}
+	return hook.Profile{}, &activation.Fault{Code: "no-such-profile", Text: "no such profile", Advice: "`dynamod profiles` lists them"}
+}
+
 func (f *fakeDaemon) Profiles(context.Context) ([]status.Profile, error) {
 	if f.story == "empty" {
 		return nil, nil
@@ -314,10 +353,27 @@ func (f *fakeDaemon) Profiles(context.Context) ([]status.Profile, error) {
 	return fakeProfiles(), nil
 }
 
+// wayText is how a request says where its profile is found.
+func wayText(r activation.Request) string {
+	switch {
+	case r.Discover:
+		return strings.TrimSpace("discover " + r.SMDS)
+	case r.DefaultSMDP:
+		return "default SM-DP+"
+	case r.Code.MatchingID == "":
+		return "address " + r.Code.Address
+	}
+	return "code of " + r.Code.Address
+}
+
 // change notes what was asked for, for `changed` in a script.
 func (f *fakeDaemon) change(words ...string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.changeLocked(words...)
+}
+
+func (f *fakeDaemon) changeLocked(words ...string) error {
 	f.changes = append(f.changes, strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), " "))
 	return nil
 }

@@ -298,7 +298,7 @@ func decodeRun(kind string, data []byte) (run *status.Run, ok bool) {
 func viewOf(r activation.Record) *status.Run {
 	return &status.Run{
 		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
-		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Previous: r.Previous,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous,
 		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
 		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
 	}

@@ -232,6 +232,8 @@ func offerText(run *status.Run) string {
 	row("provider", run.Provider)
 	row("profile", run.Profile)
 	row("ICCID", run.ICCID)
+	row("class", onlyIf(run.Class != "operational", run.Class))
+	row("rules", rulesText(run.PolicyRules))
 	row("APN", cmp.Or(run.APN, "(assigned by the network)")+parens(run.APNReason))
 	row("replaces", run.Previous+onlyIf(run.Previous != "", ", which stays on the card as the way back"))
 	return b.String()

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"dynamod/daemon/hook"
@@ -18,10 +20,10 @@ import (
 
 var profilesCommand = command{
 	name:    "profiles",
-	args:    "[list | enable ICCID | disable ICCID | delete ICCID | nickname ICCID NAME]",
+	args:    "[list | show ICCID | enable ICCID | disable ICCID | delete ICCID | nickname ICCID NAME]",
 	summary: "list the profiles on the card, and enable, disable, delete or name one",
 	about: `A profile is deleted for good, and its activation code may be used up; delete
-asks for the ICCID again, or takes --yes. The only working profile is disabled
+asks for the ICCID again, or takes --yes. ` + "`dynamod card reset`" + ` deletes all of a kind. The only working profile is disabled
 or deleted with --force only. An empty NAME takes the nickname away.`,
 	example: "dynamod profiles\ndynamod profiles enable 8949000000000000018\ndynamod profiles nickname 8949000000000000018 \"spare, prepaid\"",
 	setup: func(fs *flag.FlagSet) action {
@@ -46,7 +48,7 @@ func (p *profileChange) run(ctx context.Context, args []string, s std) error {
 		args = []string{"list"}
 	}
 	verb, args := args[0], args[1:]
-	want, known := map[string]int{"list": 0, "enable": 1, "disable": 1, "delete": 1, "nickname": 2}[verb]
+	want, known := map[string]int{"list": 0, "show": 1, "enable": 1, "disable": 1, "delete": 1, "nickname": 2}[verb]
 	switch {
 	case !known:
 		return usage("profiles cannot do that" + parens(verbShown(verb)))
@@ -64,6 +66,9 @@ func (p *profileChange) run(ctx context.Context, args []string, s std) error {
 		return usageError{err, "`dynamod profiles` lists the ICCIDs"}
 	}
 	iccid := id.String()
+	if verb == "show" {
+		return p.do(ctx, s, func(c *hook.Client) error { return p.show(ctx, s, c, iccid) })
+	}
 	method, path, body, query, done := "POST", "/v1/profiles/"+iccid+"/"+verb, any(nil), url.Values{}, verb+"d"
 	if p.force {
 		query.Set("force", "true")
@@ -134,6 +139,64 @@ func (p *profileChange) list(ctx context.Context, s std, c *hook.Client) error {
 	}
 	writeProfiles(s.out, profiles)
 	return nil
+}
+
+func (p *profileChange) show(ctx context.Context, s std, c *hook.Client, iccid string) error {
+	var raw json.RawMessage
+	if err := c.Do(ctx, "GET", "/v1/profiles/"+iccid, nil, nil, &raw); err != nil {
+		return err
+	}
+	if p.json {
+		return printRaw(s.out, raw)
+	}
+	var profile hook.Profile
+	if err := json.Unmarshal(raw, &profile); err != nil {
+		return err
+	}
+	writeProfile(s.out, profile)
+	return nil
+}
+
+// writeProfile writes a name and a value in each line.
+func writeProfile(w io.Writer, p hook.Profile) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-13s %s\n", name, clean(value, ""))
+		}
+	}
+	row("ICCID", p.ICCID)
+	row("state", p.State)
+	row("class", p.Class)
+	row("provider", p.Provider)
+	row("name", p.Name)
+	row("nickname", p.Nickname)
+	row("policy rules", rulesText(p.PolicyRules))
+	if p.Owner != nil {
+		row("owner", operatorsText([]hook.Operator{*p.Owner}))
+	}
+	for _, n := range p.Notifications {
+		row("reports", n.Operations+" to "+n.Address)
+	}
+	if p.Icon != nil {
+		row("icon", fmt.Sprintf("%s, %d bytes", p.Icon.Type, len(p.Icon.Data)))
+	}
+	row("AID", p.AID)
+	row("SM-DP+ data", p.SMDPData)
+	for _, o := range p.Extra {
+		row("object "+o.Tag, o.Value)
+	}
+}
+
+// rulesText says what policy rules mean.
+func rulesText(rules string) string {
+	var out []string
+	for rule, meaning := range map[string]string{"ppr1": "PPR1, it cannot be disabled", "ppr2": "PPR2, it cannot be deleted"} {
+		if strings.Contains(rules, rule) {
+			out = append(out, meaning)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
 }
 
 func writeProfiles(w io.Writer, profiles []status.Profile) {

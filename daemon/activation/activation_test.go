@@ -184,6 +184,54 @@ func TestActivation(t *testing.T) {
 			outcome: status.Committed, enabled: newICCID,
 		},
 		{
+			name: "PPR1 beside another operational profile",
+			prepare: func(w *world, r *Request) {
+				w.profiles[oldICCID], w.class = euicc.Disabled, euicc.ClassOperational
+				w.md.PPR, r.NoWayBack = euicc.PPR1, true
+			},
+			outcome: status.Failed, code: "ppr1-not-alone", enabled: "", check: cancelledWith(euicc.CancelPPRNotAllowed),
+		},
+		{
+			name: "the card does not authorise the policy rules",
+			prepare: func(w *world, _ *Request) {
+				w.md.PPR, w.policy = euicc.PPR2, &euicc.Error{Stage: euicc.StageAuthenticateClient, Code: "ppr-not-allowed", Text: "not allowed"}
+			},
+			outcome: status.Failed, code: "ppr-not-allowed", enabled: "", check: cancelledWith(euicc.CancelPPRNotAllowed),
+		},
+		{
+			name: "the card does not tell its policy",
+			prepare: func(w *world, _ *Request) {
+				w.md.PPR, w.policy = euicc.PPR2, &euicc.Error{Stage: euicc.StageInfo, Code: "card-transport", Text: "no answer"}
+			},
+			outcome: status.Failed, code: "card-transport", enabled: "", check: cancelledWith(euicc.CancelPostponed),
+		},
+		{
+			name: "discovered",
+			prepare: func(w *world, r *Request) {
+				w.located = euicc.ActivationCode{Address: "found.example.com", MatchingID: "EVENT"}
+				r.Code, r.Discover, r.SMDS = euicc.ActivationCode{}, true, "smds.example.com"
+			},
+			outcome: status.Committed, enabled: newICCID,
+			check: func(t *testing.T, w *world) {
+				if !slices.Contains(w.log, "locate true smds.example.com false") {
+					t.Errorf("calls %v", w.log)
+				}
+			},
+		},
+		{
+			name: "nothing to discover",
+			prepare: func(w *world, r *Request) {
+				r.Code, r.DefaultSMDP = euicc.ActivationCode{}, true
+				w.fail = func(call string) error {
+					if strings.HasPrefix(call, "locate") {
+						return &Fault{Code: "no-default-smdp", Text: "none"}
+					}
+					return nil
+				}
+			},
+			outcome: status.Failed, code: "no-default-smdp", enabled: "",
+		},
+		{
 			name:    "PPR1 with nothing to go back to",
 			prepare: func(w *world, _ *Request) { w.md.PPR = euicc.PPR1 },
 			outcome: status.Committed, enabled: newICCID,
@@ -364,47 +412,12 @@ func TestIdempotency(t *testing.T) {
 	})
 }
 
-func TestAnswerAndCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.confirm = true
-		o, shutdown := boot(t, t.TempDir(), w)
-		defer shutdown()
-		req := request(t)
-		req.Consent = false
-		rec, err := o.Submit(req)
-		if err != nil {
-			t.Fatal(err)
+func cancelledWith(reason euicc.CancelReason) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		if !slices.Equal(w.cancelled, []euicc.CancelReason{reason}) || slices.Contains(w.log, "download") {
+			t.Errorf("cancelled %v after %v", w.cancelled, w.log)
 		}
-		if err := o.Answer("nobody", Answer{}); !errors.Is(err, ErrNoRun) {
-			t.Error(err)
-		}
-		synctest.Wait()
-		yes := true
-		if err := o.Answer(rec.ID, Answer{Consent: &yes, ConfirmationCode: "1234"}); err != nil {
-			t.Fatal(err)
-		}
-		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed {
-			t.Errorf("%+v", rec.Error)
-		}
-		if err := o.Cancel(rec.ID); err == nil {
-			t.Error("an ended run was cancelled")
-		}
-
-		w.md.ICCID[9] ^= 0x10 // another profile
-		req.Code.MatchingID = "SECOND"
-		if rec, err = o.Submit(req); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if err := o.Cancel(rec.ID); err != nil {
-			t.Fatal(err)
-		}
-		rec = ended(t, o, rec.ID)
-		if rec.Error == nil || rec.Error.Code != "cancelled" || !slices.Equal(w.cancelled, []euicc.CancelReason{euicc.CancelEndUserRejection}) {
-			t.Errorf("%+v, cancelled %v", rec.Error, w.cancelled)
-		}
-	})
+	}
 }
 
 func TestRestartLoopEnds(t *testing.T) {

@@ -21,10 +21,13 @@ type Card interface {
 	// Preflight checks, before anything is spent, that there is a way to the
 	// server, a sane clock and a reachable eUICC with some memory.
 	Preflight(ctx context.Context, code euicc.ActivationCode) error
+	// Locate finds the server and the order of a request without activation
+	// code: by discovery, or as the card's default SM-DP+.
+	Locate(ctx context.Context, r Request) (euicc.ActivationCode, error)
 	// Authenticate begins an RSP session. The order holds one logical channel
 	// until it is closed. begin is called when the server has named the session
 	// and before the card opens it; its error ends Authenticate.
-	Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(euicc.TransactionID) error) (Order, error)
+	Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(server string, id euicc.TransactionID) error) (Order, error)
 	// Abandon ends the stranded session of an order that a crash has lost, on
 	// the card and, when it can be reached, at the server.
 	Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error
@@ -33,6 +36,10 @@ type Card interface {
 	// restarts and makes it power the card off and on. enabled is the ICCID of
 	// the profile that is in use, "" for none. The link is lost with it.
 	Recover(ctx context.Context, enabled string) error
+	// CheckPolicy asks the card whether the offered profile may have its policy
+	// rules. A refusal has the code "ppr-not-allowed". consent says that the card
+	// wants the user's own consent to them.
+	CheckPolicy(ctx context.Context, md euicc.Metadata) (consent bool, err error)
 	// Enable enables a profile and returns when the modem shows its ICCID. An
 	// unknown outcome is settled by reading the card; enabling the profile that
 	// is enabled already only waits for the modem.

@@ -25,8 +25,10 @@ type Record struct {
 	ICCID         string              `json:"iccid,omitempty"`
 	Provider      string              `json:"provider,omitempty"`
 	Profile       string              `json:"profile,omitempty"`
-	HomePLMN      string              `json:"home_plmn,omitempty"` // profile owner in the metadata
-	Previous      string              `json:"previous,omitempty"`  // ICCID of the way back
+	Class         string              `json:"class,omitempty"`        // test, provisioning, operational
+	PolicyRules   string              `json:"policy_rules,omitempty"` // of the profile: ppr1, ppr2
+	HomePLMN      string              `json:"home_plmn,omitempty"`    // profile owner in the metadata
+	Previous      string              `json:"previous,omitempty"`     // ICCID of the way back
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
@@ -65,7 +67,7 @@ func Runs(records []journal.Record) []Record {
 func (r Record) view() *status.Run {
 	return &status.Run{
 		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
-		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Previous: r.Previous,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous,
 		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
 		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
 	}

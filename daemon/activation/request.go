@@ -16,8 +16,19 @@ import (
 type Request struct {
 	// Key makes a request idempotent: the same key always names the same run.
 	// Empty is allowed; the code itself then tells repeats.
-	Key              string
-	Code             euicc.ActivationCode
+	Key string
+	// Code names the server and the order; without matching ID the server looks
+	// for an order that is bound to the EID. Without an address it is empty, and
+	// one of the two below says where the profile is found: nothing falls back
+	// to them by itself.
+	Code euicc.ActivationCode
+	// Discover asks a discovery server (SM-DS) for the profile that waits for
+	// this card: SMDS, or when that is "" those that are configured, or else the
+	// card's own.
+	Discover bool
+	SMDS     string
+	// DefaultSMDP asks the SM-DP+ whose address the card holds.
+	DefaultSMDP      bool
 	ConfirmationCode euicc.ConfirmationCode
 	// Consent says that whoever asks has agreed to install whatever profile
 	// the code gives. Without it the run waits for an answer once the profile's
@@ -76,8 +87,22 @@ var (
 
 // Validate checks what does not need the card or the network.
 func (r Request) Validate() error {
-	if r.Code.Address == "" {
-		return &Fault{Code: "no-code", Text: "the request has no activation code", Advice: "give a code such as LPA:1$smdp.example.com$..., or the SM-DP+ address"}
+	ways := 0
+	for _, given := range []bool{r.Code.Address != "", r.Discover, r.DefaultSMDP} {
+		if given {
+			ways++
+		}
+	}
+	switch {
+	case ways == 0:
+		return &Fault{Code: "no-code", Text: "the request has no activation code", Advice: "give a code such as LPA:1$smdp.example.com$..., the SM-DP+ address, or say that the profile is to be discovered"}
+	case ways > 1 || r.SMDS != "" && !r.Discover:
+		return &Fault{Code: "bad-way", Text: "the request names more than one way to the profile", Advice: "an activation code, an SM-DP+ address, discovery and the default SM-DP+ exclude each other"}
+	}
+	if r.SMDS != "" {
+		if _, err := euicc.ParseAddress(r.SMDS); err != nil {
+			return &Fault{Code: "bad-address", Text: "the address of the discovery server cannot be one", Advice: "a host name such as smds.example.com", Err: err}
+		}
 	}
 	if len(r.Key) > maxKey {
 		return &Fault{Code: "bad-key", Text: fmt.Sprintf("the idempotency key has %d bytes, at most %d", len(r.Key), maxKey), Advice: "use a UUID"}
@@ -87,6 +112,9 @@ func (r Request) Validate() error {
 	}
 	return nil
 }
+
+// hasWay reports whether the request is there: it is lost with its seal.
+func (r Request) hasWay() bool { return r.Code.Address != "" || r.Discover || r.DefaultSMDP }
 
 // Fault is an error of ours with a stable code and advice.
 type Fault struct {

@@ -23,6 +23,10 @@ type run struct {
 	fresh   bool           // begun in this process and journalled by Submit
 	base    status.Figures // totals when the run began in this process
 
+	agreed euicc.ICCID // the profile that the user has agreed to
+	typed  bool        // the confirmation code is an answer, not the request's
+	tries  int         // confirmation codes that the server has refused
+
 	mu      sync.Mutex
 	rec     Record
 	abort   context.CancelFunc // nil once the run cannot be cancelled any more

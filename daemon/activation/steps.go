@@ -24,8 +24,15 @@ func (r *run) preflight(ctx context.Context) (State, error) {
 }
 
 func (r *run) authenticate(ctx context.Context) (State, error) {
-	o, err := r.o.Card.Authenticate(ctx, r.req.Code, func(id euicc.TransactionID) error {
-		r.change(func(rec *Record) { rec.TransactionID = id })
+	code := r.req.Code
+	if code.Address == "" {
+		var err error
+		if code, err = r.o.Card.Locate(ctx, r.req); err != nil {
+			return "", err
+		}
+	}
+	o, err := r.o.Card.Authenticate(ctx, code, func(server string, id euicc.TransactionID) error {
+		r.change(func(rec *Record) { rec.SMDP, rec.TransactionID = server, id })
 		return r.enter(Authenticated)
 	})
 	if err != nil {
@@ -36,6 +43,7 @@ func (r *run) authenticate(ctx context.Context) (State, error) {
 	r.change(func(rec *Record) {
 		rec.TransactionID = o.TransactionID()
 		rec.ICCID, rec.Provider, rec.Profile, rec.HomePLMN = md.ICCID.String(), md.ServiceProvider, md.Name, md.Owner.PLMN()
+		rec.Class, rec.PolicyRules = md.Class.String(), (md.PPR & (euicc.PPR1 | euicc.PPR2)).String()
 	})
 	return Agreed, nil
 }
@@ -51,28 +59,19 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	if err != nil {
 		return refuse(euicc.CancelPostponed, err)
 	}
-	for _, p := range profiles {
-		if p.ICCID == md.ICCID {
-			return refuse(euicc.CancelPostponed, &Fault{
-				Code: "already-installed", Text: fmt.Sprintf("profile %s is on the card already", md.ICCID.Short()),
-				Advice: "enable it with `dynamod profiles enable`, or delete it first", Retry: euicc.RetryNever,
-			})
-		}
-		if p.State == euicc.Enabled {
-			r.change(func(rec *Record) { rec.Previous = p.ICCID.String() })
-			if p.PPR.Has(euicc.PPR1) {
-				return refuse(euicc.CancelPPRNotAllowed, &Fault{
-					Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
-					Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
-				})
-			}
-		}
+	if reason, err := r.checkProfiles(md, profiles); err != nil {
+		return refuse(reason, err)
 	}
-	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.NoWayBack {
-		return refuse(euicc.CancelPostponed, &Fault{
-			Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
-			Advice: "if that is wanted, ask again with --no-way-back; the order is kept", Retry: euicc.RetryNow,
-		})
+	consent, err := r.o.Card.CheckPolicy(ctx, md)
+	if err != nil {
+		reason := euicc.CancelPostponed
+		if euicc.CodeOf(err) == "ppr-not-allowed" {
+			reason = euicc.CancelPPRNotAllowed
+		}
+		return refuse(reason, err)
+	}
+	if consent {
+		r.o.Log.Info("the card wants the user's consent to the profile's policy rules", "run", r.rec.ID, "rules", md.PPR)
 	}
 	plan, err := r.o.Link.Choose(ctx, md, r.req.APN)
 	if err != nil {
@@ -81,27 +80,95 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	r.plan = plan
 	apn, reason := plan.First()
 	r.change(func(rec *Record) { rec.APN, rec.APNReason = apn, reason })
-	if !r.req.Consent {
+	// Who has agreed once in this run agreed to this profile, with the rules
+	// that were shown beside it.
+	if !r.req.Consent && r.agreed != md.ICCID {
 		a, err := r.wait(ctx, "consent")
 		if err != nil {
 			return refuse(euicc.CancelTimeout, err)
 		}
 		if a.ConfirmationCode != "" {
-			r.req.ConfirmationCode = a.ConfirmationCode
+			r.confirm(a.ConfirmationCode)
 		}
 		if a.Consent == nil || !*a.Consent {
 			return refuse(euicc.CancelEndUserRejection, &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow})
 		}
+		r.agreed = md.ICCID
 	}
 	if r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
 		a, err := r.wait(ctx, "confirmation-code")
 		if err != nil {
 			return refuse(euicc.CancelTimeout, err)
 		}
-		r.req.ConfirmationCode = a.ConfirmationCode
+		r.confirm(a.ConfirmationCode)
 	}
 	return Downloading, nil
 }
+
+// checkProfiles compares the offered profile with those that are on the card.
+// The reason is what the order is to be cancelled with.
+func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.CancelReason, error) {
+	for _, p := range profiles {
+		if p.ICCID == md.ICCID {
+			return euicc.CancelPostponed, &Fault{
+				Code: "already-installed", Text: fmt.Sprintf("profile %s is on the card already", md.ICCID.Short()),
+				Advice: "enable it with `dynamod profiles enable`, or delete it first", Retry: euicc.RetryNever,
+			}
+		}
+		// SGP.22 3.1.3: PPR1 is only for a profile that is alone of its class.
+		if md.PPR.Has(euicc.PPR1) && p.Class == euicc.ClassOperational {
+			return euicc.CancelPPRNotAllowed, &Fault{
+				Code: "ppr1-not-alone", Text: fmt.Sprintf("the new profile can never be disabled (policy rule PPR1), and profile %s is on the card", p.ICCID.Short()),
+				Advice: "a profile with this rule is only installed on a card without other operational profiles: delete these, or ask the operator for another one", Retry: euicc.RetryNever,
+			}
+		}
+		if p.State != euicc.Enabled {
+			continue
+		}
+		r.change(func(rec *Record) { rec.Previous = p.ICCID.String() })
+		if p.PPR.Has(euicc.PPR1) {
+			return euicc.CancelPPRNotAllowed, &Fault{
+				Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
+				Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
+			}
+		}
+	}
+	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.NoWayBack {
+		return euicc.CancelPostponed, &Fault{
+			Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
+			Advice: "if that is wanted, ask again with --no-way-back; the order is kept", Retry: euicc.RetryNow,
+		}
+	}
+	return 0, nil
+}
+
+// confirm takes a confirmation code that somebody has typed just now.
+func (r *run) confirm(cc euicc.ConfirmationCode) {
+	r.req.ConfirmationCode, r.typed = cc, true
+}
+
+// askAgain asks for another confirmation code after the server has refused one
+// that somebody has typed. One that came with the request is not asked for
+// again: nobody may be there, and each try counts against the order. The next
+// try is a new session, which the answer begins.
+func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
+	if euicc.CodeOf(refused) != codeConfirmationRefused || !r.typed || r.tries >= maxConfirmations {
+		return "", refused
+	}
+	r.tries++
+	r.o.Status.Log("the server refused the confirmation code")
+	r.req.ConfirmationCode = ""
+	a, err := r.wait(ctx, "confirmation-code")
+	if err != nil {
+		return "", errors.Join(refused, err)
+	}
+	r.confirm(a.ConfirmationCode)
+	return Authenticated, nil
+}
+
+// codeConfirmationRefused is the server's answer to a wrong confirmation code
+// (SGP.22 5.6.2).
+const codeConfirmationRefused = "es9p-8.2.7-3.8"
 
 // wait holds the card session until somebody answers.
 func (r *run) wait(ctx context.Context, what string) (Answer, error) {
@@ -160,7 +227,7 @@ func (r *run) download(ctx context.Context) (State, error) {
 	case ctx.Err() != nil && !r.wasAborted():
 		return "", err // shut down, or too slow: the next start reads the card
 	case err != nil && !unknown(err):
-		return "", err
+		return r.askAgain(ctx, err)
 	}
 	return r.settleDownload(ctx, err)
 }
@@ -212,7 +279,7 @@ func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
 		return "", errors.Join(cause, context.Canceled)
 	}
 	// A retry costs the order an attempt, so only an interruption earns one.
-	if cause != nil || r.req.Code.Address == "" {
+	if cause != nil || !r.req.hasWay() {
 		return "", settled(cause)
 	}
 	return Accepted, nil

@@ -86,4 +86,8 @@ const (
 	waitTime    = 120 * time.Second // for an answer, while the card session is held
 	maxResumes  = 5                 // restarts in one run before it is given up
 	undoRetries = 5                 // tries to enable the previous profile
+
+	// maxConfirmations is how often a refused confirmation code is asked for
+	// again. Servers count too, and void the order when it was too often.
+	maxConfirmations = 2
 )

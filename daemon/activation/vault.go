@@ -83,13 +83,19 @@ type sealed struct {
 	Key, Code, Confirmation string
 	Consent, KeepTrying     bool
 	NoWayBack               bool
+	Discover, DefaultSMDP   bool
+	SMDS                    string
 	APN                     *APN
 	Deadline                time.Duration
 }
 
 // Put seals a request under its run's ID.
 func (v *Vault) Put(id string, r Request) error {
-	plain, err := json.Marshal(sealed{r.Key, r.Code.Reveal(), r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.APN, r.Deadline})
+	code := ""
+	if r.Code.Address != "" {
+		code = r.Code.Reveal()
+	}
+	plain, err := json.Marshal(sealed{r.Key, code, r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.Discover, r.DefaultSMDP, r.SMDS, r.APN, r.Deadline})
 	if err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
@@ -113,12 +119,14 @@ func (v *Vault) Get(id string) (Request, error) {
 	if err := json.Unmarshal(plain, &s); err != nil {
 		return Request{}, fmt.Errorf("requests: %s holds no request", id)
 	}
-	code, err := euicc.ParseActivationCode(s.Code)
-	if err != nil {
-		return Request{}, fmt.Errorf("requests: %s: %w", id, err)
+	var code euicc.ActivationCode
+	if s.Code != "" {
+		if code, err = euicc.ParseActivationCode(s.Code); err != nil {
+			return Request{}, fmt.Errorf("requests: %s: %w", id, err)
+		}
 	}
 	return Request{
-		Key: s.Key, Code: code, ConfirmationCode: euicc.ConfirmationCode(s.Confirmation),
+		Key: s.Key, Code: code, Discover: s.Discover, DefaultSMDP: s.DefaultSMDP, SMDS: s.SMDS, ConfirmationCode: euicc.ConfirmationCode(s.Confirmation),
 		Consent: s.Consent, KeepTrying: s.KeepTrying, NoWayBack: s.NoWayBack, APN: s.APN, Deadline: s.Deadline,
 	}, nil
 }

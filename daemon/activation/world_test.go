@@ -27,6 +27,9 @@ type world struct {
 	beyond    bool // not even after a reset
 	md        euicc.Metadata
 	confirm   bool
+	class     euicc.Class // of the profiles on the card
+	policy    error       // what the card says to policy rules
+	located   euicc.ActivationCode
 	sessions  int
 	fail      func(call string) error // before the call has its effect
 	lost      func(call string) error // after it
@@ -107,9 +110,18 @@ func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
 	return w.do(ctx, "preflight", func() error { return nil })
 }
 
-func (w *world) Authenticate(ctx context.Context, _ euicc.ActivationCode, begin func(euicc.TransactionID) error) (Order, error) {
+func (w *world) Locate(ctx context.Context, r Request) (c euicc.ActivationCode, err error) {
+	err = w.do(ctx, fmt.Sprintf("locate %v %s %v", r.Discover, r.SMDS, r.DefaultSMDP), func() error { c = w.located; return nil })
+	return c, err
+}
+
+func (w *world) CheckPolicy(ctx context.Context, md euicc.Metadata) (bool, error) {
+	return md.PPR != 0, w.do(ctx, "policy", func() error { return w.policy })
+}
+
+func (w *world) Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(string, euicc.TransactionID) error) (Order, error) {
 	var o *worldOrder
-	if err := begin(euicc.TransactionID(fmt.Sprintf("%02X", w.sessions+1))); err != nil {
+	if err := begin(code.Address, euicc.TransactionID(fmt.Sprintf("%02X", w.sessions+1))); err != nil {
 		return nil, err
 	}
 	err := w.do(ctx, "authenticate", func() error {
@@ -134,7 +146,7 @@ func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
 			if err != nil {
 				return err
 			}
-			ps = append(ps, euicc.Profile{ICCID: iccid, State: s})
+			ps = append(ps, euicc.Profile{ICCID: iccid, State: s, Metadata: euicc.Metadata{Class: w.class}})
 		}
 		return nil
 	})

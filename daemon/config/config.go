@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -62,6 +63,8 @@ type LPA struct {
 	MinFree int                       // bytes of memory that the card should have free, for a warning
 	AIDs    [][]byte                  // further AIDs of the ISD-R, tried after the standard one
 	Overlap bool                      // send segments to the card while the rest is still arriving
+	SMDS    []string                  // discovery servers, asked in turn in place of the card's own
+	Proxy   *url.URL                  // HTTP proxy for the way to servers, nil for none
 }
 
 // The sets of CI roots.

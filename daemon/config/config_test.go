@@ -100,6 +100,8 @@ port = "/dev/ttyUSB2"
 dialect = "quectel"
 [lpa]
 aids = ["A0000005591010FFFFFFFF8900050500"]
+smds = ["SMDS.example.com", "smds.lab.test:8443"]
+proxy = "http://proxy.example.com"
 [lpa.resolve]
 "SMDP.example.com" = "192.0.2.1:8443"
 v6 = "[2001:db8::1]:443"
@@ -126,6 +128,8 @@ level = "debug"
 		{"group", c.Hook.Group, "dial"},
 		{"port", c.Modem.Port, "/dev/ttyUSB2"},
 		{"aid", fmt.Sprintf("%X", c.LPA.AIDs), "[A0000005591010FFFFFFFF8900050500]"},
+		{"discovery servers", fmt.Sprint(c.LPA.SMDS), "[smds.example.com smds.lab.test:8443]"},
+		{"proxy with port", c.LPA.Proxy.String(), "http://proxy.example.com:80"},
 		{"host folded", c.LPA.Resolve["smdp.example.com"].String(), "192.0.2.1:8443"},
 		{"v6", c.LPA.Resolve["v6"].String(), "[2001:db8::1]:443"},
 		{"empty APN is set", c.APN.Set, true},
@@ -178,9 +182,11 @@ func TestErrors(t *testing.T) {
 		{"relative path", "[state]\ndir = \"state\"\n", "t.toml:2:7: \"state\" is not an absolute path\nhint: such as \"/etc/dynamod/file\""},
 		{"interface", "[lpa]\nvia = \"a/b\"\n", "t.toml:2:7: \"a/b\" is not an interface name of 1 to 15 characters\nhint: such as \"wwan0\", or \"auto\""},
 		{"aid", "[lpa]\naids = [\"A000\"]\n", "t.toml:2:9: \"A000\" is not an AID of 5 to 16 bytes in hex\nhint: such as \"A0000005591010FFFFFFFF8900000100\""},
+		{"discovery server", "[lpa]\nsmds = [\"https://x.example\"]\n", "t.toml:2:9: \"https://x.example\" is not a discovery server\nhint: a host name: \"smds.example.com\""},
+		{"proxy with a password", "[lpa]\nproxy = \"http://u:p@proxy.example.com:3128\"\n", "t.toml:2:9: the proxy is not an http URL of host and port\nhint: such as \"http://proxy.example.com:3128\"; \"\" for none"},
 		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: the target is not an http URL without user name\nhint: such as \"http://example.com/generate_204\""},
 		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 URLs"},
-		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, resolve, via"},
+		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, proxy, resolve, smds, via"},
 		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

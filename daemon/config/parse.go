@@ -36,6 +36,8 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.aids(raw.LPA.AIDs, &c.LPA.AIDs)
 	set(raw.LPA.Overlap, &c.LPA.Overlap)
 	d.resolve(raw.LPA.Resolve, &c.LPA.Resolve)
+	d.smds(raw.LPA.SMDS, &c.LPA.SMDS)
+	d.proxy(raw.LPA.Proxy, &c.LPA.Proxy)
 
 	d.apn(raw, &c.APN)
 

@@ -18,6 +18,8 @@ type rawConfig struct {
 		MinFree *int64            `toml:"min_free"`
 		AIDs    []string          `toml:"aids"`
 		Overlap *bool             `toml:"overlap"`
+		SMDS    []string          `toml:"smds"`
+		Proxy   *string           `toml:"proxy"`
 		Resolve map[string]string `toml:"resolve"`
 	} `toml:"lpa"`
 	APN struct {

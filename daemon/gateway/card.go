@@ -53,18 +53,16 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 	}
 	var c *lpa.Card
 	c, err = lpa.Open(ctx, lpa.Config{
-		Transport: d.card,
-		AIDs:      append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
-		TryNext:   uicc.TryNext,
-		BlockSize: g.blockSize(d),
-		IMEI:      d.id.IMEI,
-		// What the modem itself can do is asked from the families' tables
-		// later; LTE is what every router modem of today has.
-		Capabilities: es10.Capabilities{EUTRAN: es10.Release{9, 0, 0}},
+		Transport:    d.card,
+		AIDs:         append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
+		TryNext:      uicc.TryNext,
+		BlockSize:    g.blockSize(d),
+		IMEI:         fullIMEI(d.id.IMEI),
+		Capabilities: d.capabilities,
 		CISet:        set,
 		ExtraCI:      extra,
 		Sequential:   !g.cfg.LPA.Overlap,
-		HTTP:         es9p.Config{Resolve: resolve, Dial: g.dial, Now: g.clock.now, Log: g.log},
+		HTTP:         es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Log: g.log},
 		Begin:        begin,
 		Cancelled:    func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:          g.log,
@@ -167,7 +165,7 @@ func (g *Gateway) showCard(ctx context.Context, c *lpa.Card) error {
 func viewProfiles(profiles []euicc.Profile) []status.Profile {
 	out := []status.Profile{}
 	for _, p := range profiles {
-		out = append(out, status.Profile{ICCID: p.ICCID.String(), State: p.State.String(), Class: p.Class.String(), Provider: p.ServiceProvider, Name: p.Name, Nickname: p.Nickname})
+		out = append(out, viewProfile(p))
 	}
 	return out
 }
@@ -179,6 +177,9 @@ type runCard struct {
 	g       *Gateway
 	card    *lpa.Card // open while a session or its report is under way
 	release func()
+
+	discovered bool      // the code is an event of a discovery server
+	info       *lpa.Info // what Preflight has read, so that it is not read again
 }
 
 var _ activation.Card = (*runCard)(nil)
@@ -202,6 +203,7 @@ func (r *runCard) end() {
 
 func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) error {
 	r.end()
+	r.discovered = false
 	g := r.g
 	d, err := g.waitDevice(ctx, deviceWait)
 	if err != nil {
@@ -221,6 +223,7 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 		if _, err := c.Client(ctx); err != nil {
 			return err // no root for this card's issuers
 		}
+		r.info = info
 		if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.cfg.LPA.MinFree) {
 			g.log.Warn("the card has little memory left", "free", free, "min_free", g.cfg.LPA.MinFree)
 			g.status.Log(fmt.Sprintf("the card has %d bytes left, less than [lpa] min_free", free))
@@ -229,19 +232,46 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	})
 }
 
-func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(euicc.TransactionID) error) (activation.Order, error) {
+// Locate finds server and order of a request without activation code.
+func (r *runCard) Locate(ctx context.Context, req activation.Request) (code euicc.ActivationCode, err error) {
+	r.end()
+	err = r.g.withCard(ctx, func(c *lpa.Card) error {
+		code, err = r.g.locate(ctx, c, req)
+		return err
+	})
+	r.discovered = err == nil && req.Discover
+	return code, err
+}
+
+func (r *runCard) CheckPolicy(ctx context.Context, md euicc.Metadata) (consent bool, err error) {
+	err = r.use(ctx, func(c *lpa.Card) error {
+		consent, err = c.CheckPolicy(ctx, md)
+		return err
+	})
+	return consent, err
+}
+
+func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(server string, id euicc.TransactionID) error) (activation.Order, error) {
 	r.end()
 	release, err := r.g.acquireCard(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.g.openCard(ctx, func(_ string, id euicc.TransactionID) error { return begin(id) })
+	c, err := r.g.openCard(ctx, begin)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	r.card, r.release = c, release
-	o, err := c.Authenticate(ctx, code)
+	c.UseInfo(r.info)
+	authenticate := c.Authenticate
+	if r.discovered {
+		// The event may lead to a further discovery server.
+		authenticate = func(ctx context.Context, code euicc.ActivationCode) (*lpa.Order, error) {
+			return c.AuthenticateEvent(ctx, lpa.Event{Address: code.Address, ID: code.MatchingID})
+		}
+	}
+	o, err := authenticate(ctx, code)
 	if err != nil {
 		r.end()
 		return nil, err

@@ -164,12 +164,7 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 		if err := c.Delete(ctx, id); err != nil {
 			return err
 		}
-		if err := g.learned.Forget(iccid); err != nil {
-			g.log.Warn("learned", "error", err)
-		}
-		if err := g.runs.Forget(iccid); err != nil {
-			g.log.Warn("the code of the deleted profile is still taken for used", "error", err)
-		}
+		g.forgetProfile(iccid)
 		if _, err := g.collect(ctx, c); err != nil {
 			g.log.Warn("cannot copy notifications off the card yet", "error", err)
 		}

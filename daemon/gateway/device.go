@@ -20,6 +20,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/es10"
 	"dynamod/euicc/lpa"
 )
 
@@ -30,6 +31,8 @@ type device struct {
 	modem   *modem.Modem
 	card    *uicc.Transport
 	id      modem.Identity
+
+	capabilities es10.Capabilities
 }
 
 const (
@@ -293,7 +296,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
-	dev := &device{path: path, session: s, modem: m, id: id}
+	dev := &device{path: path, session: s, modem: m, id: id, capabilities: g.capabilities(ctx, m)}
 	apdu := d.APDU
 	if g.cfg.Modem.APDUTimeout > 0 {
 		apdu.Transmit = dialect.Duration(g.cfg.Modem.APDUTimeout)

@@ -16,12 +16,16 @@ import (
 	"dynamod/euicc"
 )
 
-// ActivationRequest is the body of POST /v1/activations. Either Code, or SMDP
-// with MatchingID.
+// ActivationRequest is the body of POST /v1/activations. One way to the profile:
+// Code, or SMDP with MatchingID, or Discover, or DefaultSMDP.
 type ActivationRequest struct {
 	Code             string          `json:"code,omitempty"`
 	SMDP             string          `json:"smdp,omitempty"`
 	MatchingID       string          `json:"matching_id,omitempty"`
+	Discover         bool            `json:"discover,omitempty"`       // ask a discovery server
+	SMDS             string          `json:"smds,omitempty"`           // which one, with Discover
+	DefaultSMDP      bool            `json:"default_smdp,omitempty"`   // ask the card's default SM-DP+
+	IgnoreSurplus    bool            `json:"ignore_surplus,omitempty"` // leave out what a code has behind its fifth field
 	ConfirmationCode string          `json:"confirmation_code,omitempty"`
 	Consent          bool            `json:"consent,omitempty"`
 	NoWayBack        bool            `json:"no_way_back,omitempty"` // consent to a profile with PPR1
@@ -48,21 +52,29 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case body.Code != "" && (body.SMDP != "" || body.MatchingID != ""):
 		err = errors.New("code and smdp are both given")
+	case body.Code != "" && body.IgnoreSurplus:
+		code, _, err = euicc.ParseLaterActivationCode(body.Code)
 	case body.Code != "":
 		code, err = euicc.ParseActivationCode(body.Code)
+	case (body.Discover || body.DefaultSMDP) && body.SMDP == "" && body.MatchingID == "":
+		// There is no code to parse.
 	default:
 		code.MatchingID = euicc.MatchingID(body.MatchingID)
 		code.Address, err = euicc.ParseAddress(body.SMDP)
 	}
 	if err != nil {
-		writeProblem(w, http.StatusUnprocessableEntity, &status.Problem{
+		p := &status.Problem{
 			Code: "bad-activation-code", Text: err.Error(), Retry: string(euicc.RetryNever),
 			Advice: "an activation code looks like LPA:1$smdp.example.com$MATCHING-ID",
-		})
+		}
+		if errors.Is(err, euicc.ErrSurplusFields) {
+			p.Advice += "; ignore_surplus leaves out what a code of a later version has behind its fifth field"
+		}
+		writeProblem(w, http.StatusUnprocessableEntity, p)
 		return
 	}
 	rec, err := s.daemon.Submit(activation.Request{
-		Key: r.Header.Get("Idempotency-Key"), Code: code, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
+		Key: r.Header.Get("Idempotency-Key"), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
 		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 )
 
 // Limits of a request.
@@ -38,7 +39,11 @@ type Daemon interface {
 	Answer(id string, a activation.Answer) error
 	Cancel(id string) error
 
+	Card(ctx context.Context) (Card, error)
+	SetDefaultSMDP(ctx context.Context, address string) error
+	ResetCard(ctx context.Context, eid euicc.EID, what []string, force bool) error
 	Profiles(ctx context.Context) ([]status.Profile, error)
+	Profile(ctx context.Context, iccid string) (Profile, error)
 	EnableProfile(ctx context.Context, iccid string) error
 	DisableProfile(ctx context.Context, iccid string, force bool) error
 	DeleteProfile(ctx context.Context, iccid string, force bool) error
@@ -112,7 +117,11 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /v1/activations/{id}/answer": s.answer,
 		"GET /v1/status":                   s.status,
 		"GET /v1/events":                   s.events,
+		"GET /v1/card":                     s.card,
+		"PUT /v1/card/default-smdp":        s.defaultSMDP,
+		"POST /v1/card/reset":              s.resetCard,
 		"GET /v1/profiles":                 s.profiles,
+		"GET /v1/profiles/{iccid}":         s.profile,
 		"POST /v1/profiles/{iccid}/enable": s.changeProfile(func(r *http.Request, iccid string, _ bool) error {
 			return s.daemon.EnableProfile(r.Context(), iccid)
 		}),

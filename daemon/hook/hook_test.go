@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,6 +21,8 @@ import (
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
+
+const testEID = "89049032123451234512345678901235"
 
 // fakeDaemon answers from memory.
 type fakeDaemon struct {
@@ -55,6 +58,13 @@ func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { re
 func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
 func (d *fakeDaemon) Diagnose(context.Context) (Diagnosis, error)           { return Diagnosis{}, d.err }
 func (d *fakeDaemon) Log() ([]LogRecord, error)                             { return nil, d.err }
+func (d *fakeDaemon) Card(context.Context) (Card, error)                    { return Card{EID: testEID}, d.err }
+func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error          { return d.err }
+func (d *fakeDaemon) Profile(context.Context, string) (Profile, error)      { return Profile{}, d.err }
+func (d *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, force bool) error {
+	d.deleted = append(d.deleted, fmt.Sprint(eid, what, force))
+	return d.err
+}
 func (d *fakeDaemon) DeleteProfile(_ context.Context, iccid string, _ bool) error {
 	d.deleted = append(d.deleted, iccid)
 	return d.err
@@ -91,6 +101,24 @@ func TestRequests(t *testing.T) {
 	}{
 		{"activate", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$smdp.example.com$SECRET", Consent: true}, nil, ""},
 		{"activate by address", "POST", "/v1/activations", ActivationRequest{SMDP: "smdp.example.com", MatchingID: "SECRET"}, nil, ""},
+		{"activate by address alone", "POST", "/v1/activations", ActivationRequest{SMDP: "smdp.example.com"}, nil, ""},
+		{"discover", "POST", "/v1/activations", ActivationRequest{Discover: true}, nil, ""},
+		{"discover elsewhere", "POST", "/v1/activations", ActivationRequest{Discover: true, SMDS: "smds.example.com"}, nil, ""},
+		{"default SM-DP+", "POST", "/v1/activations", ActivationRequest{DefaultSMDP: true}, nil, ""},
+		{"code and discovery", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", Discover: true}, nil, "bad-way"},
+		{"address and discovery", "POST", "/v1/activations", ActivationRequest{SMDP: "a.example", Discover: true}, nil, "bad-way"},
+		{"two without code", "POST", "/v1/activations", ActivationRequest{DefaultSMDP: true, Discover: true}, nil, "bad-way"},
+		{"matching ID and discovery", "POST", "/v1/activations", ActivationRequest{MatchingID: "SECRET", Discover: true}, nil, "bad-activation-code"},
+		{"SM-DS alone", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDS: "a.example"}, nil, "bad-way"},
+		{"SM-DS that is no name", "POST", "/v1/activations", ActivationRequest{Discover: true, SMDS: "SECRET x"}, nil, "bad-address"},
+		{"surplus fields", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET$$1$x"}, nil, "bad-activation-code"},
+		{"surplus fields left out", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET$$1$x", IgnoreSurplus: true}, nil, ""},
+		{"card", "GET", "/v1/card", nil, nil, ""},
+		{"default address", "PUT", "/v1/card/default-smdp", map[string]string{"address": ""}, nil, ""},
+		{"no default address", "PUT", "/v1/card/default-smdp", map[string]string{}, nil, "bad-address"},
+		{"reset asks twice", "POST", "/v1/card/reset", ResetRequest{What: []string{"operational"}}, nil, "confirm-reset"},
+		{"reset", "POST", "/v1/card/reset", ResetRequest{What: []string{"operational"}, Confirm: testEID, Force: true}, nil, ""},
+		{"profile", "GET", "/v1/profiles/" + iccid, nil, nil, ""},
 		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
 		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},
 		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "bad-activation-code"},

@@ -47,23 +47,27 @@ type Snapshot struct {
 
 // Run is one activation. It holds no secret: the code is known by its address only.
 type Run struct {
-	ID        string     `json:"id"`
-	State     string     `json:"state"` // the activation's state; see docs/architecture.md
-	Waiting   string     `json:"waiting,omitempty"`
-	Outcome   Outcome    `json:"outcome,omitempty"`
-	SMDP      string     `json:"smdp,omitempty"`
-	ICCID     string     `json:"iccid,omitempty"`
-	Provider  string     `json:"provider,omitempty"` // service provider's name in the profile's metadata
-	Profile   string     `json:"profile,omitempty"`
-	Previous  string     `json:"previous,omitempty"` // ICCID of the way back
-	APN       string     `json:"apn,omitempty"`
-	APNReason string     `json:"apn_reason,omitempty"`
-	Progress  *Progress  `json:"progress,omitempty"`
-	Error     *Problem   `json:"error,omitempty"`
-	Resumes   int        `json:"resumes,omitempty"` // how often a restart took it up again
-	Started   time.Time  `json:"started"`
-	Ended     *time.Time `json:"ended,omitempty"`
-	Figures   *Figures   `json:"figures,omitempty"`
+	ID       string  `json:"id"`
+	State    string  `json:"state"` // the activation's state; see docs/architecture.md
+	Waiting  string  `json:"waiting,omitempty"`
+	Outcome  Outcome `json:"outcome,omitempty"`
+	SMDP     string  `json:"smdp,omitempty"`
+	ICCID    string  `json:"iccid,omitempty"`
+	Provider string  `json:"provider,omitempty"` // service provider's name in the profile's metadata
+	Profile  string  `json:"profile,omitempty"`
+	Class    string  `json:"class,omitempty"` // test, provisioning, operational
+	// PolicyRules of the profile: ppr1 (it cannot be disabled), ppr2 (it cannot
+	// be deleted), joined by "+".
+	PolicyRules string     `json:"policy_rules,omitempty"`
+	Previous    string     `json:"previous,omitempty"` // ICCID of the way back
+	APN         string     `json:"apn,omitempty"`
+	APNReason   string     `json:"apn_reason,omitempty"`
+	Progress    *Progress  `json:"progress,omitempty"`
+	Error       *Problem   `json:"error,omitempty"`
+	Resumes     int        `json:"resumes,omitempty"` // how often a restart took it up again
+	Started     time.Time  `json:"started"`
+	Ended       *time.Time `json:"ended,omitempty"`
+	Figures     *Figures   `json:"figures,omitempty"`
 }
 
 // Progress is how far the profile's download is, in bytes to the card.
@@ -86,7 +90,7 @@ type Problem struct {
 	Code   string `json:"code"` // stable, for programs: "smdp-8.2.6-3.8", "no-apn"
 	Text   string `json:"text"`
 	Advice string `json:"advice,omitempty"`
-	Retry  string `json:"retry,omitempty"` // now, later, never, new-code
+	Retry  string `json:"retry,omitempty"` // now, later, ask, new-code, never
 	Stage  string `json:"stage,omitempty"`
 }
 
@@ -126,6 +130,8 @@ type Profile struct {
 	Provider string `json:"provider,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Nickname string `json:"nickname,omitempty"`
+	// PolicyRules are as in Run.
+	PolicyRules string `json:"policy_rules,omitempty"`
 }
 
 // SIM is the enabled profile as the modem reads it.

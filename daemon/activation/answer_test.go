@@ -1,0 +1,146 @@
+package activation
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+func TestAnswerAndCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.confirm = true
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		req := request(t)
+		req.Consent = false
+		rec, err := o.Submit(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Answer("nobody", Answer{}); !errors.Is(err, ErrNoRun) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		yes := true
+		if err := o.Answer(rec.ID, Answer{Consent: &yes, ConfirmationCode: "1234"}); err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed {
+			t.Errorf("%+v", rec.Error)
+		}
+		if err := o.Cancel(rec.ID); err == nil {
+			t.Error("an ended run was cancelled")
+		}
+
+		w.md.ICCID[9] ^= 0x10 // another profile
+		req.Code.MatchingID = "SECOND"
+		if rec, err = o.Submit(req); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := o.Cancel(rec.ID); err != nil {
+			t.Fatal(err)
+		}
+		rec = ended(t, o, rec.ID)
+		if rec.Error == nil || rec.Error.Code != "cancelled" || !slices.Equal(w.cancelled, []euicc.CancelReason{euicc.CancelEndUserRejection}) {
+			t.Errorf("%+v, cancelled %v", rec.Error, w.cancelled)
+		}
+	})
+}
+
+// A confirmation code that was typed wrong is asked for again, in a new session
+// and not endlessly; one that came with the request is not.
+func TestConfirmationCodeRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		request  euicc.ConfirmationCode
+		answers  []euicc.ConfirmationCode
+		outcome  status.Outcome
+		code     string
+		sessions int
+	}{
+		{"right the second time", "", []euicc.ConfirmationCode{"4321", "1234"}, status.Committed, "", 2},
+		{"never right", "", []euicc.ConfirmationCode{"1", "2", "3"}, status.Failed, "es9p-8.2.7-3.8", 3},
+		{"nobody answers any more", "", []euicc.ConfirmationCode{"1"}, status.Failed, "es9p-8.2.7-3.8", 1},
+		{"with the request", "4321", nil, status.Failed, "es9p-8.2.7-3.8", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.confirm = true
+				o, shutdown := boot(t, t.TempDir(), w)
+				defer shutdown()
+				req := request(t)
+				req.Consent, req.ConfirmationCode = tt.request != "", tt.request
+				rec, err := o.Submit(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, cc := range tt.answers {
+					synctest.Wait()
+					a := Answer{ConfirmationCode: cc}
+					if i == 0 { // consent is asked for once
+						yes := true
+						a.Consent = &yes
+					}
+					if err := o.Answer(rec.ID, a); err != nil {
+						t.Fatalf("answer %d: %v", i+1, err)
+					}
+				}
+				rec = ended(t, o, rec.ID)
+				code := ""
+				if rec.Error != nil {
+					code = rec.Error.Code
+				}
+				if rec.Outcome != tt.outcome || code != tt.code || w.sessions != tt.sessions {
+					t.Errorf("outcome %s, error %q after %d sessions", rec.Outcome, code, w.sessions)
+				}
+			})
+		})
+	}
+}
+
+// A request has one way to its profile, and never another one by itself.
+func TestValidateWay(t *testing.T) {
+	code := request(t).Code
+	for _, tt := range []struct {
+		name string
+		req  Request
+		code string
+	}{
+		{"code", Request{Code: code}, ""},
+		{"address alone", Request{Code: euicc.ActivationCode{Address: "smdp.example.com"}}, ""},
+		{"discovery", Request{Discover: true}, ""},
+		{"discovery elsewhere", Request{Discover: true, SMDS: "smds.example.com"}, ""},
+		{"default SM-DP+", Request{DefaultSMDP: true}, ""},
+		{"nothing", Request{}, "no-code"},
+		{"code and discovery", Request{Code: code, Discover: true}, "bad-way"},
+		{"discovery and default SM-DP+", Request{Discover: true, DefaultSMDP: true}, "bad-way"},
+		{"SM-DS without discovery", Request{Code: code, SMDS: "smds.example.com"}, "bad-way"},
+		{"SM-DS that is no name", Request{Discover: true, SMDS: "x y"}, "bad-address"},
+	} {
+		err := tt.req.Validate()
+		f, _ := errors.AsType[*Fault](err)
+		if (err == nil) != (tt.code == "") || f != nil && f.Code != tt.code {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err != nil {
+			continue
+		}
+		v, err := OpenVault(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Put("x", tt.req); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := v.Get("x"); err != nil || got != tt.req {
+			t.Errorf("%s: sealed and opened %+v, %v", tt.name, got, err)
+		}
+	}
+}
