@@ -91,7 +91,11 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 		return nil, e
 	}
 	if e := o.checkOrder(); e != nil {
-		o.abort(ctx, euicc.CancelUndefined, true)
+		reason := euicc.CancelUndefined
+		if euicc.RetryOf(e) == euicc.RetryAsk {
+			reason = euicc.CancelPostponed // our clock may be wrong: the order outlives its correction
+		}
+		o.abort(ctx, reason, true)
 		return nil, e
 	}
 	return o, nil
