@@ -78,7 +78,7 @@ func (c *Card) discover(ctx context.Context, smds string, id euicc.MatchingID) (
 	if err != nil {
 		return nil, err
 	}
-	challenge, err := es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	challenge, err := c.challenge(ctx, client, address)
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
 	}

@@ -76,6 +76,10 @@ func TestServerCertificateDates(t *testing.T) {
 		if euicc.CodeOf(err) != "server-expired" || euicc.RetryOf(err) != euicc.RetryAsk {
 			t.Errorf("%s: %v", tt.fault, err)
 		}
+		// The card has a session after AuthenticateServer alone; the order lives on.
+		if st := l.status(); st.Canceled != (tt.stage == euicc.StageAuthenticateClient) || st.Canceled && st.CancelReason != int(euicc.CancelPostponed) {
+			t.Errorf("%s: order %+v", tt.fault, st)
+		}
 	}
 	// A clock that is behind is named, not the certificate alone.
 	l := newLab(t)
