@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"dynamod/configs/cosa"
+	"dynamod/configs/cosa/importer"
 )
 
 // apnCommand is the family of verbs about operator settings. lookup, list and
@@ -21,8 +22,8 @@ var apnCommand = command{
 	summary: "which APN, and why; operator settings of your own",
 	about: `The settings are the built-in database with the files of operators.d over it,
 see [operators] in the configuration.`,
-	example: "dynamod apn lookup --mccmnc 26201\ndynamod apn list --country de",
-	verbs:   []command{apnLookupCommand, apnListCommand},
+	example: "dynamod apn lookup --mccmnc 26201\ndynamod apn import apns-conf.xml --out my.json",
+	verbs:   []command{apnLookupCommand, apnListCommand, apnImportCommand},
 }
 
 // operatorFlags find operators.d.
@@ -49,7 +50,7 @@ func (o *operatorFlags) load(s std) (*cosa.DB, error) {
 	} else if _, err := os.ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("cannot read --operators: %w", err)
 	}
-	db, problems, err := cosa.LoadAll(dir)
+	db, problems, err := importer.Load(dir)
 	for _, p := range problems {
 		fmt.Fprintln(s.err, "warning: "+clean(p.Error(), "\n"))
 	}

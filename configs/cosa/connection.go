@@ -135,7 +135,8 @@ func (e Ext) Get(key string) string {
 	return ""
 }
 
-func (e Ext) sort() {
+// Sort brings the fields into the order that an Ext has.
+func (e Ext) Sort() {
 	slices.SortFunc(e, func(a, b ExtField) int { return strings.Compare(a.Key, b.Key) })
 }
 

@@ -7,13 +7,13 @@
 //
 //   - the embedded database (data/operators.tsv), converted from Debian's
 //     mobile-broadband-provider-info, which is in the public domain;
-//   - files of the operator or integrator (operators.d/*.json), see LoadDir.
+//   - files of the operator or integrator (operators.d), see package importer.
 //
 // Use:
 //
 //	db, err := cosa.Load()                          // embedded
-//	local, problems := cosa.LoadDir("/etc/dynamod/operators.d")
-//	db, err = db.With(local)
+//	file, problems := importer.Read("mine.json", r)
+//	db, err = db.With(file.Profiles)
 //	decision := db.Match(cosa.SIM{IMSI: imsi, MNCLength: n, ICCID: iccid, ...})
 //	list, err := decision.Candidates(cosa.Request{Roaming: cosa.Home})
 //
@@ -39,6 +39,6 @@
 // MCC and MNC are strings everywhere: 222-10 and 222-010 are two networks
 // (3GPP TS 23.003, 2.2: the MNC has two or three digits).
 //
-// Everything here is a pure function on immutable data: no I/O except LoadDir,
-// no state, safe for concurrent use.
+// Everything here is a pure function on immutable data: no I/O, no state, safe
+// for concurrent use.
 package cosa

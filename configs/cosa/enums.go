@@ -213,6 +213,9 @@ func ParseAcT(s string) (AcT, bool) {
 // AcTs is a set of AcT; the empty set stands for all.
 type AcTs uint8
 
+// AllAcTs names all of them.
+const AllAcTs = AcTs(GSM | UMTS | LTE | NR)
+
 // Has tells whether a is in the set, or the set is empty, or a is not known.
 func (as AcTs) Has(a AcT) bool { return as == 0 || a == 0 || as&AcTs(a) != 0 }
 

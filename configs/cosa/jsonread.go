@@ -15,26 +15,19 @@ import (
 // A profile without "id" gets "FILE#N", one without "source" is local, so that
 // it outranks the embedded database.
 func ParseJSON(file string, data []byte) ([]OperatorProfile, []*Problem) {
-	root, err := parseTree(data)
-	if err != nil {
-		line, col := position(data, err.offset)
-		return nil, []*Problem{{file, line, col, err.msg, err.hint}}
-	}
 	d := &jsonReader{file: file, data: data}
-	list := []*node{root}
-	if root.kind == kindArray {
-		list = root.items
-	}
 	var out []OperatorProfile
 	ids := map[string]bool{}
-	for i, n := range list {
+	profiles, connections := 0, 0
+	err := eachProfile(data, func(n *node) bool {
+		profiles++
 		p := OperatorProfile{
-			ID: fmt.Sprintf("%s#%d", filepath.Base(file), i+1), Source: SourceLocal,
+			ID: fmt.Sprintf("%s#%d", filepath.Base(file), profiles), Source: SourceLocal,
 			Origin: file, Rank: DefaultRank,
 		}
 		before := len(d.problems)
 		if !d.profile(n, &p) || len(d.problems) > before {
-			continue // checking values that could not be read would only add noise
+			return len(d.problems) < maxProblems // checking values that could not be read would only add noise
 		}
 		for _, pr := range p.validate() {
 			d.problem(n.find(pr.path).offset, pr.hint, "%s", pr.msg)
@@ -42,8 +35,23 @@ func ParseJSON(file string, data []byte) ([]OperatorProfile, []*Problem) {
 		if ids[p.ID] {
 			d.problem(n.find("id").offset, "each profile needs an id of its own", "id %q is there twice", p.ID)
 		}
-		ids[p.ID] = true
-		out = append(out, p)
+		connections += len(p.Connections)
+		if profiles > MaxProfiles {
+			d.problem(n.offset, "", "more than %d profiles in the file", MaxProfiles)
+			return false
+		}
+		if connections > MaxConnections {
+			d.problem(n.offset, "", "more than %d connections in the file", MaxConnections)
+			return false
+		}
+		if len(d.problems) == 0 {
+			ids[p.ID] = true
+			out = append(out, p)
+		}
+		return len(d.problems) < maxProblems
+	})
+	if err != nil {
+		d.problem(err.offset, err.hint, "%s", err.msg)
 	}
 	if len(d.problems) > 0 {
 		return nil, d.problems
@@ -65,7 +73,7 @@ func (d *jsonReader) problem(offset int, hint, format string, args ...any) {
 		return
 	}
 	line, col := position(d.data, offset)
-	d.problems = append(d.problems, &Problem{d.file, line, col, fmt.Sprintf(format, args...), hint})
+	d.problems = append(d.problems, &Problem{File: d.file, Line: line, Col: col, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // want reports a value of the wrong type.
@@ -209,7 +217,7 @@ func (d *jsonReader) ext(to *Ext) func(*node, string) {
 				*to = append(*to, ExtField{f.name, f.value.text})
 			}
 		}
-		to.sort()
+		to.Sort()
 	}
 }
 

@@ -16,6 +16,8 @@ type Problem struct {
 	Line, Col int // from 1, Col in characters; 0 if the file could not be read at all
 	Msg       string
 	Hint      string // what to do about it, may be empty
+	// Partial tells that the rest of the file is used.
+	Partial bool
 }
 
 // Error writes "file:line:col: what is wrong" and, on a line of its own, the
@@ -98,9 +100,8 @@ func (n *node) find(path string) *node {
 
 // Limits of an operators file.
 const (
-	maxFileBytes = 1 << 20
 	maxJSONDepth = 8
-	maxJSONNodes = 200_000
+	maxJSONNodes = 50_000 // of one profile
 )
 
 // jsonError is an error at an offset.
@@ -112,29 +113,54 @@ type jsonError struct {
 
 func (e *jsonError) Error() string { return e.msg }
 
-// parseTree reads one JSON value and nothing after it. Besides what JSON
+// eachProfile reads a JSON value, or the elements of an array one by one, and
+// calls take with each until it returns false: no more than one is held as a tree. Besides what JSON
 // requires it refuses duplicate names, invalid UTF-8, and what exceeds the limits.
-func parseTree(data []byte) (*node, *jsonError) {
-	if len(data) > maxFileBytes {
-		return nil, &jsonError{0, fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), maxFileBytes), ""}
+func eachProfile(data []byte, take func(*node) bool) *jsonError {
+	if len(data) > MaxFileBytes {
+		return &jsonError{0, fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), MaxFileBytes), ""}
 	}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		return nil, &jsonError{0, "the file begins with a byte order mark", "save it as UTF-8 without BOM"}
+		return &jsonError{0, "the file begins with a byte order mark", "save it as UTF-8 without BOM"}
 	}
 	if at := invalidUTF8(data); at >= 0 {
-		return nil, &jsonError{at, "not UTF-8", "save the file as UTF-8"}
+		return &jsonError{at, "not UTF-8", "save the file as UTF-8"}
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &jsonError{0, "the file is empty", "one operator profile, or an array of them"}
+		return &jsonError{0, "the file is empty", "one operator profile, or an array of them"}
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil { // the syntax as a whole
-		return nil, syntaxError(err, len(data))
+	if err := json.Unmarshal(data, &syntaxOnly{}); err != nil {
+		return syntaxError(err, len(data))
 	}
 	p := &treeParser{dec: json.NewDecoder(bytes.NewReader(data)), data: data}
 	p.dec.UseNumber()
-	return p.value(1)
+	if bytes.TrimLeft(data, " \t\r\n")[0] != '[' {
+		n, err := p.value(1)
+		if err == nil {
+			take(n)
+		}
+		return err
+	}
+	if _, err := p.dec.Token(); err != nil {
+		return syntaxError(err, len(data))
+	}
+	for p.dec.More() {
+		p.nodes = 0
+		n, err := p.value(2)
+		if err != nil {
+			return err
+		}
+		if !take(n) {
+			return nil
+		}
+	}
+	return p.end()
 }
+
+// syntaxOnly takes any JSON value and keeps nothing of it.
+type syntaxOnly struct{}
+
+func (*syntaxOnly) UnmarshalJSON([]byte) error { return nil }
 
 func invalidUTF8(data []byte) int {
 	for at := 0; at < len(data); {
@@ -179,7 +205,7 @@ func (p *treeParser) next() int {
 func (p *treeParser) value(depth int) (*node, *jsonError) {
 	n := &node{offset: p.next()}
 	if p.nodes++; p.nodes > maxJSONNodes {
-		return nil, &jsonError{n.offset, fmt.Sprintf("more than %d values in the file", maxJSONNodes), ""}
+		return nil, &jsonError{n.offset, fmt.Sprintf("more than %d values in a profile", maxJSONNodes), ""}
 	}
 	if depth > maxJSONDepth {
 		return nil, &jsonError{n.offset, fmt.Sprintf("nested deeper than %d", maxJSONDepth), ""}

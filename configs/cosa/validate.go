@@ -6,18 +6,52 @@ import (
 	"strings"
 )
 
-// Limits of the fields. APN: COSA's schema (100); user name and password: the
+// Limits of a record's fields. APN: COSA's schema (100); user name and password: the
 // same (255), which is also half of MBIM's 510 bytes of UTF-16.
 const (
-	maxAPN         = 100
-	maxCredential  = 255
-	maxName        = 200
-	maxTargets     = 256
-	maxValues      = 512 // of one condition
-	maxConnections = 64
-	maxMTU         = 65535
-	minMTU         = 576 // RFC 791: every host takes a datagram of this size
+	maxAPN        = 100
+	maxCredential = 255
+	maxName       = 200
+
+	MaxTargets            = 256
+	MaxValues             = 512 // of one condition
+	MaxProfileConnections = 64
+	MinMTU                = 576 // RFC 791: every host takes a datagram of this size
+	MaxMTU                = 65535
 )
+
+// Limits of an operators file. A file of that size, however it is filled, is
+// read within 100 MB of memory.
+const (
+	MaxFileBytes   = 10 << 20
+	MaxProfiles    = 20_000
+	MaxConnections = 40_000
+)
+
+// Check says what is wrong with the profile, "" if nothing is.
+func (p *OperatorProfile) Check() string { return first(p.validate()) }
+
+// Check says what is wrong with the target, "" if nothing is.
+func (t *Target) Check() string {
+	c := &checker{}
+	c.target("", t)
+	return first(c.problems)
+}
+
+// Check says what is wrong with the connection, "" if nothing is. It never
+// shows a user name or password.
+func (n *Connection) Check() string {
+	c := &checker{}
+	c.connection("", n)
+	return first(c.problems)
+}
+
+func first(problems []problem) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return problems[0].msg
+}
 
 // problem is something wrong in a record; path leads to it from the record's
 // root, such as "targets[0].mccmnc[1]".
@@ -46,11 +80,11 @@ func (p *OperatorProfile) validate() []problem {
 	if p.Rank < 0 {
 		c.add("rank", "lower goes first", "rank %d is negative", p.Rank)
 	}
-	c.count("targets", len(p.Targets), maxTargets)
+	c.count("targets", len(p.Targets), MaxTargets)
 	for i := range p.Targets {
 		c.target(fmt.Sprintf("targets[%d]", i), &p.Targets[i])
 	}
-	c.count("connections", len(p.Connections), maxConnections)
+	c.count("connections", len(p.Connections), MaxProfileConnections)
 	for i := range p.Connections {
 		c.connection(fmt.Sprintf("connections[%d]", i), &p.Connections[i])
 	}
@@ -94,7 +128,7 @@ func (c *checker) target(path string, t *Target) {
 	c.names(path+".spn", t.SPN)
 	c.names(path+".pnn", t.PNN)
 	for _, n := range []int{len(t.MCCMNC), len(t.MCC), len(t.ICCID), len(t.IMSI) + len(t.IMSIPattern), len(t.GID1), len(t.GID2), len(t.SPN), len(t.PNN)} {
-		c.count(path, n, maxValues)
+		c.count(path, n, MaxValues)
 	}
 	c.text(path+".uiName", t.UIName, maxName)
 
@@ -128,8 +162,8 @@ func (c *checker) connection(path string, n *Connection) {
 	if n.Order < 0 {
 		c.add(path+".order", "from 1; leave it out for list order", "order %d is negative", n.Order)
 	}
-	if n.MTU != 0 && (n.MTU < minMTU || n.MTU > maxMTU) {
-		c.add(path+".mtu", "leave it out to use what the network says", "mtu %d is not in %d..%d", n.MTU, minMTU, maxMTU)
+	if n.MTU != 0 && (n.MTU < MinMTU || n.MTU > MaxMTU) {
+		c.add(path+".mtu", "leave it out to use what the network says", "mtu %d is not in %d..%d", n.MTU, MinMTU, MaxMTU)
 	}
 	switch n.Plan {
 	case "", PlanPrepaid, PlanPostpaid, PlanBoth:

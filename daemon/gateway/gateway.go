@@ -19,6 +19,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/configs/cosa"
+	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
@@ -284,20 +285,15 @@ func (g *Gateway) getOperators() *cosa.DB {
 
 // loadOperators reads operators.d. A bad file is named and left out.
 func (g *Gateway) loadOperators() error {
-	db, err := cosa.Load()
+	db, problems, err := importer.Load(g.cfg.Operators.Dir)
 	if err != nil {
 		return err
 	}
-	profiles, problems := cosa.LoadDir(g.cfg.Operators.Dir)
 	for _, p := range problems {
-		g.log.Error("operators file", "error", p)
-	}
-	if len(profiles) > 0 {
-		with, err := db.With(profiles)
-		if err != nil {
-			g.log.Error("operators.d is left out", "error", err)
+		if p.Partial {
+			g.log.Warn("operators file", "error", p)
 		} else {
-			db = with
+			g.log.Error("operators file", "error", p)
 		}
 	}
 	g.mu.Lock()

@@ -16,10 +16,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"dynamod/configs/cosa"
-	"dynamod/configs/cosa/serviceproviders"
+	"dynamod/configs/cosa/importer"
 )
 
 // maxEmbedded is the budget of the embedded database in bytes.
@@ -64,9 +65,17 @@ func run(file, version, dir string) error {
 
 // convert returns the contents of operators.tsv and rejected.txt.
 func convert(data []byte, version string) (database, rejected []byte, err error) {
-	profiles, refused, err := serviceproviders.Read(bytes.NewReader(data), "serviceproviders.xml")
-	if err != nil {
-		return nil, nil, err
+	file, problems := importer.Read("serviceproviders.xml", bytes.NewReader(data))
+	if len(problems) > 0 {
+		return nil, nil, problems[0]
+	}
+	if file.Report.Format != importer.ServiceProviders {
+		return nil, nil, fmt.Errorf("it is %s", file.Report.Format)
+	}
+	profiles := file.Profiles
+	for i := range profiles {
+		p := &profiles[i]
+		p.ID, p.Source = p.Country+"/"+p.Name, cosa.SourceDatabase
 	}
 	if _, err := cosa.New(profiles); err != nil { // also validates each
 		return nil, nil, err
@@ -90,8 +99,10 @@ func convert(data []byte, version string) (database, rejected []byte, err error)
 	var log bytes.Buffer
 	fmt.Fprintf(&log, "source: %s, serviceproviders.xml\nsha256: %x\n", source, sha256.Sum256(data))
 	fmt.Fprintf(&log, "taken: %d operators, %d MCC+MNC entries, %d connections\n", len(profiles), networks, connections)
-	fmt.Fprintf(&log, "left out or repaired: %d\n\n", len(refused))
-	for _, r := range refused {
+	rows := slices.Concat(file.Report.Refused, file.Report.Lossy)
+	slices.SortStableFunc(rows, func(a, b importer.Row) int { return a.Line - b.Line })
+	fmt.Fprintf(&log, "left out or repaired: %d\n\n", len(rows))
+	for _, r := range rows {
 		fmt.Fprintln(&log, r)
 	}
 	return db.Bytes(), log.Bytes(), nil
