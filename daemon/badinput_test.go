@@ -84,7 +84,7 @@ func TestBadInput(t *testing.T) {
 		{name: "code not of UTF-8", code: code("LPA:1$smdp.lab.test$" + secretID + "\xff\xfe"), exit: exitRefused, text: "malformed activation code", hint: looks},
 		{name: "code that is too long", code: code("LPA:1$smdp.lab.test$" + secretID + strings.Repeat("A", 300)), exit: exitRefused, text: "malformed activation code", hint: looks},
 		{name: "code that fills the pipe", code: code("LPA:1$smdp.lab.test$" + secretID + strings.Repeat("A", 1<<16)), exit: exitRefused, text: "standard input", hint: "one line"},
-		{name: "code of six fields", code: code("LPA:1$smdp.lab.test$" + secretID + "$$1$x"), exit: exitRefused, text: "malformed activation code", hint: looks},
+		{name: "code of six fields", code: code("LPA:1$smdp.lab.test$" + secretID + "$$1$x"), exit: exitRefused, text: "malformed activation code", hint: "--ignore-surplus"},
 		{name: "no code", code: code("\n"), exit: exitRefused, text: "holds no code", hint: "one line"},
 
 		{name: "unknown matching ID", code: code("LPA:1$smdp.lab.test$" + secretID), exit: exitFailed, text: "8.2.6", hint: "code"},
@@ -92,7 +92,8 @@ func TestBadInput(t *testing.T) {
 		{name: "TLS certificate out of date", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTLSExpired}), exit: exitFailed, text: "expired", hint: "clock"},
 		{name: "TLS certificate of another host", fault: server(smdpsim.Fault{Kind: smdpsim.FaultTLSWrongHost}), exit: exitFailed, text: "not to be trusted", hint: "address"},
 		{name: "DPauth certificate of another CI", fault: server(smdpsim.Fault{Kind: smdpsim.FaultDPauthOtherCI}), exit: exitFailed, text: "authenticateServer"},
-		// DPauth's dates are the card's to check, and a card has no clock.
+		{name: "DPauth certificate out of date", fault: server(smdpsim.Fault{Kind: smdpsim.FaultDPauthExpired}), exit: exitFailed, text: "CERT.DPauth expired", hint: "clock"},
+		{name: "DPpb certificate out of date", fault: server(smdpsim.Fault{Kind: smdpsim.FaultDPpbExpired}), exit: exitFailed, text: "CERT.DPpb expired", hint: "clock"},
 		{name: "HTML in place of JSON, at first", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTML}), exit: exitFailed, text: "no SM-DP+", hint: "portal"},
 		{name: "HTML in place of the package", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTML, Function: smdpsim.GetBoundProfilePackage}), exit: exitFailed, text: "no SM-DP+", hint: "portal"},
 		{name: "HTML with status 502", fault: server(smdpsim.Fault{Kind: smdpsim.FaultHTTPStatus, HTTP: 502}), exit: exitFailed, text: "502", hint: "address"},
@@ -103,7 +104,7 @@ func TestBadInput(t *testing.T) {
 		{name: "signature of the package wrong", used: true, fault: server(smdpsim.Fault{Kind: smdpsim.FaultBPPSignature}), exit: exitFailed, text: "ignature"},
 		{name: "MAC of the package wrong", used: true, fault: server(smdpsim.Fault{Kind: smdpsim.FaultBPPMAC}), exit: exitFailed, text: "loadBoundProfilePackage"},
 		{name: "card signs wrong", fault: card(euiccsim.Behaviour{WrongSignature: true}), exit: exitFailed, text: "8.1"},
-		{name: "card without memory", used: true, fault: card(euiccsim.Behaviour{NoMemory: true}), exit: exitFailed, text: "memory", hint: "delete"},
+		{name: "card without memory", fault: card(euiccsim.Behaviour{NoMemory: true}), exit: exitFailed, text: "memory", hint: "delete"},
 		{name: "card that is no eUICC", before: card(euiccsim.Behaviour{NoISDR: true}), exit: exitFailed, text: "not an eUICC", hint: "ordinary SIM"},
 
 		{name: "port is a file", restart: true, before: func(b *bench) { b.port(b.file("port", "AT\r\nOK\r\n")) },

@@ -98,7 +98,7 @@ func (d *dialer) open(ctx context.Context, network, address string) (net.Conn, e
 	d.shaken()
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, d.explain(ctx, network, address, err)
 	}
 	return secure, nil
 }

@@ -94,6 +94,7 @@ const (
 	TLSUnknownCA   TLSReason = "unknown-ca"
 	TLSWrongHost   TLSReason = "wrong-host"
 	TLSBadCert     TLSReason = "bad-certificate" // anything else about the certificate
+	TLSCurves      TLSReason = "curves"          // the server has only Brainpool curves, which Go does not have
 	TLSHandshake   TLSReason = "handshake"       // no common version, curve or cipher; not TLS at all
 )
 
@@ -120,6 +121,8 @@ func (e *TLSError) Error() string {
 		return fmt.Sprintf("certificate of %s is from an issuer that is not trusted: %q", e.Server, e.Issuer)
 	case TLSWrongHost:
 		return fmt.Sprintf("certificate is not for %s", e.Server)
+	case TLSCurves:
+		return fmt.Sprintf("%s has only elliptic curves that are not supported: %v", e.Server, e.Err)
 	}
 	return fmt.Sprintf("TLS with %s failed: %v", e.Server, e.Err)
 }
@@ -142,6 +145,7 @@ func (c *Client) diagnose(function, server string, err error) error {
 		}
 	}
 	var (
+		curves    *curveError
 		invalid   x509.CertificateInvalidError
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
@@ -151,6 +155,8 @@ func (c *Client) diagnose(function, server string, err error) error {
 		remote    *net.OpError
 	)
 	switch {
+	case errors.As(err, &curves):
+		te.Reason = TLSCurves
 	case errors.As(err, &invalid):
 		set(invalid.Cert)
 		te.Reason = TLSBadCert

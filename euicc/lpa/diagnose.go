@@ -133,7 +133,10 @@ func diagnoseTLS(e *euicc.Error, tls *es9p.TLSError) {
 		e.Advice = "compare the SM-DP+ address of the activation code with the operator's, and [lpa.resolve] with the right address"
 	case es9p.TLSHandshake:
 		e.Retry, e.Text = euicc.RetryLater, "no TLS connection with the server"
-		e.Advice = "what answers speaks no TLS 1.2 or 1.3, or only curves that are not supported"
+		e.Advice = "what answers speaks no TLS 1.2 or 1.3 that we know; check the address and the uplink"
+	case es9p.TLSCurves:
+		e.Text = "no TLS connection with the server: it has only Brainpool curves"
+		e.Advice = "dynamod has NIST's curves only: the operator has to name a server with one of these"
 	default:
 		e.Advice = "the server's certificate is faulty; report this with the name of the server"
 	}

@@ -111,7 +111,7 @@ func CheckMemory(free int64, size int) error {
 	}
 	return &euicc.Error{
 		Stage: euicc.StageGetBPP, Code: "memory", Retry: euicc.RetryAsk,
-		Text:   fmt.Sprintf("the profile package has %d bytes, and the card has %d left", size, free),
+		Text:   fmt.Sprintf("the profile package has %d bytes, and the card has %d bytes of memory left", size, free),
 		Advice: "delete a profile that is not needed and try again; the order is kept",
 	}
 }
