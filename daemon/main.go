@@ -63,9 +63,15 @@ func run(ctx context.Context, args []string, s std) int {
 	case "--version":
 		args[0] = "version"
 	}
-	for _, c := range commands() {
-		if c.name == args[0] {
-			return report(s, c.do(ctx, args[1:], s))
+	for _, words := range []int{2, 1} { // "sim ctl" before "sim"
+		if words > len(args) {
+			continue
+		}
+		name := strings.Join(args[:words], " ")
+		for _, c := range commands() {
+			if c.name == name {
+				return report(s, c.do(ctx, args[words:], s))
+			}
 		}
 	}
 	return report(s, usageError{

@@ -15,7 +15,7 @@ import (
 	"dynamod/daemon/demo"
 )
 
-func init() { extra = append(extra, demoCommand, simCommand) }
+func init() { extra = append(extra, demoCommand, simCommand, simCtlCommand) }
 
 // list is a flag that may be given several times.
 type list []string
@@ -56,8 +56,9 @@ var demoCommand = command{
 var simCommand = command{
 	name:    "sim",
 	summary: "keep the simulators running for outside clients",
-	about: "DIR gets modem (the AT port), ci.pem, dynamod.toml (a ready configuration) and lab.json (addresses, activation codes, " +
-		"and `enter`, a command that runs a program on the lab's router). It runs until it is interrupted",
+	about: "DIR gets modem (the AT port), ci.pem, dynamod.toml (a ready configuration), lab.json (addresses, activation codes, " +
+		"and `enter`, a command that runs a program on the lab's router) and ctl.sock, see `dynamod sim ctl`. " +
+		"It runs until it is interrupted",
 	example: "dynamod sim --dir /tmp/lab",
 	setup: func(fs *flag.FlagSet) action {
 		s := demo.Sim{}
@@ -67,6 +68,7 @@ var simCommand = command{
 		fs.StringVar(&s.Dialect, "dialect", "", dialectUsage())
 		fs.BoolVar(&s.RawIP, "raw-ip", false, "the modem's interface is raw IP (TUN)")
 		fs.StringVar(&s.SMDP, "smdp", "", "`HOST:PORT` of the SM-DP+ for clients on this machine (default: a free port on 127.0.0.1)")
+		fs.StringVar(&s.SMDS, "smds", "", "`HOST:PORT` of the SM-DS for clients on this machine (default: a free port on 127.0.0.1)")
 		fs.StringVar(&s.CI, "ci", "", "`FILE` with the certificate issuer's certificate (PEM), in place of a new one")
 		fs.StringVar(&s.CIKey, "ci-key", "", "`FILE` with the certificate issuer's private key (PEM)")
 		fs.BoolVar(&s.SingleUplink, "single-uplink", false, "the router has no other uplink than the modem")
@@ -77,7 +79,7 @@ var simCommand = command{
 		verbose := fs.Bool("verbose", false, "log everything to standard error")
 		return func(ctx context.Context, args []string, o std) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("sim takes no arguments, got %q", args[0]), "dynamod sim --help"}
+				return usageError{fmt.Errorf("sim takes no arguments, got %q", args[0]), "dynamod sim --help, or dynamod sim ctl --help"}
 			}
 			if err := pickDialect(&s.Dialect, s.RawIP); err != nil {
 				return err
@@ -90,6 +92,56 @@ var simCommand = command{
 			}
 			s.UPP, s.Out, s.Err, s.Args = upp, o.out, o.err, again("sim", fs)
 			return demo.RunSim(ctx, s)
+		}
+	},
+}
+
+var simCtlCommand = command{
+	name:    "sim ctl",
+	args:    "COMMAND",
+	summary: "tell a running lab how to behave, and look at it",
+	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault acts until it is cleared, " +
+		"or as often as `times` says; `tag` aims it at a function of the card, `function` at one of a server, `command` at an AT command. " +
+		"`order add` takes upp=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
+		"oid=yes, session-keys=yes, rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
+	example: `dynamod sim ctl --dir /tmp/lab state
+dynamod sim ctl --dir /tmp/lab faults card
+dynamod sim ctl --dir /tmp/lab card set status sw=6985 tag=BF38
+dynamod sim ctl --dir /tmp/lab card set no-memory
+dynamod sim ctl --dir /tmp/lab card clear no-memory
+dynamod sim ctl --dir /tmp/lab card reset
+dynamod sim ctl --dir /tmp/lab server set drop-answer after=3000 times=1
+dynamod sim ctl --dir /tmp/lab server set form 'slash=\/' lines=76 gzip=true
+dynamod sim ctl --dir /tmp/lab server clear
+dynamod sim ctl --dir /tmp/lab modem set late command=+CGLA delay=2s times=1
+dynamod sim ctl --dir /tmp/lab modem unplug for=5s
+dynamod sim ctl --dir /tmp/lab modem replug
+dynamod sim ctl --dir /tmp/lab network set no-data
+dynamod sim ctl --dir /tmp/lab order add discover=inside held=yes
+dynamod sim ctl --dir /tmp/lab order release 2
+dynamod sim ctl --dir /tmp/lab order expire 2`,
+	setup: func(fs *flag.FlagSet) action {
+		dir := fs.String("dir", "", "`DIR` of the lab")
+		asJSON := fs.Bool("json", false, "print the answer as JSON")
+		return func(ctx context.Context, args []string, o std) error {
+			switch {
+			case *dir == "":
+				return usageError{errors.New("sim ctl needs the lab's directory"), "dynamod sim ctl --dir DIR state"}
+			case len(args) == 0:
+				return usageError{errors.New("no command is given"), "dynamod sim ctl --help"}
+			}
+			result, text, err := demo.Control(ctx, *dir, args)
+			if err != nil {
+				return err
+			}
+			if text != "" && !*asJSON {
+				_, err = fmt.Fprint(o.out, text)
+				return err
+			}
+			if result == nil {
+				return nil
+			}
+			return printRaw(o.out, result)
 		}
 	},
 }

@@ -140,11 +140,44 @@ func ParseFault(s string) (name string, f Fault, err error) {
 		default:
 			err = fmt.Errorf("unknown key")
 		}
+		if err == nil && (f.After < 0 || f.Times < 0 || f.Delay < 0) {
+			err = fmt.Errorf("it is negative")
+		}
 		if err != nil {
 			return "", f, fmt.Errorf("atsim: fault %s: %s: %v", name, field, err)
 		}
 	}
 	return name, f, nil
+}
+
+// format writes a fault as ParseFault reads it.
+func (f Fault) format(name string) string {
+	var b strings.Builder
+	b.WriteString(name)
+	add := func(key, value string, set bool) {
+		if set {
+			b.WriteString(" " + key + "=" + value)
+		}
+	}
+	add("command", f.Command, f.Command != "")
+	add("after", strconv.Itoa(f.After), f.After > 0)
+	add("times", strconv.Itoa(f.Times), f.Times > 0)
+	add("delay", f.Delay.String(), f.Delay != 0)
+	add("code", strconv.Itoa(f.Code), f.Code != 0)
+	add("text", strings.ReplaceAll(f.Text, " ", "_"), f.Text != "")
+	return b.String()
+}
+
+// Active returns the faults that are on, sorted, each as ParseFault reads it.
+func (m *Modem) Active() []string {
+	m.faults.mu.Lock()
+	defer m.faults.mu.Unlock()
+	out := []string{}
+	for name, f := range m.faults.m {
+		out = append(out, f.format(name))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // result is the final result code of a fault with a code.

@@ -234,3 +234,21 @@ func TestParseFault(t *testing.T) {
 		t.Error("Faults is not complete")
 	}
 }
+
+// FuzzParseFault reads what a control channel sends: what is accepted is shown by
+// Active and read back to the same.
+func FuzzParseFault(f *testing.F) {
+	f.Add("late command=+CGLA delay=2s times=1 after=3 code=0x6F00 text=+CREG:_2")
+	f.Add("unplug delay=1h0.5s")
+	f.Add("cme text=A=B code=-1")
+	f.Fuzz(func(t *testing.T, s string) {
+		name, fault, err := ParseFault(s)
+		if err != nil {
+			return
+		}
+		again, same, err := ParseFault(fault.format(name))
+		if err != nil || again != name || same != fault {
+			t.Errorf("%q became %q: %+v, %v", s, fault.format(name), same, err)
+		}
+	})
+}

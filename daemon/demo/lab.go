@@ -31,7 +31,8 @@ import (
 // Names and numbers of the lab. The network is the test network 001-01 (3GPP
 // TS 23.003 reserves MCC 001), on which GSMA's TS.48 test profiles are as well.
 const (
-	SMDP     = "smdp.lab.test"
+	SMDP     = "smdp.lab.test" // the card's default SM-DP+
+	SMDS     = "smds.lab.test" // the card's root SM-DS
 	APN      = "lab.test"
 	PLMN     = "00101"
 	Operator = "Lab Mobile"
@@ -67,13 +68,15 @@ type Carrier interface {
 type Lab struct {
 	Card     *euiccsim.Card
 	Server   *smdpsim.Server
+	SMDS     *smdpsim.SMDS
 	Modem    *atsim.Modem
 	Operator *operator
 	CI       *sgp26.Authority
 	Profiles []Profile
 
-	opts Options
-	log  *slog.Logger
+	opts   Options
+	log    *slog.Logger
+	replug chan struct{} // ServeModem waits for it when the modem was unplugged for good
 }
 
 // owner is PLMN in the coding of SGP.22 OperatorId (3GPP TS 24.008, 10.5.1.13),
@@ -98,7 +101,7 @@ func New(o Options) (_ *Lab, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Lab{opts: o, log: o.Log}
+	l := &Lab{opts: o, log: o.Log, replug: make(chan struct{})}
 	now := time.Now()
 	if o.CI != "" {
 		l.CI, err = sgp26.LoadCI(o.CI, o.CIKey)
@@ -120,12 +123,15 @@ func New(o Options) (_ *Lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := euiccsim.Config{EID: eid, EUICC: id, EUM: eum.Cert, Logger: o.Log}
+	cfg := euiccsim.Config{EID: eid, EUICC: id, EUM: eum.Cert, DefaultDP: SMDP, RootDS: SMDS, Logger: o.Log}
 	cfg.CI = append(cfg.CI, l.CI.Cert)
 	if l.Card, err = euiccsim.New(cfg); err != nil {
 		return nil, err
 	}
-	if l.Server, err = smdpsim.New(smdpsim.Config{Address: SMDP, CI: l.CI, Hosts: o.Hosts, Logger: o.Log}); err != nil {
+	if l.SMDS, err = smdpsim.NewSMDS(smdpsim.SMDSConfig{Address: SMDS, CI: l.CI, Hosts: o.Hosts, Logger: o.Log}); err != nil {
+		return nil, err
+	}
+	if l.Server, err = smdpsim.New(smdpsim.Config{Address: SMDP, CI: l.CI, Hosts: o.Hosts, SMDS: l.SMDS, Logger: o.Log}); err != nil {
 		return nil, err
 	}
 	l.Operator = newOperator(o.Carrier, o.Lease, o.Log)
@@ -181,32 +187,54 @@ func (l *Lab) addProfiles() error {
 
 // AddProfile puts a profile package up for download.
 func (l *Lab) AddProfile(file string, upp []byte) error {
-	iccid, err := smdpsim.UPPICCID(upp)
-	if err != nil {
-		return err
-	}
 	name := "Lab profile"
 	if file != "" {
 		name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	}
-	id := "LAB-" + strings.ToUpper(rand.Text()[:12])
-	code, err := l.Server.AddOrder(smdpsim.Order{MatchingID: id, UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: name, Owner: owner}})
+	p, err := l.offer(file, smdpsim.Order{UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: name, Owner: owner}})
 	if err != nil {
 		return err
 	}
-	l.Profiles = append(l.Profiles, Profile{File: file, ICCID: iccid, Code: code, ID: id, Size: len(upp), SHA256: sha256Hex(upp)})
+	l.Profiles = append(l.Profiles, p)
 	return nil
 }
 
-// ServeRSP answers on l as the SM-DP+ until ctx ends.
+// offer adds an order under a matching ID of its own.
+func (l *Lab) offer(file string, o smdpsim.Order) (Profile, error) {
+	iccid, err := smdpsim.UPPICCID(o.UPP)
+	if err != nil {
+		return Profile{}, err
+	}
+	o.MatchingID = "LAB-" + strings.ToUpper(rand.Text()[:12])
+	code, err := l.Server.AddOrder(o)
+	if err != nil {
+		return Profile{}, err
+	}
+	return Profile{File: file, ICCID: iccid, Code: code, ID: o.MatchingID, Size: len(o.UPP), SHA256: sha256Hex(o.UPP)}, nil
+}
+
+// ServeRSP answers on ln as the SM-DP+ until ctx ends.
 func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
+	return l.serveTLS(ctx, ln, l.Server)
+}
+
+// ServeSMDS answers on ln as the SM-DS until ctx ends.
+func (l *Lab) ServeSMDS(ctx context.Context, ln net.Listener) error {
+	return l.serveTLS(ctx, ln, l.SMDS)
+}
+
+func (l *Lab) serveTLS(ctx context.Context, ln net.Listener, s interface {
+	AddAddress(string) error
+	Handler() http.Handler
+	TLSConfig() *tls.Config
+}) error {
 	if addr, ok := ln.Addr().(*net.TCPAddr); ok {
-		if err := l.Server.AddAddress(net.JoinHostPort(addr.IP.String(), strconv.Itoa(addr.Port))); err != nil {
+		if err := s.AddAddress(net.JoinHostPort(addr.IP.String(), strconv.Itoa(addr.Port))); err != nil {
 			return err
 		}
 	}
 	srv := &http.Server{
-		Handler:           l.Server.Handler(),
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 	}
@@ -216,7 +244,7 @@ func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
 		<-ctx.Done()
 		srv.Close()
 	}()
-	err := srv.Serve(tls.NewListener(pace(ln, l.opts.RTT, l.opts.Bandwidth), l.Server.TLSConfig()))
+	err := srv.Serve(tls.NewListener(pace(ln, l.opts.RTT, l.opts.Bandwidth), s.TLSConfig()))
 	if errors.Is(err, http.ErrServerClosed) {
 		<-stopped
 		return nil
@@ -224,8 +252,32 @@ func (l *Lab) ServeRSP(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// ServeModem serves the modem's AT port on a pty that path points to.
-func (l *Lab) ServeModem(ctx context.Context, path string) error { return l.Modem.ServePTY(ctx, path) }
+// ServeModem serves the modem's AT port on a pty that path points to, until ctx
+// ends. A modem that was unplugged for good comes back with Replug.
+func (l *Lab) ServeModem(ctx context.Context, path string) error {
+	for {
+		err := l.Modem.ServePTY(ctx, path)
+		if !errors.Is(err, atsim.ErrUnplugged) {
+			return err
+		}
+		select {
+		case <-l.replug:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Replug brings the port of a modem back that was unplugged for good. It waits
+// until ctx ends for the modem to be gone.
+func (l *Lab) Replug(ctx context.Context) error {
+	select {
+	case l.replug <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // preload puts a profile package on the card as if an earlier activation had
 // installed and enabled it: the operator knows its line.

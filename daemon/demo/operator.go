@@ -107,6 +107,20 @@ func (o *operator) SetNoData(on bool) {
 	o.noData = on
 }
 
+// NoData reports whether it was told to.
+func (o *operator) NoData() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.noData
+}
+
+// Refused counts the registrations that came before their line was active.
+func (o *operator) Refused() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.refused
+}
+
 func sha256Hex(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

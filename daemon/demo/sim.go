@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 // Sim says how to run the lab for outside clients.
 type Sim struct {
 	Options
-	SMDP         string // host:port for clients outside the lab's network; "" picks a port
+	SMDP, SMDS   string // host:port for clients outside the lab's network; "" picks a port
 	SingleUplink bool
 	Out, Err     io.Writer
 	Args         []string
@@ -35,7 +36,9 @@ type labFile struct {
 	EID       string            `json:"eid"`
 	CI        string            `json:"ci"`
 	Config    string            `json:"config"`
-	SMDP      labServer         `json:"smdp"`
+	Control   string            `json:"control"` // socket of dynamod sim ctl
+	SMDP      labServer         `json:"smdp"`    // the card's default SM-DP+ as well
+	SMDS      labServer         `json:"smds"`    // the card's root SM-DS
 	Profiles  []labProfile      `json:"profiles"`
 	Installed []labInstalled    `json:"installed"`
 	Network   map[string]string `json:"network"`
@@ -89,6 +92,11 @@ func RunSim(ctx context.Context, s Sim) (err error) {
 		}
 		return nil
 	}
+	ctl, err := listenControl(s.Dir)
+	if err != nil {
+		return err
+	}
+	defer ctl.Close()
 	n, err := netlab.New(ctx, o)
 	if errors.Is(err, netlab.ErrNoTUN) {
 		return &ExitError{Code: exitImpossible, Err: err, Text: "run without --raw-ip, or make the device available"}
@@ -97,38 +105,36 @@ func RunSim(ctx context.Context, s Sim) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	outside := s.SMDP
-	if outside == "" {
-		outside = "127.0.0.1:0"
-	}
-	ln, err := net.Listen("tcp", outside)
-	if err != nil {
-		return fmt.Errorf("SM-DP+: %w", err)
-	}
-	host, _, err := net.SplitHostPort(ln.Addr().String())
+	ln, err := s.listen("SM-DP+", s.SMDP)
 	if err != nil {
 		return err
 	}
-	s.Hosts = append(s.Hosts, host, "localhost")
-	if h, port, err := net.SplitHostPort(s.SMDP); err == nil && port != "0" {
-		s.Hosts = append(s.Hosts, h)
-	}
-	w, err := Open(ctx, n, s.Options)
+	dsln, err := s.listen("SM-DS", s.SMDS)
 	if err != nil {
 		ln.Close()
 		return err
 	}
+	w, err := Open(ctx, n, s.Options)
+	if err != nil {
+		ln.Close()
+		dsln.Close()
+		return err
+	}
 	defer w.Close()
+	w.outside = ln.Addr().String()
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	if err := w.Server.AddAddress(ln.Addr().String()); err != nil {
+	if err := errors.Join(w.Server.AddAddress(w.outside), w.SMDS.AddAddress(dsln.Addr().String())); err != nil {
 		return err
 	}
 	w.serve(runCtx, ln)
-	f := labFile{
+	w.serveSMDS(runCtx, dsln)
+	w.file = labFile{
 		Modem: filepath.Join(s.Dir, "modem"), Dialect: s.Dialect, EID: w.Card.EID(), CI: filepath.Join(s.Dir, "ci.pem"),
 		Config: filepath.Join(s.Dir, "dynamod.toml"), PID: os.Getpid(), Enter: n.EnterCommand(),
-		SMDP:    labServer{SMDP, fmt.Sprintf("%s:%d", netlab.SMDPAddr, smdpPort), ln.Addr().String()},
+		Control: filepath.Join(s.Dir, ctlSocket),
+		SMDP:    labServer{SMDP, fmt.Sprintf("%s:%d", netlab.SMDPAddr, smdpPort), w.outside},
+		SMDS:    labServer{SMDS, fmt.Sprintf("%s:%d", netlab.SMDPAddr, smdsPort), dsln.Addr().String()},
 		Network: map[string]string{"interface": o.Interface(), "reach": netlab.ReachTarget, "apn": APN, "plmn": PLMN},
 	}
 	for _, p := range w.Profiles {
@@ -136,19 +142,54 @@ func RunSim(ctx context.Context, s Sim) (err error) {
 		if err != nil {
 			return err
 		}
-		f.Profiles = append(f.Profiles, labProfile{p.File, p.ICCID, p.Size, p.SHA256, p.Code, local})
+		w.file.Profiles = append(w.file.Profiles, labProfile{p.File, p.ICCID, p.Size, p.SHA256, p.Code, local})
 	}
-	if err := w.publish(f); err != nil {
+	f := w.file // what follows changes only its lists
+	if err := w.publish(); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Out, "modem    %s\nSM-DP+   %s (for [lpa.resolve]: %q = %q)\ncodes    in %s\nconfig   %s\nenter    %s PROGRAM\n",
-		f.Modem, f.SMDP.Outside, f.SMDP.Name, f.SMDP.Inside, filepath.Join(s.Dir, "lab.json"), f.Config, strings.Join(f.Enter, " "))
+	w.run(func() error { return w.serveControl(runCtx, ctl) })
+	fmt.Fprintf(s.Out, "modem    %s\nSM-DP+   %s (for [lpa.resolve]: %q = %q)\nSM-DS    %s\ncodes    in %s\nconfig   %s\nenter    %s PROGRAM\ncontrol  dynamod sim ctl --dir %s state\n",
+		f.Modem, f.SMDP.Outside, f.SMDP.Name, f.SMDP.Inside, f.SMDS.Outside, filepath.Join(s.Dir, "lab.json"), f.Config, strings.Join(f.Enter, " "), s.Dir)
 	fmt.Fprintf(s.Out, "try      %s dynamod run --config %s\nready\n", strings.Join(f.Enter, " "), f.Config)
-	return w.follow(ctx, f, s.Out)
+	return w.follow(ctx, s.Out)
 }
 
-// publish writes lab.json with what the card holds.
-func (w *World) publish(f labFile) error {
+// listen opens a server's port for clients on this machine, and notes the names
+// that its certificate needs.
+func (s *Sim) listen(what, address string) (net.Listener, error) {
+	at := address
+	if at == "" {
+		at = "127.0.0.1:0"
+	}
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	host, _, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	names := []string{host, "localhost"}
+	if h, port, err := net.SplitHostPort(address); err == nil && port != "0" {
+		names = append(names, h)
+	}
+	for _, name := range names {
+		if name != "" && !slices.Contains(s.Hosts, name) {
+			s.Hosts = append(s.Hosts, name)
+		}
+	}
+	return ln, nil
+}
+
+// publish writes lab.json with what the card holds, and with more profiles if
+// there are any.
+func (w *World) publish(more ...labProfile) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := &w.file
+	f.Profiles = append(f.Profiles, more...)
 	f.Installed = []labInstalled{}
 	for _, p := range w.Card.Installed() {
 		f.Installed = append(f.Installed, labInstalled{p.ICCID, p.Enabled, fmt.Sprintf("%x", p.SHA256)})
@@ -162,7 +203,7 @@ func (w *World) publish(f labFile) error {
 }
 
 // follow reports each change of the card until ctx ends.
-func (w *World) follow(ctx context.Context, f labFile, out io.Writer) error {
+func (w *World) follow(ctx context.Context, out io.Writer) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
 	seen := ""
@@ -178,7 +219,7 @@ func (w *World) follow(ctx context.Context, f labFile, out io.Writer) error {
 				}
 			}
 			seen = now
-			if err := w.publish(f); err != nil {
+			if err := w.publish(); err != nil {
 				return err
 			}
 		}

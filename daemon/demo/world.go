@@ -23,8 +23,11 @@ import (
 	"dynamod/netlink/uplink"
 )
 
-// smdpPort is where the SM-DP+ listens in the lab's internet.
-const smdpPort = 443
+// Where the servers listen in the lab's internet, which has one address for both.
+const (
+	smdpPort = 443
+	smdsPort = 8443
+)
 
 // carrier is the lab's network as the simulated modem drives it.
 type carrier struct{ n netlab.Network }
@@ -43,12 +46,14 @@ func leaseOf(o netlab.Options) atsim.Lease {
 // World is a Lab that runs, in its network, with its files in Options.Dir.
 type World struct {
 	*Lab
-	net  netlab.Network
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	net     netlab.Network
+	stop    context.CancelFunc
+	outside string // address of the SM-DP+ for clients on this machine
+	wg      sync.WaitGroup
 
 	mu   sync.Mutex
 	errs []error
+	file labFile // lab.json
 }
 
 // Open makes the lab's files and starts its servers.
@@ -71,6 +76,10 @@ func Open(ctx context.Context, n netlab.Network, o Options) (_ *World, err error
 		return nil, err
 	}
 	w.serve(ctx, ln)
+	if ln, err = n.ListenInternet("tcp", netip.AddrPortFrom(netlab.SMDPAddr, smdsPort).String()); err != nil {
+		return nil, err
+	}
+	w.serveSMDS(ctx, ln)
 	tty := filepath.Join(o.Dir, "modem")
 	w.run(func() error { return lab.ServeModem(ctx, tty) })
 	if err := waitFile(ctx, tty); err != nil {
@@ -82,6 +91,11 @@ func Open(ctx context.Context, n netlab.Network, o Options) (_ *World, err error
 // serve answers on l as the SM-DP+.
 func (w *World) serve(ctx context.Context, l net.Listener) {
 	w.run(func() error { return w.ServeRSP(ctx, l) })
+}
+
+// serveSMDS answers on l as the SM-DS.
+func (w *World) serveSMDS(ctx context.Context, l net.Listener) {
+	w.run(func() error { return w.ServeSMDS(ctx, l) })
 }
 
 func (w *World) run(f func() error) {
@@ -149,6 +163,7 @@ ci = [%q]
 
 [lpa.resolve]
 %q = "%s:%d"
+%q = "%s:%d"
 
 [uplink]
 interface = %q
@@ -166,7 +181,8 @@ dir = %q
 
 [hook]
 socket = %q
-`, filepath.Join(dir, "modem"), filepath.Join(dir, "ci.pem"), SMDP, netlab.SMDPAddr, smdpPort, w.net.Options().Interface(),
+`, filepath.Join(dir, "modem"), filepath.Join(dir, "ci.pem"), SMDP, netlab.SMDPAddr, smdpPort,
+		SMDS, netlab.SMDPAddr, smdsPort, w.net.Options().Interface(),
 		filepath.Join(dir, "resolv.conf"), netlab.ReachTarget, filepath.Join(dir, "state"), filepath.Join(dir, "run"),
 		filepath.Join(dir, "operators.d"), filepath.Join(dir, "run", "dynamod.sock"))
 }

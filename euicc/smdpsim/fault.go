@@ -113,6 +113,14 @@ func Faults() [][2]string {
 	return out
 }
 
+// SMDSFaults is Faults for an SM-DS.
+func SMDSFaults() [][2]string {
+	return slices.DeleteFunc(Faults(), func(f [2]string) bool {
+		d, _ := docOf(FaultKind(f[0]))
+		return !d.smds
+	})
+}
+
 // Fault is one misbehaviour. The zero Times means until ClearFault.
 type Fault struct {
 	Kind     FaultKind

@@ -78,9 +78,10 @@ type Order struct {
 	SessionKeys bool
 	// Rebind is what happens at a second download of the same profile.
 	Rebind Rebind
-	// Discover registers an event for the order's EID at Config.SMDS; it is
-	// deleted when the order has come to its end.
-	Discover bool
+	// Discover, when set, registers an event for the order's EID at Config.SMDS,
+	// which names this address, one of the server's. It is deleted when the order
+	// has come to its end.
+	Discover string
 	// OIDInCode puts the server's OID into the activation code.
 	OIDInCode bool
 }
@@ -154,13 +155,13 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 		return "", fmt.Errorf("unknown way to bind again %q", o.Rebind)
 	case o.Attempts < 0 || o.Confirmations < 0:
 		return "", errors.New("a number of tries is negative")
-	case o.Discover && s.cfg.SMDS == nil:
+	case o.Discover != "" && s.cfg.SMDS == nil:
 		return "", errors.New("this server knows no SM-DS")
 	}
 	if err := checkMatchingID(o.MatchingID); err != nil {
 		return "", err
 	}
-	if o.EID != "" || o.Discover {
+	if o.EID != "" || o.Discover != "" {
 		if err := checkEID(o.EID); err != nil {
 			return "", err
 		}
@@ -174,8 +175,12 @@ func (s *Server) AddOrder(o Order) (activationCode string, err error) {
 	if len(s.orders) >= maxOrders {
 		return "", fmt.Errorf("there are already %d orders", maxOrders)
 	}
-	if o.Discover {
-		if err := s.cfg.SMDS.Register(Event{EID: o.EID, ID: o.MatchingID, Address: s.cfg.Address}); err != nil {
+	if o.Discover != "" {
+		own := s.address(o.Discover)
+		if own == "" {
+			return "", fmt.Errorf("%s is not an address of this server", o.Discover)
+		}
+		if err := s.cfg.SMDS.Register(Event{EID: o.EID, ID: o.MatchingID, Address: own}); err != nil {
 			return "", err
 		}
 	}
@@ -253,7 +258,7 @@ func (o *order) live() bool {
 // end brings an order to its end, and its event with it (SGP.22 3.6.3).
 func (s *Server) end(o *order, state State) {
 	o.State = state
-	if o.Discover {
+	if o.Discover != "" {
 		if err := s.cfg.SMDS.Delete(o.EID, o.MatchingID); err != nil {
 			s.log.Info("event is gone already", "iccid", short(o.Metadata.ICCID))
 		}

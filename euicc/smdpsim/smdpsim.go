@@ -44,7 +44,7 @@ type Config struct {
 	Hosts []string
 	// CardCIs are roots of cards beyond CI, for a card of somebody else's.
 	CardCIs []*x509.Certificate
-	// SMDS gets an event for each order with Discover; nil if there is none.
+	// SMDS gets an event for each order with Discover; nil when there is none.
 	SMDS *SMDS
 	// CheckMemory refuses with 8.1/4.8 a card whose free memory (EUICCInfo2
 	// extCardResource) is less than the profile package. Off, the card decides.

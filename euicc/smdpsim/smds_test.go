@@ -97,7 +97,7 @@ func TestDiscovery(t *testing.T) {
 	if got, err := w.events(c, d, ""); err != nil || len(got) != 0 {
 		t.Fatalf("before any order: %v, %v", got, err)
 	}
-	id := w.order(Order{EID: testEID, Discover: true})
+	id := w.order(Order{EID: testEID, Discover: "smdpp.lab.test"})
 	if err := d.Register(Event{EID: testEID, ID: "ELSEWHERE", Address: "smdpp2.lab.test"}); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestEventGoesWithOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, d := discovery(t)
-			id := w.order(Order{EID: testEID, Discover: true, Expires: w.clock.Add(time.Hour), Attempts: 1, ConfirmationCode: "1234", Confirmations: 1})
+			id := w.order(Order{EID: testEID, Discover: "smdpp.lab.test", Expires: w.clock.Add(time.Hour), Attempts: 1, ConfirmationCode: "1234", Confirmations: 1})
 			if err := end(w, w.card(testEID), id); err == nil {
 				t.Fatal("the order goes on")
 			}
@@ -220,13 +220,13 @@ func TestSMDSRefuses(t *testing.T) {
 			t.Errorf("%s: registered", name)
 		}
 	}
-	for name, o := range map[string]Order{"no EID": {Discover: true}, "unknown rebinding": {Rebind: "often"}, "negative": {Attempts: -1}} {
+	for name, o := range map[string]Order{"no EID": {Discover: "smdpp.lab.test"}, "another server's address": {EID: otherEID, Discover: "a.test"}, "unknown rebinding": {Rebind: "often"}, "negative": {Attempts: -1}} {
 		o.UPP = testUPP(t, 0)
 		if _, err := w.server.AddOrder(o); err == nil {
 			t.Errorf("%s: an order was taken", name)
 		}
 	}
-	if _, err := newWorld(t, nil).server.AddOrder(Order{UPP: testUPP(t, 0), EID: testEID, Discover: true}); err == nil {
+	if _, err := newWorld(t, nil).server.AddOrder(Order{UPP: testUPP(t, 0), EID: testEID, Discover: "smdpp.lab.test"}); err == nil {
 		t.Error("a server without SM-DS took an order for it")
 	}
 }

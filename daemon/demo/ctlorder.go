@@ -1,0 +1,193 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"dynamod/euicc/smdpsim"
+)
+
+// ctlOrder is what an added order is told to be; addOrder fills in the rest.
+type ctlOrder struct {
+	smdpsim.Order
+	upp      string
+	discover string
+	confirm  bool
+}
+
+// orderFields are the keys of order add.
+var orderFields = map[string]func(o *ctlOrder, value string) error{
+	"upp":  func(o *ctlOrder, v string) error { o.upp = v; return nil },
+	"name": func(o *ctlOrder, v string) error { o.Metadata.Name = strings.ReplaceAll(v, "_", " "); return nil },
+	"eid":  func(o *ctlOrder, v string) error { o.EID = v; return nil },
+	"discover": func(o *ctlOrder, v string) error {
+		o.discover = v
+		return oneOf(v, "inside", "outside")
+	},
+	"confirm": func(o *ctlOrder, v string) error { return boolean(&o.confirm, v) },
+	"held": func(o *ctlOrder, v string) error {
+		held := false
+		err := boolean(&held, v)
+		if held {
+			o.State = smdpsim.StateConfirmed
+		}
+		return err
+	},
+	"oid":          func(o *ctlOrder, v string) error { return boolean(&o.OIDInCode, v) },
+	"session-keys": func(o *ctlOrder, v string) error { return boolean(&o.SessionKeys, v) },
+	"rebind": func(o *ctlOrder, v string) error {
+		if o.Rebind = smdpsim.Rebind(v); v == "reuse" {
+			o.Rebind = smdpsim.RebindReuse
+		}
+		return oneOf(v, "reuse", "new", "same-key", "final")
+	},
+	"attempts":      func(o *ctlOrder, v string) error { return positive(&o.Attempts, v) },
+	"confirmations": func(o *ctlOrder, v string) error { return positive(&o.Confirmations, v) },
+	"expires": func(o *ctlOrder, v string) error {
+		d, err := time.ParseDuration(v)
+		o.Expires = time.Now().Add(d)
+		return err
+	},
+	"class": func(o *ctlOrder, v string) error {
+		o.Metadata.Class = map[string]smdpsim.Class{"test": smdpsim.ClassTest, "provisioning": smdpsim.ClassProvisioning, "operational": smdpsim.ClassOperational}[v]
+		return oneOf(v, "test", "provisioning", "operational")
+	},
+	"ppr": func(o *ctlOrder, v string) error {
+		for n := range strings.SplitSeq(v, ",") {
+			switch n {
+			case "1":
+				o.Metadata.Rules |= smdpsim.PPR1
+			case "2":
+				o.Metadata.Rules |= smdpsim.PPR2
+			default:
+				return fmt.Errorf("want 1, 2 or 1,2")
+			}
+		}
+		return nil
+	},
+}
+
+func oneOf(v string, words ...string) error {
+	for _, w := range words {
+		if v == w {
+			return nil
+		}
+	}
+	return fmt.Errorf("want %s", strings.Join(words, ", "))
+}
+
+func boolean(to *bool, v string) (err error) {
+	if v == "yes" || v == "no" {
+		*to = v == "yes"
+		return nil
+	}
+	return fmt.Errorf("want yes or no")
+}
+
+func positive(to *int, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return fmt.Errorf("want a number from 1")
+	}
+	*to = n
+	return nil
+}
+
+// ctlAdded is what order add answers. The lab makes the confirmation code, so
+// that no secret stands in a command line.
+type ctlAdded struct {
+	Number           int    `json:"number"`
+	ICCID            string `json:"iccid"`
+	Code             string `json:"code"`
+	CodeLocal        string `json:"code_local"`
+	ConfirmationCode string `json:"confirmation_code,omitempty"`
+}
+
+// addOrder puts a profile up for download; dir is where relative files are.
+func (w *World) addOrder(dir string, args []string) (any, string, error) {
+	o := ctlOrder{Order: smdpsim.Order{Metadata: smdpsim.Metadata{Provider: Operator, Name: "Lab profile", Owner: owner}}}
+	for _, a := range args {
+		key, value, _ := strings.Cut(a, "=")
+		set, ok := orderFields[key]
+		if !ok {
+			return nil, "", &ctlError{fmt.Sprintf("order add: unknown key %q", key), ctlHelp}
+		}
+		if err := set(&o, value); err != nil {
+			return nil, "", &ctlError{fmt.Sprintf("order add: %s: %v", a, err), ctlHelp}
+		}
+	}
+	if o.EID == "card" || o.EID == "" && o.discover != "" {
+		o.EID = w.Card.EID()
+	}
+	switch o.discover {
+	case "inside":
+		o.Discover = SMDP
+	case "outside":
+		o.Discover = w.outside
+	}
+	var err error
+	if o.UPP, err = w.orderPackage(dir, o.upp); err != nil {
+		return nil, "", fmt.Errorf("order add: %w", err)
+	}
+	if o.confirm {
+		n, err := rand.Int(rand.Reader, big.NewInt(1_0000))
+		if err != nil {
+			return nil, "", err
+		}
+		o.ConfirmationCode = fmt.Sprintf("%04d", n)
+	}
+	p, err := w.offer(o.upp, o.Order)
+	if err != nil {
+		return nil, "", fmt.Errorf("order add: %w", err)
+	}
+	local, err := w.Server.ActivationCode(p.ID, w.outside)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := w.publish(labProfile{p.File, p.ICCID, p.Size, p.SHA256, p.Code, local}); err != nil {
+		return nil, "", err
+	}
+	added := ctlAdded{len(w.Server.Orders()), p.ICCID, p.Code, local, o.ConfirmationCode}
+	text := fmt.Sprintf("order %d, ICCID %s\ncode         %s\ncode_local   %s\n", added.Number, added.ICCID, added.Code, added.CodeLocal)
+	if added.ConfirmationCode != "" {
+		text += "confirmation " + added.ConfirmationCode + "\n"
+	}
+	return added, text, nil
+}
+
+// orderPackage reads a profile package, or makes one whose ICCID is free.
+func (w *World) orderPackage(dir, file string) ([]byte, error) {
+	if file != "" {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		return os.ReadFile(file)
+	}
+	n := len(w.Server.Orders()) + 17
+	return smdpsim.TestProfile(smdpsim.ProfileData{
+		ICCID: withLuhn(fmt.Sprintf("890010100000%06d", n)), IMSI: fmt.Sprintf("00101%010d", n), MNCDigits: 2, SPN: Operator,
+	})
+}
+
+// withLuhn appends the check digit of ITU-T E.118.
+func withLuhn(digits string) string {
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 0 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return digits + strconv.Itoa((10-sum%10)%10)
+}
