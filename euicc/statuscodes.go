@@ -52,6 +52,17 @@ var statusCodes = map[statusCode]Diagnosis{
 	// 5.6.5 ES9+.CancelSession.
 	{"8.8", "3.10"}: {"the object identifier of the server is not the one that was signed", RetryNever, "report this with the name of the server"},
 
+	// 5.3 ES2+, the operator's side of an order; servers have been seen to let
+	// these through.
+	{"8.2.1", "1.2"}: {"the operator may not use this profile", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.1", "3.3"}: {"the profile of this order is not available", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.1", "3.5"}: {"the profile of this order cannot be released", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.1", "3.9"}: {"the server does not know the profile of this order", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.5", "1.2"}: {"the operator may not use this type of profile", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.5", "3.8"}: {"the profile of this order is of another type", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.5", "3.9"}: {"the server does not know the type of profile", RetryNewCode, "ask the operator for a new code"},
+	{"8.2.6", "3.1"}: {"the matching ID belongs to another profile", RetryNewCode, "ask the operator for a new code"},
+
 	// 5.8.1 and 5.8.2 ES11, and 5.3 for what a server reports of an SM-DS.
 	{"8.9", "4.2"}:   {"the discovery server failed", RetryLater, "use an activation code instead"},
 	{"8.9", "5.1"}:   {"the discovery server cannot be reached", RetryLater, "use an activation code instead"},
@@ -70,8 +81,10 @@ var reasons = map[string]Diagnosis{
 	"1.2":  {"not allowed", RetryNever, "ask the operator"},
 	"2.1":  {"a value is not valid", RetryNever, "report this with the name of the server"},
 	"2.2":  {"a value is missing", RetryNever, "report this with the name of the server"},
+	"2.3":  {"a value is missing that the others make necessary", RetryNever, "report this with the name of the server"},
 	"3.1":  {"not supported", RetryNever, "ask the operator"},
 	"3.3":  {"already in use", RetryNewCode, "ask the operator"},
+	"3.5":  {"not possible in its present state", RetryNewCode, "ask the operator"},
 	"3.7":  {"not available", RetryLater, "ask the operator"},
 	"3.8":  {"refused", RetryNewCode, "ask the operator"},
 	"3.9":  {"unknown", RetryNever, "ask the operator"},

@@ -148,23 +148,7 @@ func diagnoseResult(e *euicc.Error, r *es10.ResultError) {
 		name = fmt.Sprint(r.Code)
 	}
 	e.Code = "es10-" + r.Function + "-" + name
-	e.Text, e.Retry, e.Advice = "the card refuses", euicc.RetryNever, "report card make and firmware"
-	switch {
-	case errors.Is(r, es10.ErrCATBusy):
-		e.Text, e.Retry = "the card's toolkit is busy", euicc.RetryLater
-		e.Advice = "wait and try again, or without refresh; else power the card off and on"
-	case errors.Is(r, es10.ErrPolicy):
-		e.Text, e.Advice = "a policy rule of the operator forbids it", "only the operator can change that"
-	case errors.Is(r, es10.ErrWrongState):
-		e.Text, e.Advice = "the profile is in the wrong state for it", "list the profiles: it may be so already, or has to be disabled first"
-	case errors.Is(r, es10.ErrNotFound):
-		e.Text, e.Advice = "it is not on the card", "list the profiles and notifications"
-	case r.Function == "authenticateServer" && (r.Name == "invalidCertificate" || r.Name == "ciPKUnknown"):
-		e.Text, e.Advice = "the card does not trust the server", "a test card needs a test server and a live card a live one"
-	case r.Function == "authenticateServer" || r.Function == "prepareDownload":
-		e.Text, e.Retry = "the card refuses what the server signed", euicc.RetryNow
-		e.Advice = "if it happens again the modem garbles long commands: try a smaller block size"
-	}
+	euicc.DiagnoseResult(r.Function, r.Name).Apply(e)
 }
 
 // answered reports whether it is certain that the card has not carried the
