@@ -69,7 +69,7 @@ func (d Decision) Candidates(req Request) ([]Candidate, error) {
 		out = append(out, good)
 		records = slices.Delete(records, i, i+1)
 	}
-	if req.Modem != nil && req.Purpose == Internet {
+	if req.Modem != nil && req.Purpose == Internet && !d.bootstrap() {
 		out = append(out, Candidate{Connection: req.Modem.Connection, Source: SourceModem, Reason: "given by " + req.Modem.Origin})
 	}
 	out = append(append(out, records...), shop...)
@@ -176,7 +176,14 @@ func (d Decision) mayAssign() bool {
 			return false
 		}
 	}
-	return true
+	return !d.bootstrap()
+}
+
+// bootstrap tells that the SIM is only for fetching an operational profile
+// (COSA's ESIM_PROV): whatever the network or the modem would give is no way to
+// the internet.
+func (d Decision) bootstrap() bool {
+	return slices.ContainsFunc(d.Matches[:d.Winners], func(m Match) bool { return m.Profile.SIM.ESIMProvisioning.Or(false) })
 }
 
 // dedupe removes candidates that would ask the network for the same again.

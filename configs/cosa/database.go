@@ -27,15 +27,46 @@ import (
 //go:embed data/operators.tsv
 var databaseText string
 
-// Load returns the embedded database. Its records take some 600 KB of memory
+// The overlay has corrections and additions in the format of operators.d, each
+// with the page of the operator that says so in ext (ExtSource). A profile with
+// the id of one in the database takes its place.
+//
+//go:embed data/overlay.json
+var overlayText string
+
+// ExtSource is the Ext key of an overlay's profile that names where it is from.
+const ExtSource = "source"
+
+// Load returns the embedded database. Its records take some 660 KB of memory
 // beside the text; a caller that is done with a Decision may drop it. The error
 // means that the binary was built from a damaged file.
 func Load() (*DB, error) {
 	profiles, err := parseDatabase(databaseText)
+	if err == nil {
+		profiles, err = overlay(profiles, overlayText)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("embedded operator database: %w", err)
 	}
 	return &DB{layers: []*layer{newLayer(profiles)}}, nil // a test checks the records
+}
+
+// overlay puts the overlay's profiles in place of those with the same id, and
+// the others behind.
+func overlay(profiles []OperatorProfile, text string) ([]OperatorProfile, error) {
+	corrections, problems := ParseJSON("overlay.json", []byte(text))
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	for _, c := range corrections {
+		c.Source, c.Origin = SourceDatabase, "database overlay"
+		if i := slices.IndexFunc(profiles, func(p OperatorProfile) bool { return p.ID == c.ID }); i >= 0 {
+			profiles[i] = c
+		} else {
+			profiles = append(profiles, c)
+		}
+	}
+	return profiles, nil
 }
 
 const databaseSource = "# source\t"

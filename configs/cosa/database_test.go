@@ -17,7 +17,7 @@ func mustLoad(t testing.TB) *DB {
 }
 
 func TestDatabase(t *testing.T) {
-	if n := len(databaseText); n > 120<<10 {
+	if n := len(databaseText) + len(overlayText); n > 120<<10 {
 		t.Errorf("the embedded database has %d bytes, the budget is 120 KB", n)
 	}
 	db := mustLoad(t)
@@ -73,6 +73,48 @@ func TestDatabase(t *testing.T) {
 	}
 	if got, want := db.Match(SIM{MCCMNC: "21303"}).Reason(), `database mobile-broadband-provider-info 20230416-1: "Andorra Telecom (Mobiland)" by MCC+MNC 21303`; got != want {
 		t.Errorf("reason %s, want %s", got, want)
+	}
+}
+
+// Each row of the overlay says where it is from, and takes the place of the
+// database's row of the same id.
+func TestOverlay(t *testing.T) {
+	rows, problems := ParseJSON("overlay.json", []byte(overlayText))
+	if len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+	for _, p := range rows {
+		if !strings.HasPrefix(p.Ext.Get(ExtSource), "https://") {
+			t.Errorf("%s: no source", p.ID)
+		}
+		if len(p.Connections) == 0 {
+			t.Errorf("%s: no connections", p.ID)
+		}
+	}
+	base, err := parseDatabase("# source\tx 1\nad/A\t21303\t1\n\told\ti\nad/B\t21304\t2\n\tb\ti\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := overlay(base, `[{"id": "ad/A", "name": "A", "targets": [{"mccmnc": ["21303"]}], "connections": [{"apn": "new", "ipType": "ipv6"}]},
+		{"id": "overlay/C", "targets": [{"mccmnc": ["21303"], "spn": ["C"]}], "connections": [{"apn": "c"}]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := New(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for spn, want := range map[string]string{"": `new database overlay: "A" by MCC+MNC 21303`, "c": `c database overlay: "" by SPN "C", MCC+MNC 21303`} {
+		d := db.Match(SIM{MCCMNC: "21303", SPN: spn})
+		if got := strings.Join(append(apns(d, Request{}), d.Reason()), " "); got != want || d.Matches[0].Profile.Source != SourceDatabase {
+			t.Errorf("SPN %q: %s, want %s", spn, got, want)
+		}
+	}
+	if db.Len() != 3 {
+		t.Errorf("%d profiles, want 3", db.Len())
+	}
+	if _, err := overlay(base, `[{"id": 1}]`); err == nil {
+		t.Error("a damaged overlay is taken")
 	}
 }
 

@@ -3,6 +3,7 @@ package cosa
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -108,10 +109,10 @@ func (d Decision) Outcome() Outcome {
 
 // Equal tells whether two decisions name the same profiles for the same keys in
 // the same order, so that a fact of the SIM that arrives late and changes
-// nothing disturbs nothing.
+// nothing disturbs nothing, nor does an operators.d that is read again.
 func (d Decision) Equal(o Decision) bool {
 	return slices.EqualFunc(d.Matches[:d.Winners], o.Matches[:o.Winners], func(a, b Match) bool {
-		return a.Profile == b.Profile && a.keys == b.keys
+		return a.keys == b.keys && (a.Profile == b.Profile || reflect.DeepEqual(a.Profile, b.Profile))
 	})
 }
 
