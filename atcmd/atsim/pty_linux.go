@@ -98,6 +98,9 @@ func (t *ptyPair) hungUp() bool {
 	err := t.control(func(fd int) error {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		_, err := unix.Poll(fds, 0)
+		for err == unix.EINTR { // the runtime interrupts its threads to preempt goroutines
+			_, err = unix.Poll(fds, 0)
+		}
 		gone = fds[0].Revents&(unix.POLLHUP|unix.POLLIN) == unix.POLLHUP
 		return err
 	})

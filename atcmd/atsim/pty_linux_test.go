@@ -8,6 +8,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -222,4 +223,46 @@ printf 'AT+CGMM\r' >&3; while read -r l <&3; do echo "$l"; case "$l" in OK*) bre
 	if !strings.Contains(string(out), "LTE-27007") {
 		t.Errorf("the shell saw %q", out)
 	}
+}
+
+// A signal that is pending when a poll begins ends it with EINTR, and the
+// runtime sends such to its own threads. It once counted as the client's going,
+// in the middle of an answer.
+func TestSignalIsNoHangup(t *testing.T) {
+	pair, err := openPTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pair.master.Close()
+	if !pair.hungUp() {
+		t.Error("nobody has the slave open, and it is not hung up")
+	}
+	slave, err := os.OpenFile(pair.path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := os.Getpid(), unix.Gettid()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Tgkill(pid, tid, unix.SIGURG)
+			}
+		}
+	}()
+	for range 100_000 {
+		if pair.hungUp() {
+			t.Error("hung up while the slave is open")
+			break
+		}
+	}
+	close(stop)
+	<-stopped
 }
