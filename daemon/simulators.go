@@ -71,6 +71,8 @@ var simCommand = command{
 		fs.StringVar(&s.SMDS, "smds", "", "`HOST:PORT` of the SM-DS for clients on this machine (default: a free port on 127.0.0.1)")
 		fs.StringVar(&s.CI, "ci", "", "`FILE` with the certificate issuer's certificate (PEM), in place of a new one")
 		fs.StringVar(&s.CIKey, "ci-key", "", "`FILE` with the certificate issuer's private key (PEM)")
+		fs.BoolVar(&s.Keep, "keep", false, "keep the card's memory in DIR/card.json and all certificates and keys in DIR/identities for the next run; files that are there already, also somebody else's, are used")
+		fs.Var((*list)(&s.CardOptions), "card", "`KEY=VALUE` of the card; may be repeated: version=2.2, nvm=BYTES, max-lc=N, get-response=yes, strict-segments=yes, forbidden=1+2 (policy rules)")
 		fs.BoolVar(&s.SingleUplink, "single-uplink", false, "the router has no other uplink than the modem")
 		fs.IntVar(&s.Baud, "baud", 0, "slow the AT port down to `N` bit/s")
 		fs.DurationVar(&s.APDUDelay, "apdu-delay", 0, "`TIME` that the card takes for each APDU")
@@ -86,6 +88,9 @@ var simCommand = command{
 			}
 			if (s.CI == "") != (s.CIKey == "") {
 				return usageError{fmt.Errorf("--ci and --ci-key go together"), "dynamod sim --help"}
+			}
+			if s.Keep && s.CI != "" {
+				return usageError{errors.New("--ci and --keep exclude each other"), "put the issuer's files into DIR/identities as ci.pem and ci.key.pem"}
 			}
 			if *verbose {
 				s.Log = slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -8,7 +8,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,44 +60,8 @@ var orderFields = map[string]func(o *ctlOrder, value string) error{
 		return oneOf(v, "test", "provisioning", "operational")
 	},
 	"ppr": func(o *ctlOrder, v string) error {
-		for n := range strings.SplitSeq(v, ",") {
-			switch n {
-			case "1":
-				o.Metadata.Rules |= smdpsim.PPR1
-			case "2":
-				o.Metadata.Rules |= smdpsim.PPR2
-			default:
-				return fmt.Errorf("want 1, 2 or 1,2")
-			}
-		}
-		return nil
+		return rules(&o.Metadata.Rules, v)
 	},
-}
-
-func oneOf(v string, words ...string) error {
-	for _, w := range words {
-		if v == w {
-			return nil
-		}
-	}
-	return fmt.Errorf("want %s", strings.Join(words, ", "))
-}
-
-func boolean(to *bool, v string) (err error) {
-	if v == "yes" || v == "no" {
-		*to = v == "yes"
-		return nil
-	}
-	return fmt.Errorf("want yes or no")
-}
-
-func positive(to *int, v string) error {
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
-		return fmt.Errorf("want a number from 1")
-	}
-	*to = n
-	return nil
 }
 
 // ctlAdded is what order add answers. The lab makes the confirmation code, so
@@ -163,7 +126,7 @@ func (w *World) addOrder(dir string, args []string) (any, string, error) {
 	return added, text, nil
 }
 
-// orderPackage reads a profile package, or makes one whose ICCID is free.
+// orderPackage reads a profile package, or makes one.
 func (w *World) orderPackage(dir, file string) ([]byte, error) {
 	if file != "" {
 		if !filepath.IsAbs(file) {
@@ -171,23 +134,5 @@ func (w *World) orderPackage(dir, file string) ([]byte, error) {
 		}
 		return os.ReadFile(file)
 	}
-	n := len(w.Server.Orders()) + 17
-	return smdpsim.TestProfile(smdpsim.ProfileData{
-		ICCID: withLuhn(fmt.Sprintf("890010100000%06d", n)), IMSI: fmt.Sprintf("00101%010d", n), MNCDigits: 2, SPN: Operator,
-	})
-}
-
-// withLuhn appends the check digit of ITU-T E.118.
-func withLuhn(digits string) string {
-	sum := 0
-	for i := range len(digits) {
-		d := int(digits[len(digits)-1-i] - '0')
-		if i%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return digits + strconv.Itoa((10-sum%10)%10)
+	return w.newProfile()
 }

@@ -46,15 +46,19 @@ type Options struct {
 	Earlier   []byte   // profile package that is enabled on the card from the start
 	Dialect   string   // the modem's personality
 	RawIP     bool
-	CI, CIKey string        // PEM files; none makes a CI
-	Hosts     []string      // further names and addresses of the SM-DP+
-	Baud      int           // pacing, see atsim.Config
-	APDUDelay time.Duration // the card's time for each APDU
-	RTT       time.Duration // of the SM-DP+'s connections
-	Bandwidth int           // of the SM-DP+'s connections, bit/s
-	Lease     atsim.Lease   // what the network gives to a context
-	Carrier   Carrier
-	Log       *slog.Logger
+	CI, CIKey string // PEM files; none makes a CI
+	Keep      bool   // identities and card survive in Dir
+	// CardOptions are KEY=VALUE: version=2.2, nvm=BYTES, max-lc=N,
+	// get-response=yes, strict-segments=yes, forbidden=1+2 (policy rules).
+	CardOptions []string
+	Hosts       []string      // further names and addresses of the SM-DP+
+	Baud        int           // pacing, see atsim.Config
+	APDUDelay   time.Duration // the card's time for each APDU
+	RTT         time.Duration // of the SM-DP+'s connections
+	Bandwidth   int           // of the SM-DP+'s connections, bit/s
+	Lease       atsim.Lease   // what the network gives to a context
+	Carrier     Carrier
+	Log         *slog.Logger
 }
 
 // Carrier is the packet side of the operator's network.
@@ -102,40 +106,36 @@ func New(o Options) (_ *Lab, err error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Lab{opts: o, log: o.Log, replug: make(chan struct{})}
-	now := time.Now()
-	if o.CI != "" {
-		l.CI, err = sgp26.LoadCI(o.CI, o.CIKey)
-	} else {
-		l.CI, err = sgp26.NewCI(now)
+	id, err := o.identities(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("identities: %w", err)
 	}
+	l.CI = id.ci
+	cfg, err := o.card(id)
 	if err != nil {
 		return nil, err
 	}
-	eum, err := sgp26.NewEUM(l.CI, now, iin)
-	if err != nil {
-		return nil, err
-	}
-	eid, err := newEID()
-	if err != nil {
-		return nil, err
-	}
-	id, err := sgp26.NewEUICC(eum, eid, now)
-	if err != nil {
-		return nil, err
-	}
-	cfg := euiccsim.Config{EID: eid, EUICC: id, EUM: eum.Cert, DefaultDP: SMDP, RootDS: SMDS, Logger: o.Log}
-	cfg.CI = append(cfg.CI, l.CI.Cert)
 	if l.Card, err = euiccsim.New(cfg); err != nil {
 		return nil, err
 	}
-	if l.SMDS, err = smdpsim.NewSMDS(smdpsim.SMDSConfig{Address: SMDS, CI: l.CI, Hosts: o.Hosts, Logger: o.Log}); err != nil {
-		return nil, err
+	if l.SMDS, err = smdpsim.NewSMDS(smdpsim.SMDSConfig{
+		Address: SMDS, CI: l.CI, DSauth: id.dsAuth, TLS: id.dsTLS, Hosts: o.Hosts, Logger: o.Log,
+	}); err != nil {
+		return nil, fmt.Errorf("SM-DS: %w", err)
 	}
-	if l.Server, err = smdpsim.New(smdpsim.Config{Address: SMDP, CI: l.CI, Hosts: o.Hosts, SMDS: l.SMDS, Logger: o.Log}); err != nil {
-		return nil, err
+	if l.Server, err = smdpsim.New(smdpsim.Config{
+		Address: SMDP, CI: l.CI, DPauth: id.dpAuth, DPpb: id.dpPB, TLS: id.dpTLS, Hosts: o.Hosts, SMDS: l.SMDS, Logger: o.Log,
+	}); err != nil {
+		return nil, fmt.Errorf("SM-DP+: %w", err)
+	}
+	if err := id.keep(l); err != nil {
+		return nil, fmt.Errorf("identities: %w", err)
 	}
 	l.Operator = newOperator(o.Carrier, o.Lease, o.Log)
 	l.Server.OnNotification(l.Operator.hear)
+	for _, p := range l.Card.Installed() {
+		l.Operator.admit(p.ICCID) // from an earlier run
+	}
 	l.Modem, err = atsim.New(atsim.Config{
 		Personality: o.Dialect, Card: l.Card.APDU, Network: l.Operator, RawIP: o.RawIP, Logger: o.Log,
 		Baud: o.Baud, APDUDelay: o.APDUDelay, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown,
@@ -167,7 +167,7 @@ func newEID() (string, error) {
 
 func (l *Lab) addProfiles() error {
 	if len(l.opts.UPP) == 0 {
-		upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: "8900101000000000017", IMSI: "001010000000017", MNCDigits: 2, SPN: Operator})
+		upp, err := l.newProfile()
 		if err != nil {
 			return err
 		}
@@ -183,6 +183,39 @@ func (l *Lab) addProfiles() error {
 		}
 	}
 	return nil
+}
+
+// newProfile makes a profile package of the test network, with an ICCID that
+// neither the card nor an order has.
+func (l *Lab) newProfile() ([]byte, error) {
+	taken := map[string]bool{}
+	for _, p := range l.Card.Installed() {
+		taken[p.ICCID] = true
+	}
+	for _, o := range l.Server.Orders() {
+		taken[o.ICCID] = true
+	}
+	for n := 1; ; n++ {
+		iccid := withLuhn(fmt.Sprintf("890010100000%06d", n))
+		if !taken[iccid] {
+			return smdpsim.TestProfile(smdpsim.ProfileData{ICCID: iccid, IMSI: fmt.Sprintf("00101%010d", n+16), MNCDigits: 2, SPN: Operator})
+		}
+	}
+}
+
+// withLuhn appends the check digit of ITU-T E.118.
+func withLuhn(digits string) string {
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 0 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return digits + strconv.Itoa((10-sum%10)%10)
 }
 
 // AddProfile puts a profile package up for download.

@@ -37,7 +37,8 @@ type card struct {
 	seq     int64
 	svn     []byte
 	memory  int
-	address string // that the server must sign, and receives notifications
+	address string     // that the server must sign, and receives notifications
+	role    sgp26.Role // that it must have; DPauth when 0
 
 	challenge, transactionID, signature1 []byte
 	signature2                           []byte
@@ -67,7 +68,7 @@ func (c *card) info2() []byte {
 }
 
 func (c *card) checkServer(out map[string][]byte) error {
-	cert, err := parseServerCertificate(out["serverCertificate"], c.ci, sgp26.RoleDPAuth)
+	cert, err := parseServerCertificate(out["serverCertificate"], c.ci, cmp.Or(c.role, sgp26.RoleDPAuth))
 	if err != nil {
 		return err
 	}

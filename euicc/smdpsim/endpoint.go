@@ -2,6 +2,7 @@ package smdpsim
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -118,6 +119,15 @@ func (e *endpoint) open(cfg endpointConfig) error {
 		}
 	}
 	return e.checkIdentity(e.auth, e.role.auth)
+}
+
+// ownOID is a server's object identifier: what it is told, its certificate's, or
+// the usual one.
+func ownOID(told string, auth *sgp26.Authority, usual string) (string, error) {
+	if told != "" || auth == nil {
+		return cmp.Or(told, usual), nil
+	}
+	return registeredID(auth.Cert)
 }
 
 // checkIdentity holds a certificate for signing against what the server says it is.

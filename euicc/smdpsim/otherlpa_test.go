@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/damonto/euicc-go/v2"
 
 	"dynamod/euicc/bertlv"
+	"dynamod/euicc/sgp26"
 )
 
 // isdr gives the test card the APDU side that somebody else's LPA needs: STORE
@@ -203,21 +205,84 @@ func (i *isdr) notifications(tag bertlv.Tag) ([]byte, error) {
 // listen serves the world on the loopback, by a certificate for its address.
 func (w *world) listen() (address string, roots *x509.CertPool) {
 	w.Helper()
+	return w.listenAs(&w.server.endpoint, w.handler)
+}
+
+func (w *world) listenAs(e *endpoint, h http.Handler) (address string, roots *x509.CertPool) {
+	w.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		w.Fatal(err)
 	}
 	address = listener.Addr().String()
-	if err := w.server.AddAddress(address); err != nil {
+	if err := e.AddAddress(address); err != nil {
 		w.Fatal(err)
 	}
-	srv := &http.Server{Handler: w.handler, TLSConfig: w.server.TLSConfig(), ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &http.Server{Handler: h, TLSConfig: e.TLSConfig(), ErrorLog: log.New(io.Discard, "", 0)}
 	var done sync.WaitGroup
 	done.Go(func() { srv.ServeTLS(listener, "", "") })
 	w.Cleanup(func() { srv.Close(); done.Wait() })
 	roots = x509.NewCertPool()
 	roots.AddCert(w.ci.Cert)
 	return address, roots
+}
+
+// newEUICCGo is an LPA that shares no code with this module.
+func newEUICCGo(t *testing.T, card *isdr, roots *x509.CertPool) *euiccgo.Client {
+	t.Helper()
+	client, err := euiccgo.New(&euiccgo.Options{Channel: card, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Time: func() time.Time { return testNow }}}
+	client.HTTP.Client = &http.Client{Transport: tr}
+	t.Cleanup(func() {
+		client.Close()
+		tr.CloseIdleConnections()
+	})
+	return client
+}
+
+// The same LPA finds at the SM-DS what waits for its card, in each form of JSON
+// that it can read.
+func TestEUICCGoDiscovery(t *testing.T) {
+	for _, form := range []Form{{}, {First: []string{"transactionId"}, Slash: SlashCode, Surplus: true, Spaces: true, Gzip: true, Chunked: 50}} {
+		w := newWorld(t, nil)
+		d, err := NewSMDS(SMDSConfig{Address: "smds.lab.test", CI: w.ci, Hosts: []string{"127.0.0.1"}, Now: func() time.Time { return w.clock }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.SetForm(form); err != nil {
+			t.Fatal(err)
+		}
+		address, roots := w.listenAs(&d.endpoint, d.Handler())
+		c := w.card(testEID)
+		c.address, c.role = address, sgp26.RoleDSAuth
+		client := newEUICCGo(t, newISDR(c), roots)
+		ask := func() []*sgp22.EventEntry {
+			t.Helper()
+			imei, err := sgp22.NewIMEI("356938035643809")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := client.Discovery(&url.URL{Scheme: "https", Host: address}, imei)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		if got := ask(); len(got) != 0 {
+			t.Errorf("%s: before anything is registered: %+v", form, got)
+		}
+		for _, e := range []Event{{EID: testEID, ID: "ONE", Address: "smdpp.lab.test"}, {EID: otherEID, ID: "TWO", Address: "smdpp.lab.test"}} {
+			if err := d.Register(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := ask(); len(got) != 1 || got[0].EventID != "ONE" || got[0].Address != "smdpp.lab.test" {
+			t.Errorf("%s: got %+v", form, got)
+		}
+	}
 }
 
 // github.com/damonto/euicc-go's LPA, which shares no code with this module,
@@ -241,15 +306,7 @@ func TestEUICCGo(t *testing.T) {
 			c := w.card(testEID)
 			c.address = address
 			card := newISDR(c)
-			client, err := euiccgo.New(&euiccgo.Options{Channel: card, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Time: func() time.Time { return testNow }}}
-			defer tr.CloseIdleConnections()
-			client.HTTP.Client = &http.Client{Transport: tr}
-
+			client := newEUICCGo(t, card, roots)
 			code, err := w.server.ActivationCode(id, address)
 			if err != nil {
 				t.Fatal(err)

@@ -34,7 +34,8 @@ type Config struct {
 	// Address is the SM-DP+ address (FQDN) that the server signs and puts into
 	// activation codes. AddAddress adds others.
 	Address string
-	// OID of the SM-DP+; DefaultOID when empty. With identities given it must be theirs.
+	// OID of the SM-DP+. Empty is DPauth's if that is given, else DefaultOID; all
+	// identities must have the same.
 	OID string
 	// CI issues the identities that are not given. Its key may be nil when none is to be made.
 	CI *sgp26.Authority
@@ -72,11 +73,12 @@ type Server struct {
 
 // New makes a server, and the certificates that cfg does not bring.
 func New(cfg Config) (*Server, error) {
-	if cfg.OID == "" {
-		cfg.OID = DefaultOID
+	var err error
+	if cfg.OID, err = ownOID(cfg.OID, cfg.DPauth, DefaultOID); err != nil {
+		return nil, err
 	}
 	s := &Server{cfg: cfg, pb: cfg.DPpb, orders: map[string]*order{}}
-	err := s.open(endpointConfig{
+	err = s.open(endpointConfig{
 		role: roleSMDP, address: cfg.Address, oid: cfg.OID, ci: cfg.CI, auth: cfg.DPauth, tls: cfg.TLS, hosts: cfg.Hosts,
 		cardCIs: cfg.CardCIs, sessionTime: cfg.SessionTime, log: cfg.Logger, now: cfg.Now,
 	})

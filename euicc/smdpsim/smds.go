@@ -19,7 +19,7 @@ const DefaultSMDSOID = "2.999.15"
 // identities are given; the fields are those of Config.
 type SMDSConfig struct {
 	Address     string // of the SM-DS (FQDN), which the server signs
-	OID         string // DefaultSMDSOID when empty
+	OID         string // empty is DSauth's, else DefaultSMDSOID
 	CI          *sgp26.Authority
 	DSauth, TLS *sgp26.Authority
 	Hosts       []string
@@ -56,8 +56,9 @@ func (e Event) GoString() string { return e.String() }
 
 // NewSMDS makes an SM-DS, and the certificates that cfg does not bring.
 func NewSMDS(cfg SMDSConfig) (*SMDS, error) {
-	if cfg.OID == "" {
-		cfg.OID = DefaultSMDSOID
+	var err error
+	if cfg.OID, err = ownOID(cfg.OID, cfg.DSauth, DefaultSMDSOID); err != nil {
+		return nil, err
 	}
 	d := new(SMDS)
 	return d, d.open(endpointConfig{
