@@ -1,10 +1,3 @@
-// Package apdu carries command APDUs (ISO/IEC 7816-4) to the applications of a
-// UICC over whatever the modem offers.
-//
-// A Transport is one way to reach the card; it opens logical channels. A
-// Channel, made by Open, is one logical channel with an application selected:
-// it does what every caller needs, GET RESPONSE, wrong Le and the chaining of
-// STORE DATA.
 package apdu
 
 import (

@@ -1,9 +1,6 @@
-// Package ci knows the certificate issuers (CI) of remote SIM provisioning: the
-// live ones and the test ones, which are never mixed. A server's TLS chain has
-// to end in an issuer whose key the card lists too (SGP.22 2.6.6.2, 6.1).
-//
-//go:generate go run dynamod/euicc/ci/gen -dir .
 package ci
+
+//go:generate go run dynamod/euicc/ci/gen -dir .
 
 import (
 	"bytes"

@@ -1,10 +1,3 @@
-// Package sgp26 makes and verifies a test PKI shaped as GSMA SGP.26 shapes its
-// test certificates (the profiles are those of SGP.22 4.5.2): a CI that signs
-// the EUM and the SM-DP+ certificates, and an EUM that signs the eUICC's. All
-// keys are on NIST P-256.
-//
-// A simulated card and a simulated server share nothing but this package's
-// certificates; each can be given somebody else's instead, see Load.
 package sgp26
 
 import (
