@@ -62,7 +62,8 @@ var apnLookupCommand = command{
 	summary: "what the operator settings say for a SIM, and why",
 	about: `Give what is known of the SIM; a condition on a fact that is not given fails, as
 it does for one that a card does not have. Of --imsi without --mccmnc the first
-six digits are looked up, then the first five.`,
+six digits are looked up, then the first five. [apn] of the configuration and what
+worked last for an ICCID are not looked at.`,
 	example: "dynamod apn lookup --mccmnc 310260 --gid1 6D38\ndynamod apn lookup --imsi 262011234567890 --spn Lebara --json",
 	setup: func(fs *flag.FlagSet) action {
 		var l apnLookup

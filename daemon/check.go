@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
+	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
 )
 
@@ -106,8 +108,12 @@ func missing(cfg *config.Config) (warnings []string) {
 		}
 		warn("[lpa] ci", err)
 	}
-	if cfg.Operators.Dir != config.Default().Operators.Dir { // the default one need not be there
-		_, err := os.ReadDir(cfg.Operators.Dir)
+	if _, err := os.ReadDir(cfg.Operators.Dir); err == nil {
+		_, problems, _ := importer.Load(cfg.Operators.Dir)
+		for _, p := range problems {
+			warnings = append(warnings, strings.ReplaceAll(p.Error(), "\nhint: ", "; "))
+		}
+	} else if cfg.Operators.Dir != config.Default().Operators.Dir { // the default one need not be there
 		warn("[operators] dir", err)
 	}
 	return warnings

@@ -2,6 +2,9 @@ package cosa
 
 import (
 	"bytes"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -286,6 +289,28 @@ func BenchmarkMatchAndCandidates(b *testing.B) {
 	for b.Loop() {
 		if _, err := db.Match(sim).Candidates(Request{}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The embedded database is no XML: this package does not even know it.
+func TestNoXMLAtStart(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range f.Imports {
+			if i.Path.Value == `"encoding/xml"` {
+				t.Errorf("%s imports encoding/xml", name)
+			}
 		}
 	}
 }

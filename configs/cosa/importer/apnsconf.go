@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -173,6 +174,9 @@ func androidConnection(attrs []xml.Attr, lost *[]string) (c cosa.Connection, why
 	lose := func(format string, args ...any) { *lost = append(*lost, fmt.Sprintf(format, args...)) }
 
 	raw := attrOf(attrs, "apn")
+	if raw == "" && !slices.ContainsFunc(attrs, func(a xml.Attr) bool { return strings.EqualFold(a.Name.Local, "apn") }) {
+		return c, "no apn: one that is empty lets the network assign it"
+	}
 	if c.APN = strings.TrimSpace(raw); c.APN != raw {
 		lose("blanks around the APN removed")
 	}

@@ -32,6 +32,7 @@ const android = `<?xml version="1.0" encoding="utf-8"?>
   <apn carrier="Bad" mcc="310" mnc="01" apn="a" type="default" mvno_type="gid" mvno_match_data="zz" />
   <apn carrier="Bad" mcc="310" mnc="01" apn="a" type="default" mvno_type="gid" />
   <apn carrier="Bad" mcc="310" mnc="01" apn="a" type="default" mvno_type="plmn" mvno_match_data="1" />
+  <apn carrier="Bad" mcc="310" mnc="01" type="default" />
   <apn carrier="Odd" mcc="310" mnc="02" apn="a" type="default" authtype="7" mtu="9" user_visible="x" carrier_enabled="x"
        mvno_match_data="1" proxy="10.0.0.1" port="8080" roaming_protocol="PPP" />
   <apn carrier="Same" mcc="208" mnc="01" apn="same" type="default" mvno_type="imsi" mvno_match_data="20801" />
@@ -92,19 +93,20 @@ line 21: 310-01, Bad: apn "a": protocol "NON-IP" carries no IP
 line 22: 310-01, Bad: apn "a": "ZZ" is not hex of at most 64 digits
 line 23: 310-01, Bad: apn "a": mvno_type "gid" without mvno_match_data
 line 24: 310-01, Bad: apn "a": mvno_type "plmn" is not known
+line 25: 310-01, Bad: apn "": no apn: one that is empty lets the network assign it
 `; got != want {
 		t.Errorf("refused\n%s\nwant\n%s", got, want)
 	}
 	if got, want := remarks(file.Report.Lossy), `line 3: 310-260, T-Mobile US: apn "fast.t-mobile.com": type xcap has no purpose here
 line 8: 262-01, Lebara: apn " internet.t-mobile ": blanks around the APN removed
 line 8: 262-01, Lebara: apn " internet.t-mobile ": authtype 1 without user and password
-line 25: 310-02, Odd: apn "a": mvno_match_data without mvno_type
-line 25: 310-02, Odd: apn "a": roaming_protocol "PPP" carries no IP
-line 25: 310-02, Odd: apn "a": authtype "7" is not known
-line 25: 310-02, Odd: apn "a": carrier_enabled "x" is neither true nor false
-line 25: 310-02, Odd: apn "a": mtu "9" is not in 576..65535
-line 25: 310-02, Odd: apn "a": a proxy is not used
-line 27: 208-01, Same: apn "same": the IMSI prefix says no more than mcc and mnc: taken as the network's own row
+line 26: 310-02, Odd: apn "a": mvno_match_data without mvno_type
+line 26: 310-02, Odd: apn "a": roaming_protocol "PPP" carries no IP
+line 26: 310-02, Odd: apn "a": authtype "7" is not known
+line 26: 310-02, Odd: apn "a": carrier_enabled "x" is neither true nor false
+line 26: 310-02, Odd: apn "a": mtu "9" is not in 576..65535
+line 26: 310-02, Odd: apn "a": a proxy is not used
+line 28: 208-01, Same: apn "same": the IMSI prefix says no more than mcc and mnc: taken as the network's own row
 `; got != want {
 		t.Errorf("with loss\n%s\nwant\n%s", got, want)
 	}

@@ -64,6 +64,8 @@ func readCustomizations(rd *reader, file *File) error {
 			err = c.profile(start, false)
 		case "replace":
 			err = c.profile(start, true)
+		case "common":
+			err = c.common(start)
 		}
 		if err != nil {
 			return err
@@ -95,6 +97,18 @@ func (c *customizations) target(start xml.StartElement) error {
 		if c.count++; c.count > maxFileTargets {
 			return fmt.Errorf("more than %d target states", maxFileTargets)
 		}
+	}
+	return c.file.bounded()
+}
+
+// common refuses the connections of a section that applies without a target.
+func (c *customizations) common(start xml.StartElement) error {
+	e, err := c.tree(start)
+	if err != nil {
+		return err
+	}
+	for n := range e.each("connection") {
+		c.file.Report.refuse(n.line, fmt.Sprintf("Common: connection %q", oneLine(n.attr("connectionname"))), "for every SIM: it would hide the settings of all operators; use [apn] for that")
 	}
 	return c.file.bounded()
 }

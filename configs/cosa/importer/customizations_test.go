@@ -17,7 +17,7 @@ const cosaSample = `<?xml version="1.0" encoding="utf-8"?>
  <PackageConfig xmlns="urn:schemas-Microsoft-com:Windows-ICD-Package-Config.v1.0"><ID>{1}</ID><Name>Lab & Field</Name></PackageConfig>
  <Settings xmlns="urn:schemas-microsoft-com:windows-provisioning">
   <Customizations>
-   <Common><HotSpot><Enabled>0</Enabled></HotSpot></Common>
+   <Common><HotSpot><Enabled>0</Enabled></HotSpot><Connections><Cellular><Connection ConnectionName="All"><AccessPointName>all</AccessPointName></Connection></Cellular></Connections></Common>
    <Profile Name="Lab (Nowhere)">
     <TargetRefs><TargetRef Id="T-1"/><targetref id="t-2"/><TargetRef Id="T-9"/></TargetRefs>
     <Settings>
@@ -117,7 +117,8 @@ func TestCustomizations(t *testing.T) {
 	if file.Report.Taken != 4 || file.Report.Format != Customizations {
 		t.Error(file.Report.Summary())
 	}
-	if got, want := remarks(file.Report.Refused), `line 18: profile "Lab (Nowhere)": connection "Lab_i2": APN "#777" has the character '#'
+	if got, want := remarks(file.Report.Refused), `line 6: Common: connection "All": for every SIM: it would hide the settings of all operators; use [apn] for that
+line 18: profile "Lab (Nowhere)": connection "Lab_i2": APN "#777" has the character '#'
 line 19: profile "Lab (Nowhere)": connection "Lab_i3": it is for no purpose that is known
 line 20: profile "Lab (Nowhere)": connection "Lab_i4": ConnectionType cdma: only for CDMA or Wi-Fi
 line 22: profile "Lab (Nowhere)": connection "Lab_i6": Roaming "9" is not 0 to 5
