@@ -230,7 +230,7 @@ level = "debug"
 	if block > 0 {
 		known, err := learned.Open(filepath.Join(dir, "state", "learned.json"), time.Now)
 		must(err)
-		if f, _ := known.Firmware("S-1 S1 v1.02"); f.BlockSize != block {
+		if f, _ := known.Firmware("S-1 S1 v1.02 " + eid); f.BlockSize != block {
 			t.Errorf("%d bytes a block are remembered, want %d", f.BlockSize, block)
 		}
 	}

@@ -50,6 +50,9 @@ type Card interface {
 	// Deliver offers what the outbox holds to its receivers, and removes what
 	// they took from the card.
 	Deliver(ctx context.Context) error
+	// Release gives back the card that Preflight took: it is held over several
+	// calls, so that nothing is asked twice, until a profile is switched.
+	Release()
 	// Figures are the running totals of what card and servers were asked.
 	Figures() status.Figures
 }

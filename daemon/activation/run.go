@@ -83,6 +83,7 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 		if r.order != nil {
 			r.order.Close()
 		}
+		r.o.Card.Release()
 	}()
 	r.base = r.o.Card.Figures()
 	state, req, err := r.begin()

@@ -371,10 +371,9 @@ func (r *run) bringUp(ctx context.Context) (State, error) {
 	return Committed, nil
 }
 
-func (r *run) commit(ctx context.Context) (State, error) {
+func (r *run) commit(context.Context) (State, error) {
 	r.change(func(rec *Record) { rec.Outcome, rec.Error = status.Committed, nil })
-	_, err := r.o.Card.Collect(ctx)
-	return Notifying, err
+	return Notifying, nil
 }
 
 // undo goes back to the previous profile, or, where there is none, takes the

@@ -23,6 +23,7 @@ type world struct {
 	cancelled []euicc.CancelReason
 	log       []string
 	held      int
+	released  int
 	dead      bool // the card does not answer
 	beyond    bool // not even after a reset
 	md        euicc.Metadata
@@ -187,6 +188,12 @@ func (w *world) Collect(ctx context.Context) (p []euicc.PendingNotification, err
 
 func (w *world) Deliver(ctx context.Context) error {
 	return w.do(ctx, "deliver", func() error { w.delivered += len(w.pending); w.pending = nil; return nil })
+}
+
+func (w *world) Release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.released++
 }
 
 func (w *world) Figures() status.Figures { return status.Figures{} }

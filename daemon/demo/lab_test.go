@@ -22,6 +22,7 @@ import (
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/euicc/bertlv"
 	"dynamod/netlink"
 	"dynamod/netlink/nlsim"
 	"dynamod/netlink/uplink"
@@ -140,6 +141,19 @@ func activate(t *testing.T, upps []string) {
 			return bearer.Reach{State: status.Up, Target: "lab"}
 		},
 	}, func(c *hook.Client) error {
+		// The daemon looks at the card when it finds the modem.
+		for {
+			var now status.Snapshot
+			if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &now); err != nil {
+				return err
+			}
+			if now.Card != nil {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		before := lab.Card.Asked()
+		defer func() { askedOnce(t, before, lab.Card.Asked()) }()
 		var rec activation.Record
 		if err := c.Do(ctx, "POST", "/v1/activations", nil, hook.ActivationRequest{Code: lab.Profiles[0].Code, Consent: true}, &rec); err != nil {
 			return err
@@ -181,6 +195,30 @@ func activate(t *testing.T, upps []string) {
 	for _, n := range seen {
 		if !n.Verified {
 			t.Errorf("notification %v is not verified: %s", n.Operation, n.Why)
+		}
+	}
+}
+
+// askedOnce expects that a run asks the card nothing twice. A channel begins with
+// GetEID, and there are three: up to the switch, which resets the card, after it,
+// and at the end, when the link is up. Profiles, notifications and the free memory
+// are read again when they may have changed; what cannot change the daemon knows
+// from its first look at the card.
+func askedOnce(t *testing.T, before, after map[bertlv.Tag]int) {
+	want := map[bertlv.Tag]int{
+		0xBF3E: 3,                                  // GetEID
+		0xBF20: 0,                                  // GetEUICCInfo1
+		0xBF3C: 1,                                  // GetEuiccConfiguredAddresses
+		0xBF22: 2,                                  // GetEUICCInfo2: before, and with the profile installed
+		0xBF2D: 3,                                  // GetProfilesInfo: before, installed, enabled
+		0xBF2B: 3,                                  // RetrieveNotificationsList: installed, enabled, at the end
+		0xBF2E: 1, 0xBF38: 1, 0xBF21: 1, 0xBF36: 1, // the session
+		0xBF31: 1, // EnableProfile
+		0xBF30: 2, // RemoveNotificationFromList: install, enable
+	}
+	for tag, n := range after {
+		if n -= before[tag]; tag > 0xFF && n != want[tag] {
+			t.Errorf("function %s was asked for %d times, want %d", tag, n, want[tag])
 		}
 	}
 }

@@ -53,19 +53,20 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 	}
 	var c *lpa.Card
 	c, err = lpa.Open(ctx, lpa.Config{
-		Transport:    d.card,
-		AIDs:         append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
-		TryNext:      uicc.TryNext,
-		BlockSize:    g.blockSize(d),
-		IMEI:         fullIMEI(d.id.IMEI),
-		Capabilities: d.capabilities,
-		CISet:        set,
-		ExtraCI:      extra,
-		Sequential:   !g.cfg.LPA.Overlap,
-		HTTP:         es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Log: g.log},
-		Begin:        begin,
-		Cancelled:    func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
-		Log:          g.log,
+		Transport:      d.card,
+		AIDs:           append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
+		TryNext:        uicc.TryNext,
+		KnownBlockSize: func(eid euicc.EID) int { return g.blockSize(d, eid) },
+		IMEI:           fullIMEI(d.id.IMEI),
+		Capabilities:   d.capabilities,
+		CISet:          set,
+		ExtraCI:        extra,
+		Memory:         &g.memory,
+		Sequential:     !g.cfg.LPA.Overlap,
+		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Log: g.log},
+		Begin:          begin,
+		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
+		Log:            g.log,
 	})
 	if err != nil {
 		g.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: err.Error(), Profiles: []status.Profile{}} })
@@ -77,27 +78,32 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 // deviceWait is how long an operation waits for a modem that restarts.
 const deviceWait = 30 * time.Second
 
-func (g *Gateway) blockSize(d *device) int {
-	f, _ := g.learned.Firmware(firmwareKey(d))
-	if f.BlockSize < 1 || f.BlockSize > apdu.DefaultBlockSize {
-		return 0 // the file is not ours alone
+// blockSize is what was learned of the modem's firmware with this card, or what
+// the tables know of the modem; 0 if nothing.
+func (g *Gateway) blockSize(d *device, eid euicc.EID) int {
+	f, _ := g.learned.Firmware(firmwareKey(d, eid))
+	if f.BlockSize < 1 || f.BlockSize > apdu.DefaultBlockSize { // the file is not ours alone
+		return d.modem.Dialect().APDU.BlockSize
 	}
 	return f.BlockSize
 }
 
-func firmwareKey(d *device) string { return d.id.Model + " " + d.id.Revision }
+func firmwareKey(d *device, eid euicc.EID) string {
+	return d.id.Model + " " + d.id.Revision + " " + eid.String()
+}
 
-// learnBlockSize notes that a modem or its card takes only small blocks.
-func (g *Gateway) learnBlockSize(size int) {
+// learnBlockSize notes how many bytes modem and card take in one command.
+func (g *Gateway) learnBlockSize(eid euicc.EID, size int) {
 	g.mu.Lock()
 	d := g.device
 	g.mu.Unlock()
-	if d == nil || size >= apdu.DefaultBlockSize || size == g.blockSize(d) {
+	if d == nil || size == 0 || size == g.blockSize(d, eid) {
 		return
 	}
-	f, _ := g.learned.Firmware(firmwareKey(d))
+	key := firmwareKey(d, eid)
+	f, _ := g.learned.Firmware(key)
 	f.BlockSize, f.Transport = size, d.card.Way()
-	if err := g.learned.SetFirmware(firmwareKey(d), f); err != nil {
+	if err := g.learned.SetFirmware(key, f); err != nil {
 		g.log.Warn("cannot remember the block size", "error", err)
 	}
 }
@@ -125,7 +131,7 @@ func (g *Gateway) closeCard(c *lpa.Card) {
 	g.past.HTTPRequests += h.Requests
 	g.past.TLSHandshakes += h.Handshakes
 	g.mu.Unlock()
-	g.learnBlockSize(c.BlockSize())
+	g.learnBlockSize(c.EID(), c.BlockSize())
 	if err := c.Close(); err != nil {
 		g.log.Debug("closing the card's channel", "error", err)
 	}
@@ -148,7 +154,34 @@ func (g *Gateway) withCard(ctx context.Context, f func(*lpa.Card) error) error {
 
 // showCard puts what the card says into the status.
 func (g *Gateway) showCard(ctx context.Context, c *lpa.Card) error {
+	_, err := g.readCard(ctx, c)
+	return err
+}
+
+// readCard is showCard for who wants to know it, too.
+func (g *Gateway) readCard(ctx context.Context, c *lpa.Card) (*lpa.Info, error) {
 	info, err := c.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := c.Profiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.status.Update(func(s *status.Snapshot) {
+		s.Card = &status.Card{EID: info.EID.String(), SVN: info.Info2.SVN.String(), FreeMemory: int(info.Info2.FreeNVM), Default: info.DefaultSMDP, Profiles: viewProfiles(profiles)}
+	})
+	return info, nil
+}
+
+// showChange puts what an installed, switched or deleted profile changes into the
+// status: the rest of the card stays as it was shown.
+func (g *Gateway) showChange(ctx context.Context, c *lpa.Card) error {
+	shown := g.status.Snapshot().Card
+	if shown == nil || shown.EID != c.EID().String() {
+		return g.showCard(ctx, c)
+	}
+	info2, err := c.Info2(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,7 +190,9 @@ func (g *Gateway) showCard(ctx context.Context, c *lpa.Card) error {
 		return err
 	}
 	g.status.Update(func(s *status.Snapshot) {
-		s.Card = &status.Card{EID: info.EID.String(), SVN: info.Info2.SVN.String(), FreeMemory: int(info.Info2.FreeNVM), Default: info.DefaultSMDP, Profiles: viewProfiles(profiles)}
+		now := *shown
+		now.FreeMemory, now.Profiles = int(info2.FreeNVM), viewProfiles(profiles)
+		s.Card = &now
 	})
 	return nil
 }
@@ -170,16 +205,17 @@ func viewProfiles(profiles []euicc.Profile) []status.Profile {
 	return out
 }
 
-// runCard is the card as one activation uses it: from Authenticate until the
-// installation is reported the same channel and the same connection to the
-// server serve every call.
+// runCard is the card as one activation uses it: from Preflight until the new
+// profile is enabled the same channel and the same connection to the server serve
+// every call, so that nothing about the card is asked twice.
 type runCard struct {
 	g       *Gateway
-	card    *lpa.Card // open while a session or its report is under way
+	card    *lpa.Card // open until the profile is switched, or something failed
 	release func()
+	begin   func(server string, id euicc.TransactionID) error // of the session that begins
 
 	discovered bool      // the code is an event of a discovery server
-	info       *lpa.Info // what Preflight has read, so that it is not read again
+	info       *lpa.Info // what Preflight has read, for a card that had to be opened again
 }
 
 var _ activation.Card = (*runCard)(nil)
@@ -192,7 +228,29 @@ func (r *runCard) use(ctx context.Context, f func(*lpa.Card) error) error {
 	return r.g.withCard(ctx, f)
 }
 
-// end closes the session's card.
+// hold returns the run's card and opens it if it is not.
+func (r *runCard) hold(ctx context.Context) (*lpa.Card, error) {
+	if r.card != nil {
+		return r.card, nil
+	}
+	release, err := r.g.acquireCard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.g.openCard(ctx, func(server string, id euicc.TransactionID) error { return r.begin(server, id) })
+	if err != nil {
+		release()
+		return nil, err
+	}
+	c.UseInfo(r.info)
+	r.card, r.release = c, release
+	return c, nil
+}
+
+// Release closes the run's card.
+func (r *runCard) Release() { r.end() }
+
+// end closes the run's card.
 func (r *runCard) end() {
 	if r.card != nil {
 		r.g.closeCard(r.card)
@@ -215,30 +273,33 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if err := g.clock.set(ctx, d.modem.Clock, g.cfg.Time.NTP, g.dial); err != nil {
 		return err
 	}
-	return g.withCard(ctx, func(c *lpa.Card) error {
-		info, err := c.Info(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := c.Client(ctx); err != nil {
-			return err // no root for this card's issuers
-		}
-		r.info = info
-		if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.cfg.LPA.MinFree) {
-			g.log.Warn("the card has little memory left", "free", free, "min_free", g.cfg.LPA.MinFree)
-			g.status.Log(fmt.Sprintf("the card has %d bytes left, less than [lpa] min_free", free))
-		}
-		return g.showCard(ctx, c)
-	})
+	c, err := r.hold(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := g.readCard(ctx, c)
+	if err == nil {
+		_, err = c.Client(ctx) // no root for this card's issuers?
+	}
+	if err != nil {
+		r.end()
+		return err
+	}
+	r.info = info
+	if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.cfg.LPA.MinFree) {
+		g.log.Warn("the card has little memory left", "free", free, "min_free", g.cfg.LPA.MinFree)
+		g.status.Log(fmt.Sprintf("the card has %d bytes left, less than [lpa] min_free", free))
+	}
+	return nil
 }
 
 // Locate finds server and order of a request without activation code.
 func (r *runCard) Locate(ctx context.Context, req activation.Request) (code euicc.ActivationCode, err error) {
-	r.end()
-	err = r.g.withCard(ctx, func(c *lpa.Card) error {
-		code, err = r.g.locate(ctx, c, req)
-		return err
-	})
+	c, err := r.hold(ctx)
+	if err != nil {
+		return code, err
+	}
+	code, err = r.g.locate(ctx, c, r.info, req)
 	r.discovered = err == nil && req.Discover
 	return code, err
 }
@@ -252,18 +313,11 @@ func (r *runCard) CheckPolicy(ctx context.Context, md euicc.Metadata) (consent b
 }
 
 func (r *runCard) Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(server string, id euicc.TransactionID) error) (activation.Order, error) {
-	r.end()
-	release, err := r.g.acquireCard(ctx)
+	c, err := r.hold(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.g.openCard(ctx, begin)
-	if err != nil {
-		release()
-		return nil, err
-	}
-	r.card, r.release = c, release
-	c.UseInfo(r.info)
+	r.begin = begin
 	authenticate := c.Authenticate
 	if r.discovered {
 		// The event may lead to a further discovery server.
@@ -318,26 +372,45 @@ func (r *runCard) Recover(ctx context.Context, enabled string) error {
 	return r.g.resetSIM(ctx, d, modem.ResetGoal{ICCID: enabled}, modem.Rung{Index: 1})
 }
 
+// take hands the run's card and the card token over; the card is nil when it was
+// not open.
+func (r *runCard) take(ctx context.Context) (c *lpa.Card, release func(), err error) {
+	if r.card == nil {
+		release, err = r.g.acquireCard(ctx)
+		return nil, release, err
+	}
+	c, release = r.card, r.release
+	r.card, r.release = nil, nil
+	return c, release, nil
+}
+
 func (r *runCard) Enable(ctx context.Context, iccid euicc.ICCID) error {
-	r.end()
-	return r.g.switchTo(ctx, iccid)
+	c, release, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return r.g.switchTo(ctx, c, iccid)
 }
 
 func (r *runCard) Disable(ctx context.Context, iccid euicc.ICCID) error {
-	r.end()
-	return r.g.switchOff(ctx, iccid)
+	c, release, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return r.g.switchOff(ctx, c, iccid)
 }
 
-func (r *runCard) Collect(ctx context.Context) (pending []euicc.PendingNotification, err error) {
-	err = r.use(ctx, func(c *lpa.Card) error {
-		pending, err = r.g.collect(ctx, c)
-		return err
-	})
-	return pending, err
+func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, error) {
+	c, err := r.hold(ctx) // Deliver follows, or Release
+	if err != nil {
+		return nil, err
+	}
+	return r.g.collect(ctx, c)
 }
 
 func (r *runCard) Deliver(ctx context.Context) error {
-	defer r.end()
 	return r.use(ctx, func(c *lpa.Card) error { return r.g.deliver(ctx, c) })
 }
 

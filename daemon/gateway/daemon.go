@@ -122,7 +122,7 @@ func (g *Gateway) DisableProfile(ctx context.Context, iccid string, force bool) 
 	}
 	defer g.bearer.Hold()()
 	g.bearer.Down(ctx)
-	return g.switchOff(ctx, id)
+	return (&runCard{g: g}).Disable(ctx, id)
 }
 
 func (g *Gateway) profile(ctx context.Context, iccid string) (status.Profile, error) {

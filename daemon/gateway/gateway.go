@@ -29,6 +29,7 @@ import (
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/lpa"
 	"dynamod/netlink/uplink"
 )
 
@@ -65,6 +66,7 @@ type Gateway struct {
 	hook    *hook.Server
 
 	cardToken  chan struct{} // held by the eUICC's user
+	memory     lpa.Memory    // of the holder of cardToken
 	pinRefused bool          // only keepModem's
 
 	mu           sync.Mutex

@@ -10,10 +10,12 @@ import (
 )
 
 // locate finds the server and the order of a request without activation code.
-func (g *Gateway) locate(ctx context.Context, c *lpa.Card, req activation.Request) (euicc.ActivationCode, error) {
-	info, err := c.Info(ctx)
-	if err != nil {
-		return euicc.ActivationCode{}, err
+func (g *Gateway) locate(ctx context.Context, c *lpa.Card, info *lpa.Info, req activation.Request) (euicc.ActivationCode, error) {
+	if info == nil || info.EID != c.EID() {
+		var err error
+		if info, err = c.Info(ctx); err != nil {
+			return euicc.ActivationCode{}, err
+		}
 	}
 	if req.DefaultSMDP {
 		return defaultSMDP(info.DefaultSMDP)

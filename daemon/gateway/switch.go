@@ -13,42 +13,51 @@ import (
 )
 
 // switchTo enables a profile and waits until the modem shows it. It repeats
-// nothing that the card may have done: it reads the card instead.
-func (g *Gateway) switchTo(ctx context.Context, iccid euicc.ICCID) error {
+// nothing that the card may have done: it reads the card instead. The card token
+// is held; c is the open card, nil for none, and is closed.
+func (g *Gateway) switchTo(ctx context.Context, c *lpa.Card, iccid euicc.ICCID) error {
 	change := func(c *lpa.Card, refresh bool) error { return c.Enable(ctx, iccid, refresh) }
 	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Enabled }
-	return g.switchProfile(ctx, change, done, modem.ResetGoal{ICCID: iccid.String()})
+	return g.switchProfile(ctx, c, change, done, modem.ResetGoal{ICCID: iccid.String()})
 }
 
-// switchOff disables a profile and waits until the modem has lost it.
-func (g *Gateway) switchOff(ctx context.Context, iccid euicc.ICCID) error {
+// switchOff disables a profile and waits until the modem has lost it; see
+// switchTo.
+func (g *Gateway) switchOff(ctx context.Context, c *lpa.Card, iccid euicc.ICCID) error {
 	change := func(c *lpa.Card, refresh bool) error { return c.Disable(ctx, iccid, refresh) }
 	done := func(p euicc.Profile) bool { return p.ICCID == iccid && p.State == euicc.Disabled }
-	return g.switchProfile(ctx, change, done, modem.ResetGoal{Not: iccid.String()})
+	return g.switchProfile(ctx, c, change, done, modem.ResetGoal{Not: iccid.String()})
 }
 
-func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, refresh bool) error, done func(euicc.Profile) bool, goal modem.ResetGoal) error {
-	release, err := g.acquireCard(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	d, err := g.waitDevice(ctx, deviceWait)
-	if err != nil {
-		return err
-	}
-	if imsi, err := d.modem.IMSI(ctx); err == nil {
-		goal.OldIMSI = imsi
-	}
+func (g *Gateway) switchProfile(ctx context.Context, c *lpa.Card, change func(c *lpa.Card, refresh bool) error, done func(euicc.Profile) bool, goal modem.ResetGoal) error {
 	isDone := func(c *lpa.Card) (bool, error) {
 		profiles, err := c.Profiles(ctx)
 		return slices.ContainsFunc(profiles, done), err
 	}
-	c, err := g.openCard(ctx, nil)
+	d, err := g.waitDevice(ctx, deviceWait)
+	already := false
+	if c != nil {
+		if err == nil {
+			already, err = isDone(c)
+		}
+		if err != nil { // the modem may have restarted since
+			g.closeCard(c)
+			c = nil
+			d, err = g.waitDevice(ctx, deviceWait)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	already, err := isDone(c)
+	if c == nil {
+		if c, err = g.openCard(ctx, nil); err != nil {
+			return err
+		}
+		already, err = isDone(c)
+	}
+	if imsi, err := d.modem.IMSI(ctx); err == nil {
+		goal.OldIMSI = imsi
+	}
 	if err == nil && !already {
 		err = change(c, d.modem.Dialect().Refresh.Flag)
 	}
@@ -84,7 +93,7 @@ func (g *Gateway) switchProfile(ctx context.Context, change func(c *lpa.Card, re
 	if _, err := g.collect(ctx, c); err != nil {
 		g.log.Warn("cannot copy notifications off the card yet", "error", err)
 	}
-	return g.showCard(ctx, c)
+	return g.showChange(ctx, c)
 }
 
 // resetSIM makes the modem read the card again, also when it restarts for it.

@@ -192,6 +192,9 @@ func TestLimits(t *testing.T) {
 		if _, err := Open(t.Context(), c, nil, Options{BlockSize: n}); err == nil {
 			t.Errorf("block size %d is accepted", n)
 		}
+		if err := ch.SetBlockSize(n); err == nil || ch.BlockSize() != 10 {
+			t.Errorf("block size %d is accepted later", n)
+		}
 	}
 }
 

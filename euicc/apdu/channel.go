@@ -98,8 +98,8 @@ func Open(ctx context.Context, t Transport, aid []byte, o Options) (*Channel, er
 	if o.BlockSize == 0 {
 		o.BlockSize = DefaultBlockSize
 	}
-	if o.BlockSize < 1 || o.BlockSize > 255 {
-		return nil, fmt.Errorf("block size %d is not in 1 to 255", o.BlockSize)
+	if err := checkBlockSize(o.BlockSize); err != nil {
+		return nil, err
 	}
 	session, err := t.Open(ctx, aid)
 	if err != nil {
@@ -128,6 +128,23 @@ func (c *Channel) Close() error {
 // than what Options said once SmallBlockSize proved to be needed.
 func (c *Channel) BlockSize() int { return int(c.block.Load()) }
 
+// SetBlockSize sets how many bytes a block of STORE DATA carries, 1 to 255, from
+// the next command on.
+func (c *Channel) SetBlockSize(n int) error {
+	if err := checkBlockSize(n); err != nil {
+		return err
+	}
+	c.block.Store(int64(n))
+	return nil
+}
+
+func checkBlockSize(n int) error {
+	if n < 1 || n > 255 {
+		return fmt.Errorf("block size %d is not in 1 to 255", n)
+	}
+	return nil
+}
+
 // Stats returns what went through so far.
 func (c *Channel) Stats() Stats {
 	return Stats{Commands: int(c.commands.Load()), Sent: c.sent.Load(), Received: c.received.Load()}
@@ -144,11 +161,12 @@ func (c *Channel) ProactivePending() bool {
 // more blocks and 91 for the last, P2 counts from 00). Le is left out, as all
 // known eUICCs and modems expect.
 //
-// A block is never sent twice, with one exception: when the first of several is
-// refused for what may be its length, the data come again in blocks of
+// A block is never sent twice, with one exception: when the first one, P2 = 00,
+// is refused for what may be its length, the data come again in blocks of
 // SmallBlockSize, because the card has executed nothing yet and block 00 begins
-// a new chain. After an error other than a StatusError whether the card has
-// executed the command is unknown.
+// a new chain. When a later one is refused for it, the command has failed, and
+// only the next ones are in small blocks. After an error other than a StatusError
+// whether the card has executed the command is unknown.
 func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
 	if err := c.acquire(ctx); err != nil {
 		return nil, err
@@ -156,7 +174,19 @@ func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
 	defer c.release()
 	size := c.BlockSize()
 	out, begun, err := c.storeData(ctx, data, size)
-	if begun || err == nil || size <= SmallBlockSize || len(data) <= size || !tooLarge(err) || ctx.Err() != nil {
+	if err == nil || size <= SmallBlockSize || len(data) <= SmallBlockSize || ctx.Err() != nil {
+		return out, err
+	}
+	byCard, may := tooLarge(err)
+	switch {
+	case !may:
+		return out, err
+	case begun:
+		c.block.Store(SmallBlockSize)
+		return out, err
+	case len(data) <= size && !byCard:
+		// The only block: that the modem failed does not tell that the card has
+		// not seen it.
 		return out, err
 	}
 	out, begun, serr := c.storeData(ctx, data, SmallBlockSize)
@@ -167,15 +197,15 @@ func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
 	return out, serr
 }
 
-// tooLarge reports whether the first block may have been refused for its length:
-// the card says so, or the transport's error says by a method Refused() bool that
+// tooLarge reports whether a block may have been refused for its length: the
+// card says so, or the transport's error says by a method Refused() bool that
 // the modem answered with an error.
-func tooLarge(err error) bool {
+func tooLarge(err error) (byCard, may bool) {
 	if se, ok := errors.AsType[*StatusError](err); ok {
-		return se.SW == 0x6700
+		return se.SW == 0x6700, se.SW == 0x6700
 	}
 	var r interface{ Refused() bool }
-	return errors.As(err, &r) && r.Refused()
+	return false, errors.As(err, &r) && r.Refused()
 }
 
 // storeData sends data in blocks of the given size. begun says that the first

@@ -17,7 +17,16 @@ type GetProfilesInfo struct {
 	// Tags are the data objects wanted of each profile. Nil means DefaultTags,
 	// an empty slice leaves the choice to the card.
 	Tags []bertlv.Tag
+	// Fill, if not 0, lengthens a request without search to that many bytes, 140
+	// to 255, by tags that no profile has: a read to try what modem and card bear.
+	Fill int
 }
+
+// fillTag and fillTag1 are of the private class, of which SGP.22 uses only E3 here.
+const (
+	fillTag  = 0xDF7F
+	fillTag1 = 0xC0
+)
 
 // DefaultTags are what GetProfilesInfo asks for unless told otherwise: all but
 // the icon, which is the larger part of a profile's data.
@@ -48,6 +57,15 @@ func (r GetProfilesInfo) Bytes() []byte {
 		var list []byte
 		for _, t := range tags {
 			list = t.Append(list)
+		}
+		// BF2D and 5C have two bytes of length each then.
+		for room := r.Fill - (4 + 3) - len(list); room > 0; room-- {
+			if room > 1 {
+				list = bertlv.Tag(fillTag).Append(list)
+				room--
+			} else {
+				list = bertlv.Tag(fillTag1).Append(list)
+			}
 		}
 		b.Put(0x5C, list)
 	}

@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	"dynamod/euicc/apdu"
+	"dynamod/euicc/bertlv"
 	"dynamod/euicc/sgp26"
 )
 
@@ -83,6 +84,7 @@ type Card struct {
 	behaviour Behaviour
 	faults    []Fault
 	stats     Stats
+	asked     map[bertlv.Tag]int // functions of the ISD-R
 
 	// What a reset clears.
 	powered    bool

@@ -81,6 +81,10 @@ func (c *Card) function(ch *channel, number int, data []byte) ([]byte, apdu.Stat
 	if err != nil {
 		return nil, swWrongData
 	}
+	if c.asked == nil {
+		c.asked = map[bertlv.Tag]int{}
+	}
+	c.asked[tag]++
 	switch tag {
 	case tagBoundProfilePackage, 0x86, 0x87, 0x88, 0xA0, 0xA1, 0xA2, 0xA3:
 		return c.loadSegment(ch, number, tag, data)

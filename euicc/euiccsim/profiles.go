@@ -191,7 +191,7 @@ func (c *Card) getProfilesInfo(e bertlv.Element) []byte {
 		tags = nil
 		for len(list) > 0 {
 			tag, n := tagAt(list)
-			if n == 0 || len(tags) == 64 {
+			if n == 0 || len(tags) == 256 {
 				return incorrect
 			}
 			tags, list = append(tags, tag), list[n:]

@@ -1,11 +1,14 @@
 package lpa
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"dynamod/euicc"
@@ -40,6 +43,15 @@ const (
 	cleanupServer = 20 * time.Second
 )
 
+// Memory is what stays as it is of a card from one opening to the next: the same
+// one in several Configs, one after the other, saves commands. The zero value
+// knows nothing.
+type Memory struct {
+	aid   []byte
+	eid   euicc.EID
+	info1 *es10.EUICCInfo1
+}
+
 // Config says how to reach a card and whom to trust. Only Transport is needed.
 type Config struct {
 	Transport apdu.Transport
@@ -50,9 +62,14 @@ type Config struct {
 	// timed out. A transport whose errors have NotEUICC() and Blocked() decides
 	// by them.
 	TryNext func(error) bool
-	// BlockSize is how many bytes a STORE DATA carries; 0 means
-	// apdu.DefaultBlockSize.
-	BlockSize int
+	// BlockSize is how many bytes a STORE DATA carries. 0 means that it is not
+	// known, unless KnownBlockSize knows it by the card: then the first list of
+	// profiles, or the first Authenticate, tries out 255 by a read, and falls
+	// back to 120. See Card.BlockSize.
+	BlockSize      int
+	KnownBlockSize func(euicc.EID) int
+	// Memory, if not nil, is used and filled.
+	Memory *Memory
 	// IMEI and Capabilities describe the device to the server. An IMEI that is
 	// none is left out.
 	IMEI         string
@@ -92,6 +109,10 @@ type Card struct {
 	opens  int
 	device es10.DeviceInfo
 
+	sized    bool // the block size is known
+	profiles []euicc.Profile
+	listed   bool // profiles are those on the card
+
 	info1  *es10.EUICCInfo1
 	info2  *es10.EUICCInfo2 // as Info last read it, nil before
 	client *es9p.Client
@@ -115,6 +136,12 @@ func Open(ctx context.Context, cfg Config) (*Card, error) {
 	aids := cfg.AIDs
 	if aids == nil {
 		aids = DefaultAIDs
+	}
+	if m := cfg.Memory; m != nil && m.aid != nil {
+		others := slices.DeleteFunc(slices.Clone(aids), func(a []byte) bool { return bytes.Equal(a, m.aid) })
+		if len(others) < len(aids) {
+			aids = append([][]byte{m.aid}, others...)
+		}
 	}
 	next := cfg.TryNext
 	if next == nil {
@@ -151,7 +178,7 @@ func Open(ctx context.Context, cfg Config) (*Card, error) {
 // EID.
 func (c *Card) open(ctx context.Context, a []byte) error {
 	c.opens++
-	ch, err := apdu.Open(ctx, c.cfg.Transport, a, apdu.Options{BlockSize: c.cfg.BlockSize})
+	ch, err := apdu.Open(ctx, c.cfg.Transport, a, apdu.Options{BlockSize: cmp.Or(c.cfg.BlockSize, apdu.SmallBlockSize)})
 	if err != nil {
 		return err
 	}
@@ -162,7 +189,18 @@ func (c *Card) open(ctx context.Context, a []byte) error {
 		}
 		return err
 	}
-	c.ch, c.aid, c.eid = ch, a, r.EID
+	c.ch, c.aid, c.eid, c.sized = ch, a, r.EID, c.cfg.BlockSize != 0
+	if m := c.cfg.Memory; m != nil {
+		if m.eid != c.eid {
+			*m = Memory{eid: c.eid}
+		}
+		m.aid, c.info1 = a, m.info1
+	}
+	if c.cfg.KnownBlockSize != nil && !c.sized {
+		// What was kept from an earlier time may be damaged.
+		n := c.cfg.KnownBlockSize(r.EID)
+		c.sized = n != 0 && ch.SetBlockSize(n) == nil
+	}
 	return nil
 }
 
@@ -213,9 +251,14 @@ type Stats struct {
 	HTTP         es9p.Stats
 }
 
-// BlockSize returns how many bytes a STORE DATA carries now: less than Config
-// said once a smaller one proved to be needed.
-func (c *Card) BlockSize() int { return c.ch.BlockSize() }
+// BlockSize returns how many bytes a STORE DATA carries, as far as it was found
+// out or turned out since, for Config of a next time; 0 when it is not known.
+func (c *Card) BlockSize() int {
+	if !c.sized {
+		return 0
+	}
+	return c.ch.BlockSize()
+}
 
 // Stats returns what was done so far.
 func (c *Card) Stats() Stats {
@@ -247,18 +290,27 @@ func (c *Card) Info(ctx context.Context) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	info2, err := es10.GetEUICCInfo2{}.Execute(ctx, c.ch)
+	info2, err := c.Info2(ctx)
 	if err != nil {
-		return nil, diagnose(ctx, euicc.StageInfo, err)
+		return nil, err
 	}
-	c.info2 = info2
-	c.device.Extended = info2.RSPCapability&es10.DeviceInfoExtensibility != 0
 	addresses, err := es10.GetEuiccConfiguredAddresses{}.Execute(ctx, c.ch)
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageInfo, err)
 	}
 	issuers, _ := c.issuers(info1)
 	return &Info{c.eid, info1, info2, addresses.DefaultSMDP, addresses.RootSMDS, issuers}, nil
+}
+
+// Info2 reads EUICCInfo2 anew: of it, the free memory changes.
+func (c *Card) Info2(ctx context.Context) (*es10.EUICCInfo2, error) {
+	r, err := es10.GetEUICCInfo2{}.Execute(ctx, c.ch)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageInfo, err)
+	}
+	c.info2 = r
+	c.device.Extended = r.RSPCapability&es10.DeviceInfoExtensibility != 0
+	return r, nil
 }
 
 func (c *Card) readInfo1(ctx context.Context) (*es10.EUICCInfo1, error) {
@@ -268,6 +320,9 @@ func (c *Card) readInfo1(ctx context.Context) (*es10.EUICCInfo1, error) {
 			return nil, diagnose(ctx, euicc.StageInfo, err)
 		}
 		c.info1 = r
+		if c.cfg.Memory != nil {
+			c.cfg.Memory.info1 = r
+		}
 	}
 	return c.info1, nil
 }

@@ -153,6 +153,7 @@ func packageReason(err error) euicc.CancelReason {
 func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress), fail func(euicc.Stage, error) (*euicc.InstallResult, error)) (*euicc.InstallResult, error) {
 	p := Progress{Stage: euicc.StageLoadBPP, TotalSegments: bpp.Count(), TotalBytes: bpp.Size()}
 	progress(p)
+	o.card.listed = false
 	result, err := es10.LoadBoundProfilePackage{Segments: bpp.Segments(), Sent: func(segments, bytes int) {
 		p.Segments, p.TotalSegments, p.Bytes = segments, bpp.Count(), bytes
 		progress(p)

@@ -38,7 +38,7 @@ func (c *Card) SetDefaultSMDP(ctx context.Context, address string) error {
 		}
 	}
 	_, err := es10.SetDefaultDpAddress{Address: address}.Execute(ctx, c.ch)
-	if err := changed(ctx, euicc.StageSetDefaultSMDP, err); err != nil {
+	if err := c.changed(ctx, euicc.StageSetDefaultSMDP, err); err != nil {
 		return err
 	}
 	r, err := es10.GetEuiccConfiguredAddresses{}.Execute(ctx, c.ch)
@@ -63,7 +63,7 @@ func (c *Card) ResetMemory(ctx context.Context, what es10.ResetOptions) error {
 	if errors.Is(err, es10.ErrNotFound) {
 		return nil
 	}
-	return changed(ctx, euicc.StageMemoryReset, err)
+	return c.changed(ctx, euicc.StageMemoryReset, err)
 }
 
 // UseInfo tells a Card what an earlier one of the same eUICC has read, which is

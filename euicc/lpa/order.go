@@ -101,15 +101,22 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 	return o, nil
 }
 
-// challenge lets the card make its challenge while the connection to the server
-// is opened, which takes a slow line longer. That it fails is noticed by the
-// first request.
+// challenge lets the card make its challenge, and before that tell its block size
+// if that is not known, while the connection to the server is opened, which takes
+// a slow line longer. That the connection fails is noticed by the first request.
 func (c *Card) challenge(ctx context.Context, client *es9p.Client, server string) (*es10.GetEUICCChallengeResponse, error) {
 	ahead, stop := context.WithCancel(ctx)
 	defer stop()
 	var connecting sync.WaitGroup
 	connecting.Go(func() { client.Connect(ahead, server) })
-	r, err := es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	var r *es10.GetEUICCChallengeResponse
+	err := error(nil)
+	if !c.sized {
+		_, err = c.Profiles(ctx)
+	}
+	if err == nil {
+		r, err = es10.GetEUICCChallenge{}.Execute(ctx, c.ch)
+	}
 	if err != nil {
 		stop()
 	}

@@ -2,19 +2,53 @@ package lpa
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"dynamod/euicc"
+	"dynamod/euicc/apdu"
 	"dynamod/euicc/es10"
 )
 
-// Profiles lists the profiles on the card, without icons.
+// Profiles lists the profiles on the card, without icons. The card is asked once,
+// and again after something has changed through this Card.
+//
+// When the block size is not known yet, this is where it is found out: the request
+// is as long as a command can be, and what modem and card bear of a read they bear
+// of everything else.
 func (c *Card) Profiles(ctx context.Context) ([]euicc.Profile, error) {
-	r, err := es10.GetProfilesInfo{}.Execute(ctx, c.ch)
-	if err != nil {
-		return nil, diagnose(ctx, euicc.StageProfiles, err)
+	if c.listed {
+		return slices.Clone(c.profiles), nil
 	}
-	return r.Profiles, nil
+	r := c.probe(ctx)
+	if r == nil {
+		var err error
+		if r, err = (es10.GetProfilesInfo{}).Execute(ctx, c.ch); err != nil {
+			return nil, diagnose(ctx, euicc.StageProfiles, err)
+		}
+		c.sized = true // it was a matter of the length, if anything
+	}
+	c.profiles, c.listed = r.Profiles, true
+	return slices.Clone(c.profiles), nil
+}
+
+// probe lists the profiles by the longest command that there is, unless the block
+// size is known. It returns nil when the list has to be asked for again, in a
+// short one; then the block size is small from here on, or the card was only
+// puzzled by the request.
+func (c *Card) probe(ctx context.Context) *es10.GetProfilesInfoResponse {
+	if c.sized || c.ch.SetBlockSize(apdu.DefaultBlockSize) != nil {
+		return nil
+	}
+	r, err := es10.GetProfilesInfo{Fill: apdu.DefaultBlockSize}.Execute(ctx, c.ch)
+	if _, answer := errors.AsType[*es10.ResultError](err); err == nil || answer {
+		c.sized = true
+		return r
+	}
+	c.log.Info("commands of 255 bytes do not pass", "err", err)
+	c.ch.SetBlockSize(apdu.SmallBlockSize)
+	return nil
 }
 
 // Enable puts a profile into use. With refresh the card asks the modem to read
@@ -23,19 +57,19 @@ func (c *Card) Profiles(ctx context.Context) ([]euicc.Profile, error) {
 // The cause can be es10.ErrNotFound, ErrWrongState, ErrPolicy or ErrCATBusy.
 func (c *Card) Enable(ctx context.Context, iccid euicc.ICCID, refresh bool) error {
 	_, err := es10.EnableProfile{ICCID: iccid, Refresh: refresh}.Execute(ctx, c.ch)
-	return changed(ctx, euicc.StageEnable, err)
+	return c.changed(ctx, euicc.StageEnable, err)
 }
 
 // Disable puts a profile out of use; see Enable.
 func (c *Card) Disable(ctx context.Context, iccid euicc.ICCID, refresh bool) error {
 	_, err := es10.DisableProfile{ICCID: iccid, Refresh: refresh}.Execute(ctx, c.ch)
-	return changed(ctx, euicc.StageDisable, err)
+	return c.changed(ctx, euicc.StageDisable, err)
 }
 
 // Delete removes a disabled profile for good; see Enable about errors.
 func (c *Card) Delete(ctx context.Context, iccid euicc.ICCID) error {
 	_, err := es10.DeleteProfile{ICCID: iccid}.Execute(ctx, c.ch)
-	return changed(ctx, euicc.StageDelete, err)
+	return c.changed(ctx, euicc.StageDelete, err)
 }
 
 // SetNickname names a profile; at most 64 bytes of UTF-8, empty for none.
@@ -45,12 +79,13 @@ func (c *Card) SetNickname(ctx context.Context, iccid euicc.ICCID, name string) 
 			Text: "the nickname is longer than 64 bytes or no UTF-8", Advice: "choose a shorter name"}
 	}
 	_, err := es10.SetNickname{ICCID: iccid, Nickname: name}.Execute(ctx, c.ch)
-	return changed(ctx, euicc.StageNickname, err)
+	return c.changed(ctx, euicc.StageNickname, err)
 }
 
-// changed diagnoses an error of a function that changes the card: unless the
-// card has answered, whether it did is unknown.
-func changed(ctx context.Context, stage euicc.Stage, err error) error {
+// changed ends a function that may have changed the card. Unless the card has
+// answered, whether it did is unknown.
+func (c *Card) changed(ctx context.Context, stage euicc.Stage, err error) error {
+	c.listed = false
 	if err == nil {
 		return nil
 	}
