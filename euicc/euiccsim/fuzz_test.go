@@ -3,6 +3,8 @@ package euiccsim
 import (
 	"bytes"
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -107,6 +109,68 @@ func FuzzLoad(f *testing.F) {
 		l.card.mu.Lock()
 		l.card.nv.Notifications = nil
 		l.card.mu.Unlock()
+	})
+}
+
+// FuzzMetadata parses StoreMetadataRequests: what is accepted has what a card
+// shows of a profile.
+func FuzzMetadata(f *testing.F) {
+	for _, m := range []Metadata{{ICCID: testICCID}, {ICCID: otherICCID, Provider: "Lab", Name: "Test", Class: ClassTest, Rules: PPR1 | PPR2, Notify: "n.lab.test"}} {
+		b, err := m.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseMetadata(b)
+		if err != nil {
+			return
+		}
+		if len(m.iccid) != 10 || len(m.provider) > 32 || len(m.name) > 64 || len(m.notify) > 64 {
+			t.Errorf("accepted %+v", m)
+		}
+		p := &profile{Metadata: b, ICCID: m.iccid, AID: isdrAID}
+		var out bertlv.Builder
+		p.info(&out, append(defaultTags, 0xB6, 0xB7, 0x99, 0xB8))
+		if _, err := bertlv.Parse(out.Bytes()); err != nil {
+			t.Errorf("shown as %x: %v", out.Bytes(), err)
+		}
+	})
+}
+
+// FuzzStateFile loads state files: what is accepted makes a card that works.
+func FuzzStateFile(f *testing.F) {
+	file := filepath.Join(f.TempDir(), "card.json")
+	l := newLab(f, func(c *Config) { c.StateFile = file })
+	d := l.download(testICCID)
+	d.upp = testUPP(f, testICCID, 0)
+	d.run()
+	state, err := os.ReadFile(file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(state)
+	f.Add([]byte(`{"EID":"` + testEID + `"}`))
+	f.Add([]byte(`{"EID":"` + testEID + `","Profiles":[null]}`))
+	f.Add([]byte(`{"EID":"` + testEID + `","Notifications":[null]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg := l.config()
+		cfg.StateFile = file
+		card, err := New(cfg)
+		if err != nil {
+			return
+		}
+		n := l.with(t)
+		n.card = card
+		for _, request := range [][]byte{{0xBF, 0x22, 0}, {0xBF, 0x2D, 0}, {0xBF, 0x28, 0}} {
+			if e := n.call(request); len(e.Raw) == 0 {
+				t.Error("no answer")
+			}
+		}
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"dynamod/euicc/bertlv"
 )
 
 // Overheads of a profile and a notification in the card's memory, in bytes
@@ -90,7 +92,7 @@ func (m *memory) enabled() *profile {
 
 func (m *memory) byICCID(iccid []byte) *profile {
 	for _, p := range m.Profiles {
-		if bytes.Equal(p.ICCID, iccid) {
+		if p != nil && bytes.Equal(p.ICCID, iccid) {
 			return p
 		}
 	}
@@ -99,7 +101,7 @@ func (m *memory) byICCID(iccid []byte) *profile {
 
 func (m *memory) byAID(aid []byte) *profile {
 	for _, p := range m.Profiles {
-		if bytes.Equal(p.AID, aid) {
+		if p != nil && bytes.Equal(p.AID, aid) {
 			return p
 		}
 	}
@@ -204,17 +206,48 @@ func loadMemory(file, eid string) (*memory, error) {
 	if m.EID != eid {
 		return nil, fmt.Errorf("state file %s is another card's: EID %s", file, short(m.EID))
 	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("state file %s: %w", file, err)
+	}
+	return m, nil
+}
+
+// check holds what a state file says against what a card can hold.
+func (m *memory) check() error {
 	enabled := 0
-	for _, p := range m.Profiles {
-		if _, err := parsePackage(p.UPP); err != nil {
-			return nil, fmt.Errorf("state file %s: %w", file, err)
+	for i, p := range m.Profiles {
+		switch {
+		case p == nil || len(p.AID) != len(isdrAID) || m.byAID(p.AID) != p || m.byICCID(p.ICCID) != p:
+			return fmt.Errorf("profile %d is no profile, or there twice", i+1)
+		case len(p.DPOID) > 0 && bertlv.Check(p.DPOID) != nil:
+			return fmt.Errorf("profile %d: proprietary data of the SM-DP+", i+1)
+		}
+		md, err := parseMetadata(p.Metadata)
+		if err == nil && !bytes.Equal(md.iccid, p.ICCID) {
+			err = errors.New("ICCID is not the metadata's")
+		}
+		if err == nil {
+			if _, pe := parsePackage(p.UPP); pe != nil {
+				err = pe
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("profile %d: %w", i+1, err)
 		}
 		if p.Enabled {
 			enabled++
 		}
 	}
 	if enabled > 1 {
-		return nil, fmt.Errorf("state file %s has %d enabled profiles", file, enabled)
+		return fmt.Errorf("%d profiles are enabled", enabled)
 	}
-	return m, nil
+	for i, n := range m.Notifications {
+		if n == nil || n.Sequence < 0 || n.Sequence >= m.Sequence || len(n.ICCID) != 0 && len(n.ICCID) != 10 || bertlv.Check(n.Signed) != nil {
+			return fmt.Errorf("notification %d is none", i+1)
+		}
+	}
+	if len(m.Notifications) > maxNotifications || m.NextISDP < 0 || m.NextISDP >= 0xE000 || len(m.DefaultDP) > 255 {
+		return errors.New("a value is out of bounds")
+	}
+	return nil
 }

@@ -128,11 +128,12 @@ func (c *Card) authenticate(number int, e, signed1 bertlv.Element, tid []byte) (
 		return nil, errors.New("malformed ctxParams1")
 	}
 
-	ci := c.root(pkid.Value)
-	if ci == nil {
+	// The server names the CI under which the card is to sign; its own may be
+	// another of those that the card verifies with.
+	if len(pkid.Value) == 0 || !bytes.Equal(pkid.Value, c.cfg.EUM.AuthorityKeyId) {
 		return nil, &codeError{authUnknownCI, "CI public key is unknown"}
 	}
-	cert, err := parseServer(certDER.Raw, ci, sgp26.RoleDPAuth, sgp26.RoleDSAuth)
+	cert, ci, err := c.parseServer(certDER.Raw, nil, sgp26.RoleDPAuth, sgp26.RoleDSAuth)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func (c *Card) prepare(e, signed2 bertlv.Element, tid []byte) ([]byte, error) {
 			return nil, errors.New("malformed hashCc")
 		}
 	}
-	cert, err := parseServer(certDER.Raw, s.ci, sgp26.RoleDPPB)
+	cert, _, err := c.parseServer(certDER.Raw, s.ci, sgp26.RoleDPPB)
 	if err != nil {
 		var ce *codeError
 		if errors.As(err, &ce) && ce.code == authInvalidOID {
@@ -301,36 +302,41 @@ func (c *Card) verify(cert *x509.Certificate, data, signature []byte) error {
 	return err
 }
 
-// parseServer verifies a server's certificate against the CI, as a card without
-// a clock can (SGP.22, 4.5.2.2): signature, key usage, curve, extensions and one
-// of the given roles.
-func parseServer(der []byte, ci *x509.Certificate, roles ...sgp26.Role) (*x509.Certificate, error) {
+// parseServer verifies a server's certificate as a card without a clock can
+// (SGP.22, 4.5.2.2): signature, key usage, curve, extensions and one of the given
+// roles. Its CI is the one that it names, which has to be ci if that is not nil.
+func (c *Card) parseServer(der []byte, ci *x509.Certificate, roles ...sgp26.Role) (*x509.Certificate, *x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		if strings.Contains(err.Error(), "elliptic curve") {
-			return nil, &codeError{authUnsupportedCurve, err.Error()}
+			return nil, nil, &codeError{authUnsupportedCurve, err.Error()}
 		}
-		return nil, &codeError{authInvalidCertificate, err.Error()}
+		return nil, nil, &codeError{authInvalidCertificate, err.Error()}
 	}
+	own := c.root(cert.AuthorityKeyId)
+	if own == nil || ci != nil && own != ci {
+		return nil, nil, &codeError{authInvalidCertificate, "server certificate names another CI"}
+	}
+	return cert, own, checkServer(cert, own, roles)
+}
+
+func checkServer(cert, ci *x509.Certificate, roles []sgp26.Role) error {
 	pub, ok := cert.PublicKey.(*ecdsa.PublicKey)
 	if !ok || pub.Curve != elliptic.P256() {
-		return nil, &codeError{authUnsupportedCurve, "server key is not on NIST P-256"}
-	}
-	if len(cert.AuthorityKeyId) > 0 && !bytes.Equal(cert.AuthorityKeyId, ci.SubjectKeyId) {
-		return nil, &codeError{authInvalidCertificate, "server certificate names another CI"}
+		return &codeError{authUnsupportedCurve, "server key is not on NIST P-256"}
 	}
 	if err := cert.CheckSignatureFrom(ci); err != nil {
-		return nil, &codeError{authInvalidCertificate, err.Error()}
+		return &codeError{authInvalidCertificate, err.Error()}
 	}
 	if cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 || cert.IsCA || len(cert.UnhandledCriticalExtensions) > 0 {
-		return nil, &codeError{authInvalidCertificate, "key usage or extensions of the server certificate"}
+		return &codeError{authInvalidCertificate, "key usage or extensions of the server certificate"}
 	}
 	for _, role := range roles {
 		if sgp26.CheckRole(cert, role) == nil {
-			return cert, nil
+			return nil
 		}
 	}
-	return nil, &codeError{authInvalidOID, "server certificate has another role"}
+	return &codeError{authInvalidOID, "server certificate has another role"}
 }
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}

@@ -114,6 +114,39 @@ func TestAuthenticateServerRefuses(t *testing.T) {
 	})
 }
 
+// A card that verifies servers of two CIs and signs under one: a server of either
+// is taken, as long as it asks for a signature under the card's own.
+func TestServerOfAnotherCI(t *testing.T) {
+	other, err := sgp26.NewCI(testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, func(c *Config) { c.CI = append(c.CI, other.Cert) })
+	own := l.pb
+	if l.auth, err = sgp26.NewDPauth(other, "2.999.10", testNow); err != nil {
+		t.Fatal(err)
+	}
+	if l.pb, err = sgp26.NewDPpb(other, "2.999.10", testNow); err != nil {
+		t.Fatal(err)
+	}
+	l.download(testICCID).run()
+	if len(l.card.Installed()) != 1 {
+		t.Error("nothing is installed")
+	}
+	d := l.download(otherICCID)
+	d.pkid = other.PKID()
+	if c := code(t, d.authenticate(), 0xA1, 0x02); c != authUnknownCI {
+		t.Errorf("a signature under the other CI: code %d, want ciPKUnknown", c)
+	}
+	// DPpb has to be of DPauth's CI.
+	d = l.download(otherICCID)
+	d.pbCert = own
+	d.authenticate()
+	if c := code(t, d.prepare(), 0xA1, 0x02); c != authInvalidCertificate {
+		t.Errorf("DPpb of the other CI: code %d, want invalidCertificate", c)
+	}
+}
+
 func TestPrepareDownload(t *testing.T) {
 	l := newLab(t, nil)
 	d := l.download(testICCID)

@@ -79,6 +79,8 @@ type walk struct {
 	struck func() bool
 	// deliver is armed before the result is delivered.
 	deliver *smdpsim.Fault
+	// cancelFaults counts the faults of ES9+ CancelSession.
+	cancelFaults int
 
 	// What a caller keeps on disk, see Config.Begin and Config.Cancelled.
 	begun     euicc.TransactionID
@@ -169,6 +171,9 @@ func (w *walk) serverFault(faults ...smdpsim.Fault) {
 	w.Helper()
 	for _, f := range faults {
 		f.Times = 1
+		if f.Function == smdpsim.CancelSession {
+			w.cancelFaults++
+		}
 		if err := w.server.SetFault(f); err != nil {
 			w.Fatal(err)
 		}
@@ -229,6 +234,9 @@ func (w *walk) run() (got outcome) {
 	got.reason, got.order = none, st.State
 	if st.Canceled {
 		got.reason = st.CancelReason
+	}
+	if n := w.server.Stats().Requests[smdpsim.CancelSession]; n > 1+w.cancelFaults {
+		w.Errorf("CancelSession was sent %d times", n)
 	}
 	if got.installed {
 		got.again = notNeeded

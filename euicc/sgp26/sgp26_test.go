@@ -287,3 +287,63 @@ func FuzzNameConstraints(f *testing.F) {
 		}
 	})
 }
+
+// FuzzVerify reads arbitrary certificates in a card's chain: no panic, every
+// error says whose certificate is at fault, and only the real chain is good.
+func FuzzVerify(f *testing.F) {
+	must := func(a *Authority, err error) *Authority {
+		if err != nil {
+			f.Fatal(err)
+		}
+		return a
+	}
+	ci := must(NewCI(now))
+	eum := must(NewEUM(ci, now))
+	card := must(NewEUICC(eum, testEID, now))
+	f.Add(eum.DER, card.DER)
+	f.Add(ci.DER, ci.DER)
+	f.Add(must(NewDPauth(ci, "2.999.10", now)).DER, must(NewDSTLS(ci, "2.999.15", []string{"a.test"}, now)).DER)
+	f.Fuzz(func(t *testing.T, eumDER, euiccDER []byte) {
+		e, err1 := x509.ParseCertificate(eumDER)
+		c, err2 := x509.ParseCertificate(euiccDER)
+		if err1 != nil || err2 != nil {
+			return
+		}
+		err := VerifyEUICC([]*x509.Certificate{ci.Cert}, e, c, "", now)
+		var ce *CertError
+		if err != nil && !errors.As(err, &ce) {
+			t.Errorf("an error of another type: %v", err)
+		}
+		if err == nil && (!e.Equal(eum.Cert) || !c.Equal(card.Cert)) {
+			t.Error("another chain is good")
+		}
+	})
+}
+
+// FuzzKey reads private keys: what is accepted is a key on NIST P-256 that signs.
+func FuzzKey(f *testing.F) {
+	ci, err := NewCI(now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	dir := f.TempDir()
+	if err := ci.Export(dir, "ci"); err != nil {
+		f.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "ci.key.pem"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + string(b)))
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		key, err := parseKey(b)
+		if err != nil {
+			return
+		}
+		if _, err := (&Authority{Key: key}).Sign([]byte("x")); err != nil {
+			t.Errorf("it does not sign: %v", err)
+		}
+	})
+}
