@@ -33,54 +33,56 @@ func iccid(s string) euicc.ICCID {
 
 func ptr[T any](v T) *T { return &v }
 
+const ic = "8944478600004573128" // euicc-go v2/identifier_test.go
+
 // The tags follow from the ASN.1 of SGP.22 annex H (AUTOMATIC TAGS); rows that
 // other implementations publish name them.
+var requestVectors = []struct {
+	name string
+	req  interface{ Bytes() []byte }
+	want string
+}{
+	{"5.7.3 GetEuiccConfiguredAddresses (euicc-go)", GetEuiccConfiguredAddresses{}, "BF3C00"},
+	{"5.7.4 SetDefaultDpAddress (euicc-go v2/es10a_test.go)", SetDefaultDpAddress{"example.com"}, "BF3F0D 800B6578616D706C652E636F6D"},
+	{"5.7.4 SetDefaultDpAddress, none", SetDefaultDpAddress{}, "BF3F02 8000"},
+	{"5.7.7 GetEUICCChallenge", GetEUICCChallenge{}, "BF2E00"},
+	{"5.7.8 GetEUICCInfo1", GetEUICCInfo1{}, "BF2000"},
+	{"5.7.8 GetEUICCInfo2", GetEUICCInfo2{}, "BF2200"},
+	{"5.7.9 ListNotification", ListNotification{}, "BF2800"},
+	{"5.7.9 ListNotification, installs", ListNotification{Events: euicc.EventInstall}, "BF2804 81020780"},
+	{"5.7.9 ListNotification, enable and delete", ListNotification{Events: euicc.EventEnable | euicc.EventDelete}, "BF2804 81020450"},
+	{"5.7.10 RetrieveNotificationsList", RetrieveNotificationsList{}, "BF2B00"},
+	{"5.7.10 RetrieveNotificationsList, number 0", RetrieveNotificationsList{Seq: ptr(int64(0))}, "BF2B05 A003 800100"},
+	{"5.7.10 RetrieveNotificationsList, number 200", RetrieveNotificationsList{Seq: ptr(int64(200))}, "BF2B06 A004 800200C8"},
+	{"5.7.11 RemoveNotificationFromList", RemoveNotificationFromList{Seq: 5}, "BF3003 800105"},
+	{"5.7.14 CancelSession, postponed", CancelSession{"0102AB", euicc.CancelPostponed}, "BF4108 80030102AB 810101"},
+	{"5.7.14 CancelSession, undefined (lpac#154)", CancelSession{"0102AB", euicc.CancelUndefined}, "BF4108 80030102AB 81017F"},
+	{"5.7.15 GetProfilesInfo", GetProfilesInfo{}, "BF2D0D 5C0B 5A4F9F7090919295B6B799"},
+	{"5.7.15 GetProfilesInfo, all data", GetProfilesInfo{Tags: []bertlv.Tag{}}, "BF2D00"},
+	{"5.7.15 GetProfilesInfo by ICCID", GetProfilesInfo{ICCID: iccid(ic), Tags: []bertlv.Tag{0x9F70}},
+		"BF2D12 A00C 5A0A984474680000543721F8 5C029F70"},
+	{"5.7.15 GetProfilesInfo by class", GetProfilesInfo{Class: ptr(euicc.ClassTest), Tags: []bertlv.Tag{}}, "BF2D05 A003 950100"},
+	{"5.7.16 EnableProfile", EnableProfile{ICCID: iccid(ic), Refresh: true}, "BF3111 A00C 5A0A984474680000543721F8 8101FF"},
+	{"5.7.16 EnableProfile by AID", EnableProfile{AID: unhex("A0000005591010FFFFFFFF8900001200")},
+		"BF3117 A012 4F10A0000005591010FFFFFFFF8900001200 810100"},
+	{"5.7.17 DisableProfile", DisableProfile{ICCID: iccid(ic)}, "BF3211 A00C 5A0A984474680000543721F8 810100"},
+	{"5.7.18 DeleteProfile", DeleteProfile{ICCID: iccid(ic)}, "BF330C 5A0A984474680000543721F8"},
+	{"5.7.18 DeleteProfile by AID", DeleteProfile{AID: unhex("A0000005591010FFFFFFFF8900001200")}, "BF3312 4F10A0000005591010FFFFFFFF8900001200"},
+	{"5.7.19 EuiccMemoryReset, everything (lpac)", EuiccMemoryReset{ResetOperational | ResetFieldTest | ResetDefaultSMDP}, "BF3404 820205E0"},
+	{"5.7.19 EuiccMemoryReset, operational", EuiccMemoryReset{ResetOperational}, "BF3404 82020780"},
+	{"5.7.19 EuiccMemoryReset, default SM-DP+", EuiccMemoryReset{ResetDefaultSMDP}, "BF3404 82020520"},
+	{"5.7.20 GetEID (lpac, pySim)", GetEID{}, "BF3E03 5C015A"},
+	{"5.7.21 SetNickname", SetNickname{iccid(ic), "mast"}, "BF2912 5A0A984474680000543721F8 90046D617374"},
+	{"5.7.22 GetRAT", GetRAT{}, "BF4300"},
+	{"5.7.5 PrepareDownload", PrepareDownload{unhex("3000"), unhex("5F3700"), nil, unhex("3003020101")}, "BF210A 3000 5F3700 3003020101"},
+	{"5.7.5 PrepareDownload, confirmation code", PrepareDownload{unhex("3000"), unhex("5F3700"), unhex("AABB"), unhex("3000")}, "BF210B 3000 5F3700 0402AABB 3000"},
+	{"5.7.13 AuthenticateServer", AuthenticateServer{unhex("3000"), unhex("5F3700"), unhex("040101"), unhex("3000"), "TOKEN",
+		DeviceInfo{TAC: [4]byte{0x53, 0x92, 0x60, 0x11}}},
+		"BF381D 3000 5F3700 040101 3000 A011 8005544F4B454E A108 800453926011 A100"},
+}
+
 func TestRequests(t *testing.T) {
-	const ic = "8944478600004573128" // euicc-go v2/identifier_test.go
-	tests := []struct {
-		name string
-		req  interface{ Bytes() []byte }
-		want string
-	}{
-		{"5.7.3 GetEuiccConfiguredAddresses (euicc-go)", GetEuiccConfiguredAddresses{}, "BF3C00"},
-		{"5.7.4 SetDefaultDpAddress (euicc-go v2/es10a_test.go)", SetDefaultDpAddress{"example.com"}, "BF3F0D 800B6578616D706C652E636F6D"},
-		{"5.7.4 SetDefaultDpAddress, none", SetDefaultDpAddress{}, "BF3F02 8000"},
-		{"5.7.7 GetEUICCChallenge", GetEUICCChallenge{}, "BF2E00"},
-		{"5.7.8 GetEUICCInfo1", GetEUICCInfo1{}, "BF2000"},
-		{"5.7.8 GetEUICCInfo2", GetEUICCInfo2{}, "BF2200"},
-		{"5.7.9 ListNotification", ListNotification{}, "BF2800"},
-		{"5.7.9 ListNotification, installs", ListNotification{Events: euicc.EventInstall}, "BF2804 81020780"},
-		{"5.7.9 ListNotification, enable and delete", ListNotification{Events: euicc.EventEnable | euicc.EventDelete}, "BF2804 81020450"},
-		{"5.7.10 RetrieveNotificationsList", RetrieveNotificationsList{}, "BF2B00"},
-		{"5.7.10 RetrieveNotificationsList, number 0", RetrieveNotificationsList{Seq: ptr(int64(0))}, "BF2B05 A003 800100"},
-		{"5.7.10 RetrieveNotificationsList, number 200", RetrieveNotificationsList{Seq: ptr(int64(200))}, "BF2B06 A004 800200C8"},
-		{"5.7.11 RemoveNotificationFromList", RemoveNotificationFromList{Seq: 5}, "BF3003 800105"},
-		{"5.7.14 CancelSession, postponed", CancelSession{"0102AB", euicc.CancelPostponed}, "BF4108 80030102AB 810101"},
-		{"5.7.14 CancelSession, undefined (lpac#154)", CancelSession{"0102AB", euicc.CancelUndefined}, "BF4108 80030102AB 81017F"},
-		{"5.7.15 GetProfilesInfo", GetProfilesInfo{}, "BF2D0D 5C0B 5A4F9F7090919295B6B799"},
-		{"5.7.15 GetProfilesInfo, all data", GetProfilesInfo{Tags: []bertlv.Tag{}}, "BF2D00"},
-		{"5.7.15 GetProfilesInfo by ICCID", GetProfilesInfo{ICCID: iccid(ic), Tags: []bertlv.Tag{0x9F70}},
-			"BF2D12 A00C 5A0A984474680000543721F8 5C029F70"},
-		{"5.7.15 GetProfilesInfo by class", GetProfilesInfo{Class: ptr(euicc.ClassTest), Tags: []bertlv.Tag{}}, "BF2D05 A003 950100"},
-		{"5.7.16 EnableProfile", EnableProfile{ICCID: iccid(ic), Refresh: true}, "BF3111 A00C 5A0A984474680000543721F8 8101FF"},
-		{"5.7.16 EnableProfile by AID", EnableProfile{AID: unhex("A0000005591010FFFFFFFF8900001200")},
-			"BF3117 A012 4F10A0000005591010FFFFFFFF8900001200 810100"},
-		{"5.7.17 DisableProfile", DisableProfile{ICCID: iccid(ic)}, "BF3211 A00C 5A0A984474680000543721F8 810100"},
-		{"5.7.18 DeleteProfile", DeleteProfile{ICCID: iccid(ic)}, "BF330C 5A0A984474680000543721F8"},
-		{"5.7.18 DeleteProfile by AID", DeleteProfile{AID: unhex("A0000005591010FFFFFFFF8900001200")}, "BF3312 4F10A0000005591010FFFFFFFF8900001200"},
-		{"5.7.19 EuiccMemoryReset, everything (lpac)", EuiccMemoryReset{ResetOperational | ResetFieldTest | ResetDefaultSMDP}, "BF3404 820205E0"},
-		{"5.7.19 EuiccMemoryReset, operational", EuiccMemoryReset{ResetOperational}, "BF3404 82020780"},
-		{"5.7.19 EuiccMemoryReset, default SM-DP+", EuiccMemoryReset{ResetDefaultSMDP}, "BF3404 82020520"},
-		{"5.7.20 GetEID (lpac, pySim)", GetEID{}, "BF3E03 5C015A"},
-		{"5.7.21 SetNickname", SetNickname{iccid(ic), "mast"}, "BF2912 5A0A984474680000543721F8 90046D617374"},
-		{"5.7.22 GetRAT", GetRAT{}, "BF4300"},
-		{"5.7.5 PrepareDownload", PrepareDownload{unhex("3000"), unhex("5F3700"), nil, unhex("3003020101")}, "BF210A 3000 5F3700 3003020101"},
-		{"5.7.5 PrepareDownload, confirmation code", PrepareDownload{unhex("3000"), unhex("5F3700"), unhex("AABB"), unhex("3000")}, "BF210B 3000 5F3700 0402AABB 3000"},
-		{"5.7.13 AuthenticateServer", AuthenticateServer{unhex("3000"), unhex("5F3700"), unhex("040101"), unhex("3000"), "TOKEN",
-			DeviceInfo{TAC: [4]byte{0x53, 0x92, 0x60, 0x11}}},
-			"BF381D 3000 5F3700 040101 3000 A011 8005544F4B454E A108 800453926011 A100"},
-	}
-	for _, tt := range tests {
+	for _, tt := range requestVectors {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, want := tt.req.Bytes(), unhex(tt.want); !bytes.Equal(got, want) {
 				t.Errorf("got  %X\nwant %X", got, want)
