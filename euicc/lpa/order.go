@@ -40,6 +40,15 @@ type Order struct {
 	smds      bool // the server is to be an SM-DS
 }
 
+// String names the order without its matching ID, which fmt would else dig out
+// of the unexported fields.
+func (o *Order) String() string {
+	return fmt.Sprintf("order of profile %s at %s", o.Metadata.ICCID.Short(), o.Server)
+}
+
+// GoString is String.
+func (o *Order) GoString() string { return o.String() }
+
 // Authenticate lets card and server authenticate each other and fetches the
 // order behind an activation code (SGP.22 3.0.1, 3.1.2). Each call costs the
 // order one of the tries that the server grants.
