@@ -178,7 +178,12 @@ func (f *fakeDaemon) play(ctx context.Context) {
 		}
 	}
 	if f.story == "consent" {
-		if a, ok := f.ask(ctx, "confirmation-code"); !ok || a.ConfirmationCode.Reveal() != "SECRET-CC" {
+		a, ok := f.ask(ctx, "confirmation-code")
+		if ok && a.ConfirmationCode.Reveal() == "SECRET-TYPO" {
+			f.state(activation.Downloading)
+			a, ok = f.ask(ctx, "confirmation-code")
+		}
+		if !ok || a.ConfirmationCode.Reveal() != "SECRET-CC" {
 			f.end(activation.Failed, status.Failed, &status.Problem{Code: "bad-confirmation-code", Text: "the confirmation code is wrong"})
 			return
 		}

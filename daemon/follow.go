@@ -29,6 +29,8 @@ type follower struct {
 	before bool // it had ended before this command began
 	tty    *terminal
 	show   narration
+
+	confirmed bool // a confirmation code was asked for; only ask's
 }
 
 // narration tells a run as it goes.
@@ -140,6 +142,10 @@ func (q *question) dismiss() {
 // ask asks on the terminal what the run waits for.
 func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest, error) {
 	if run.Waiting == "confirmation-code" {
+		if f.confirmed {
+			f.tty.Printf("The server refuses this confirmation code; tries are counted.\n")
+		}
+		f.confirmed = true
 		code, err := f.tty.Ask(ctx, "Confirmation code (not shown): ", false)
 		return hook.AnswerRequest{ConfirmationCode: code}, err
 	}

@@ -112,6 +112,8 @@ func TestActivateOnATerminal(t *testing.T) {
 	c, fake := startConsole(t, "consent", &pty.Winsize{Rows: 24, Cols: 80}, "activate")
 	c.expect("Activation code (not shown): ", "LPA:1$smdp.example.com$SECRET-ID\r")
 	c.expect("Install and enable it? [y/N] ", "y\r")
+	c.expect("Confirmation code (not shown): ", "SECRET-TYPO\r")
+	c.expect("The server refuses this confirmation code; tries are counted.\r\n", "")
 	c.expect("Confirmation code (not shown): ", "SECRET-CC\r")
 	code, text := c.end()
 	if code != exitOK {

@@ -162,31 +162,62 @@ func (g *Gateway) ResetCard(ctx context.Context, eid euicc.EID, what []string, f
 	if err != nil {
 		return err
 	}
-	enabled, err := g.resetMemory(ctx, eid, options, force)
-	if err != nil || enabled.IsZero() {
+	before, enabled, err := g.profilesToReset(ctx, eid, options)
+	if err != nil {
 		return err
 	}
-	if err := g.resetSIM(ctx, d, modem.ResetGoal{Not: enabled.String()}, modem.Rung{}); err != nil {
-		return err
+	if !enabled.IsZero() {
+		if !force {
+			return &activation.Fault{Code: "last-profile", Text: "this deletes the enabled profile: without it the modem has no link", Advice: "enable one of another kind first, or force it", Retry: euicc.RetryNever}
+		}
+		defer g.bearer.Hold()()
+		g.bearer.Down(ctx)
 	}
-	g.bearer.Kick()
-	return nil
-}
-
-// resetMemory carries the reset out on the card. It returns the enabled profile
-// that was deleted with it, zero when there was none. The card token is held.
-func (g *Gateway) resetMemory(ctx context.Context, eid euicc.EID, options es10.ResetOptions, force bool) (enabled euicc.ICCID, err error) {
+	lost := g.resetMemory(ctx, options)
+	if e, ok := errors.AsType[*euicc.Error](lost); lost != nil && !(ok && e.Unknown) {
+		return lost
+	}
+	if !enabled.IsZero() {
+		// The card asks for a REFRESH, which ends its channels.
+		d.card.Invalidate()
+		if err := g.resetSIM(ctx, d, modem.ResetGoal{Not: enabled.String()}, modem.Rung{}); err != nil {
+			return err
+		}
+	}
 	c, err := g.openCard(ctx, nil)
 	if err != nil {
-		return enabled, err
+		return err
+	}
+	defer g.closeCard(c)
+	after, err := c.Profiles(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range before {
+		if !slices.ContainsFunc(after, func(q euicc.Profile) bool { return q.ICCID == p.ICCID }) {
+			g.forgetProfile(p.ICCID.String())
+			lost = nil // its answer is: done
+		}
+	}
+	if _, err := g.collect(ctx, c); err != nil {
+		g.log.Warn("cannot copy notifications off the card yet", "error", err)
+	}
+	return errors.Join(lost, g.showCard(ctx, c))
+}
+
+// profilesToReset reads the profiles before a reset, and which of them is
+// enabled and may go with it. The card token is held.
+func (g *Gateway) profilesToReset(ctx context.Context, eid euicc.EID, options es10.ResetOptions) (before []euicc.Profile, enabled euicc.ICCID, err error) {
+	c, err := g.openCard(ctx, nil)
+	if err != nil {
+		return nil, enabled, err
 	}
 	defer g.closeCard(c)
 	if c.EID() != eid {
-		return enabled, &activation.Fault{Code: "other-card", Text: fmt.Sprintf("another card is in the slot: its EID ends in %s", c.EID().String()[28:]), Advice: "`dynamod card` shows its EID", Retry: euicc.RetryAsk}
+		return nil, enabled, &activation.Fault{Code: "other-card", Text: fmt.Sprintf("another card is in the slot: its EID ends in %s", c.EID().String()[28:]), Advice: "`dynamod card` shows its EID", Retry: euicc.RetryAsk}
 	}
-	before, err := c.Profiles(ctx)
-	if err != nil {
-		return enabled, err
+	if before, err = c.Profiles(ctx); err != nil {
+		return nil, enabled, err
 	}
 	for _, p := range before {
 		kind := map[euicc.Class]es10.ResetOptions{euicc.ClassOperational: es10.ResetOperational, euicc.ClassTest: es10.ResetFieldTest}[p.Class]
@@ -194,37 +225,19 @@ func (g *Gateway) resetMemory(ctx context.Context, eid euicc.EID, options es10.R
 			enabled = p.ICCID
 		}
 	}
-	if !enabled.IsZero() {
-		if !force {
-			return enabled, &activation.Fault{Code: "last-profile", Text: "this deletes the enabled profile: without it the modem has no link", Advice: "enable one of another kind first, or force it", Retry: euicc.RetryNever}
-		}
-		defer g.bearer.Hold()()
-		g.bearer.Down(ctx)
-	}
 	// What the card has to report about the profiles goes with them.
-	if _, err := g.collect(ctx, c); err != nil {
-		return enabled, err
-	}
-	if err := c.ResetMemory(ctx, options); err != nil {
-		return enabled, err
-	}
-	after, err := c.Profiles(ctx)
+	_, err = g.collect(ctx, c)
+	return before, enabled, err
+}
+
+// resetMemory carries the reset out on the card. The card token is held.
+func (g *Gateway) resetMemory(ctx context.Context, options es10.ResetOptions) error {
+	c, err := g.openCard(ctx, nil)
 	if err != nil {
-		return enabled, err
+		return err
 	}
-	for _, p := range before {
-		if slices.ContainsFunc(after, func(q euicc.Profile) bool { return q.ICCID == p.ICCID }) {
-			if p.ICCID == enabled {
-				enabled = euicc.ICCID{} // a test profile of the card's maker stays
-			}
-			continue
-		}
-		g.forgetProfile(p.ICCID.String())
-	}
-	if _, err := g.collect(ctx, c); err != nil {
-		g.log.Warn("cannot copy notifications off the card yet", "error", err)
-	}
-	return enabled, g.showCard(ctx, c)
+	defer g.closeCard(c)
+	return c.ResetMemory(ctx, options)
 }
 
 // forgetProfile forgets what was learned of a profile that is deleted.
