@@ -172,6 +172,7 @@ type Habits struct {
 	APNWithOI     bool // +CGCONTRDP appends mncXXX.mccYYY.gprs to the APN
 	Reenumerate   bool // +CFUN=1,1 makes the port vanish for ReplugAfter
 	DropWhileBusy bool // what arrives while a command runs is lost
+	OneContext    bool // context 1 is the only one
 
 	SplitBytes   int           // answers leave in writes of at most so many bytes
 	SplitGap     time.Duration // pause between those writes
@@ -190,7 +191,7 @@ func (h Habits) or(o Habits) Habits {
 		{&h.QuotesNeeded, &o.QuotesNeeded}, {&h.NoQuotes, &o.NoQuotes}, {&h.NoTestForms, &o.NoTestForms},
 		{&h.HandUp61, &o.HandUp61}, {&h.StrictCLA, &o.StrictCLA}, {&h.NoEcho, &o.NoEcho}, {&h.NoCME, &o.NoCME},
 		{&h.OldContrdp, &o.OldContrdp}, {&h.APNWithOI, &o.APNWithOI}, {&h.Reenumerate, &o.Reenumerate},
-		{&h.DropWhileBusy, &o.DropWhileBusy},
+		{&h.DropWhileBusy, &o.DropWhileBusy}, {&h.OneContext, &o.OneContext},
 	} {
 		*p.to = *p.to || *p.from
 	}

@@ -90,6 +90,9 @@ func setCGDCONT(x *exec) error {
 	if err != nil || cid < 0 {
 		return cmeBadParameters
 	}
+	if cid != 1 && m.habits.OneContext {
+		return cmeNotAllowed
+	}
 	old := m.packet.contexts[cid]
 	if x.n() == 1 {
 		if old != nil && old.active {

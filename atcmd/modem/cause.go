@@ -30,6 +30,9 @@ var rejectNames = map[RejectCause]string{
 
 func (c RejectCause) String() string { return causeText(int(c), rejectNames[c]) }
 
+// RejectESM means that the context of the attach was refused: its APN, for one.
+const RejectESM RejectCause = 19
+
 // Permanent reports whether the network will answer the same until the
 // subscription, the device or the place changes.
 func (c RejectCause) Permanent() bool {

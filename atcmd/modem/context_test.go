@@ -216,14 +216,30 @@ func TestDataCallRefused(t *testing.T) {
 // An active context is not defined again under the feet of its traffic, and is
 // taken down before its definition changes.
 func TestDataCallKeepsActiveContext(t *testing.T) {
-	s := newScript(t, "+CGDCONT?", `+CGDCONT: 1,"IP","internet"`, "+CGACT?", "+CGACT: 1,1", "+CGACT=1,1", "", "+CGACT=0,1", "", `+CGDCONT=1,"IP","other"`, "")
+	s := newScript(t, "+CGDCONT?", `+CGDCONT: 1,"IP","internet"`, "+CGACT?", "+CGACT: 1,1", "+CGACT?", "+CGACT: 1,0", "+CGACT=1,1", "", "+CGACT=0,1", "", `+CGDCONT=1,"IP","other"`, "")
 	m := s.modem("generic")
 	call := Call{Context: Context{1, IPv4, "internet"}, Function: dialect.ECM}
 	if _, err := m.Up(t.Context(), call); err != nil || strings.Contains(s.texts(), "+CGDCONT=") || strings.Contains(s.texts(), "+CGACT=0") {
 		t.Errorf("%v, sent %s", err, s.texts())
 	}
 	call.Context.APN = "other"
-	if _, err := m.Up(t.Context(), call); err != nil || !strings.Contains(s.texts(), `+CGACT=0,1|+CGDCONT=1,"IP","other"`) {
+	if _, err := m.Up(t.Context(), call); err != nil || !strings.Contains(s.texts(), `+CGACT=0,1|+CGACT?|+CGDCONT=1,"IP","other"`) || strings.Contains(s.texts(), "+CGATT") {
+		t.Errorf("%v, sent %s", err, s.texts())
+	}
+}
+
+// LTE keeps its last context up: another definition is used from the next
+// attach on, and where the network refuses that, the error says so.
+func TestDataCallAttachesAgain(t *testing.T) {
+	call := Call{Context: Context{1, IPv4, "other"}, Function: dialect.ECM}
+	pairs := []any{"+CGDCONT?", `+CGDCONT: 1,"IP","internet"`, "+CGACT?", "+CGACT: 1,1", "+CGACT=0,1", 171, `+CGDCONT=1,"IP","other"`, "", "+CGATT=0", "", "+CGACT=1,1", ""}
+	s := newScript(t, append(pairs, "+CGATT=1", "")...)
+	if _, err := s.modem("generic").Up(t.Context(), call); err != nil || !strings.Contains(s.texts(), `+CGDCONT=1,"IP","other"|+CGAUTH=1,0|+CGATT=0|+CGATT=1|+CGACT=1,1`) {
+		t.Errorf("%v, sent %s", err, s.texts())
+	}
+	s = newScript(t, append(pairs, "+CGATT=1", 119, "+CEER", "+CEER: EMM cause 19")...)
+	_, err := s.modem("generic").Up(t.Context(), call)
+	if e, ok := errors.AsType[*ActivationError](err); !ok || e.Cause != CauseUnknown || !strings.Contains(e.Text, "19") || s.count("+CGACT=1,1") > 0 {
 		t.Errorf("%v, sent %s", err, s.texts())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dynamod/atcmd"
@@ -31,6 +32,9 @@ var (
 	// ErrNoCall means that AT commands cannot start a data call with the
 	// modem's data function.
 	ErrNoCall = errors.New("AT commands cannot start a data call with this data function")
+	// ErrDefine means that the modem does not take a context's definition: it may
+	// have fewer contexts.
+	ErrDefine = errors.New("the modem does not take the context")
 	// ErrNoAddress means that the context is up and has no address.
 	ErrNoAddress = errors.New("context is active but the modem tells no address")
 )
@@ -83,31 +87,46 @@ const (
 )
 
 // prepare defines the context, unless it is defined so already: a modem may
-// drop an active context whose definition is written again.
+// drop an active context whose definition is written again. A context that the
+// attach keeps up (27.007, 10.1.10: the last one cannot be deactivated) takes
+// its new definition by attaching again.
 func (m *Modem) prepare(ctx context.Context, call Call) error {
 	defined, err := m.Contexts(ctx)
 	if err != nil && !answered(err) {
 		return err
 	}
-	same := false
-	for _, c := range defined {
-		same = same || c == call.Context
+	if slices.Contains(defined, call.Context) {
+		return m.SetAuth(ctx, call.Context, call.Auth)
 	}
-	if !same {
-		active, err := m.ActiveContexts(ctx)
-		if err != nil && !answered(err) {
+	cid, stays := call.Context.CID, false
+	active, err := m.ActiveContexts(ctx)
+	if err != nil && !answered(err) {
+		return err
+	}
+	if active[cid] {
+		if err := m.Deactivate(ctx, cid); err != nil && !answered(err) {
 			return err
 		}
-		if active[call.Context.CID] {
-			if err := m.Deactivate(ctx, call.Context.CID); err != nil && !answered(err) {
-				return err
-			}
+		if active, err = m.ActiveContexts(ctx); err != nil && !answered(err) {
+			return err
 		}
-		if err := m.DefineContext(ctx, call.Context); err != nil {
-			return fmt.Errorf("cannot define context %d: %w", call.Context.CID, err)
+		stays = active[cid]
+	}
+	if err := m.DefineContext(ctx, call.Context); err != nil {
+		if answered(err) {
+			err = fmt.Errorf("%w: %w", ErrDefine, err)
+		}
+		return fmt.Errorf("cannot define context %d: %w", cid, err)
+	}
+	if err := m.SetAuth(ctx, call.Context, call.Auth); err != nil || !stays {
+		return err
+	}
+	for _, on := range []bool{false, true} {
+		if err := m.Attach(ctx, on); err != nil {
+			return m.activationError(ctx, cid, err)
 		}
 	}
-	return m.SetAuth(ctx, call.Context, call.Auth)
+	return nil
 }
 
 // lease tries the dialect's sources of addresses in order.

@@ -328,9 +328,13 @@ func (m *Modem) SIMFacts(ctx context.Context) (SIMFacts, error) {
 }
 
 // passing reports whether a file may be read later that cannot be read now: the
-// SIM is busy (+CME ERROR 14). A modem that refuses to read files at all does so
-// the next time, too.
-func passing(err error) bool { return cmeCode(err) == 14 }
+// modem says that the SIM is busy (+CME ERROR 14), or the SIM does (9300: TS 102
+// 221, 10.2.1.2). A modem that refuses to read files at all does so the next
+// time, too.
+func passing(err error) bool {
+	var sw statusWord
+	return cmeCode(err) == 14 || errors.As(err, &sw) && sw == 0x9300
+}
 
 // mncLength decodes EF_AD (TS 31.102, 4.2.18): the low nibble of the fourth
 // byte, where cards from before it existed have nothing or FF.
