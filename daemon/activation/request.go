@@ -72,6 +72,8 @@ type Answer struct {
 // Limits of a request. A key comes from outside and is journalled.
 const (
 	maxKey      = 128
+	maxAPN      = 100 // TS 23.003, 9.1
+	maxLogin    = 127 // of a user name or password: what modems take
 	minDeadline = 10 * time.Second
 	maxDeadline = 24 * time.Hour
 )
@@ -106,6 +108,22 @@ func (r Request) Validate() error {
 	}
 	if len(r.Key) > maxKey {
 		return &Fault{Code: "bad-key", Text: fmt.Sprintf("the idempotency key has %d bytes, at most %d", len(r.Key), maxKey), Advice: "use a UUID"}
+	}
+	if a := r.APN; a != nil {
+		for _, field := range []struct {
+			name string
+			n    int
+			most int
+		}{{"APN", len(a.APN), maxAPN}, {"user name", len(a.Username), maxLogin}, {"password", len(a.Password), maxLogin}} {
+			if field.n > field.most {
+				return &Fault{Code: "bad-apn", Text: fmt.Sprintf("the %s of the request has %d bytes, at most %d", field.name, field.n, field.most), Advice: "see what the operator gave"}
+			}
+		}
+		for _, word := range []string{a.IPType, a.Auth} {
+			if len(word) > 16 {
+				return &Fault{Code: "bad-apn", Text: "the IP type or authentication of the request is none", Advice: "ipv4, ipv6, ipv4v6; none, pap, chap"}
+			}
+		}
 	}
 	if r.Deadline != 0 && (r.Deadline < minDeadline || r.Deadline > maxDeadline) {
 		return &Fault{Code: "bad-deadline", Text: fmt.Sprintf("the deadline is %v, it must be from %v to %v", r.Deadline, minDeadline, maxDeadline)}

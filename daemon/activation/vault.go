@@ -25,6 +25,7 @@ import (
 // After its run a code is only known again by its mark.
 type Vault struct {
 	dir  string
+	apns string // directory of KeepAPN
 	aead cipher.AEAD
 	mark []byte
 }
@@ -67,7 +68,7 @@ func OpenVault(stateDir string) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
-	return &Vault{dir: dir, aead: aead, mark: mark}, nil
+	return &Vault{dir: dir, apns: filepath.Join(stateDir, "apns"), aead: aead, mark: mark}, nil
 }
 
 // Mark returns a code's mark: equal codes have equal marks on this device, and

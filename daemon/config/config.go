@@ -89,6 +89,8 @@ type Bearer struct {
 	Roaming  Roaming
 	KeepUp   bool          // leave the link up at exit
 	Deadline time.Duration // for one try, until there is an address
+	// NetworkAssigned allows an empty APN as the last try.
+	NetworkAssigned bool
 }
 
 // Roaming says where data may be used.
@@ -103,13 +105,14 @@ const (
 
 // Uplink is for the network interface.
 type Uplink struct {
-	Interface    string // or Auto
-	Apply        string // ApplySelf or ApplyNetifd
-	Metric       int    // of the default route
-	Table        int    // routing table of our own, 0 for none
-	DefaultRoute bool   // also in the main table
-	DNSFile      string // resolv.conf form; "" for none
-	MTU          int    // bytes, 0 for the network's
+	Interface    string       // or Auto
+	Apply        string       // ApplySelf or ApplyNetifd
+	Metric       int          // of the default route
+	Table        int          // routing table of our own, 0 for none
+	DefaultRoute bool         // also in the main table
+	DNSFile      string       // resolv.conf form; "" for none
+	DNS          []netip.Addr // name servers where the network names none
+	MTU          int          // bytes, 0 for the network's
 	Masquerade   bool
 }
 
@@ -180,7 +183,7 @@ func Default() *Config {
 	return &Config{
 		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto},
 		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
-		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second},
+		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true},
 		Uplink: Uplink{
 			Interface: Auto, Apply: ApplySelf, Metric: 700, Table: 700, DefaultRoute: true,
 			DNSFile: defaultRun + "/" + dnsName,

@@ -94,6 +94,7 @@ func TestShippedFilesParse(t *testing.T) {
 func TestValues(t *testing.T) {
 	c, err := Parse("t.toml", []byte(`
 uplink.metric = 5
+uplink.dns = ["9.9.9.9", "2620:fe::fe"]
 hook = { socket = "/run/x/../y.sock", group = "dial" }
 [modem]
 port = "/dev/ttyUSB2"
@@ -109,6 +110,8 @@ v6 = "[2001:db8::1]:443"
 apn = ""
 iccid = "8949020000012345678F"
 ip_type = "ipv4"
+[bearer]
+network_assigned = false
 [state]
 run = "/tmp/lab/run"
 [reach]
@@ -136,6 +139,8 @@ level = "debug"
 		{"filler dropped", c.APN.ICCID, "8949020000012345678"},
 		{"ip type", c.APN.IPType, cosa.IPv4},
 		{"auth unset", c.APN.Auth, cosa.AuthUnset},
+		{"network assigned", c.Bearer.NetworkAssigned, false},
+		{"name servers", fmt.Sprint(c.Uplink.DNS), "[9.9.9.9 2620:fe::fe]"},
 		{"dns file follows run", c.Uplink.DNSFile, "/tmp/lab/run/resolv.conf"},
 		{"interval", c.Reach.Interval, time.Duration(0)},
 		{"level", c.Log.Level.String(), "DEBUG"},
@@ -169,6 +174,10 @@ func TestErrors(t *testing.T) {
 		{"number for bool", "[uplink]\nmasquerade = 1\n", "t.toml:2:14: \"uplink.masquerade\" must be true or false, not a whole number\nhint: without quotes"},
 		{"out of range", "[modem]\nbaud = 5\n", "t.toml:2:8: modem.baud = 5 is not in 1200..4000000 bit/s"},
 		{"mtu", "[uplink]\nmtu = 100\n", "t.toml:2:7: uplink.mtu = 100 is not in 576..9000 bytes; 0 takes the network's"},
+		{"name server by name", "[uplink]\ndns = [\"9.9.9.9\", \"dns.example\"]\n", "t.toml:2:19: \"dns.example\" is not the address of a name server\nhint: such as \"9.9.9.9\" or \"2620:fe::fe\""},
+		{"name server nowhere", "[uplink]\ndns = [\"0.0.0.0\"]\n", "t.toml:2:8: \"0.0.0.0\" is not the address of a name server\nhint: such as \"9.9.9.9\" or \"2620:fe::fe\""},
+		{"many name servers", "[uplink]\ndns = [\"::1\", \"::1\", \"::1\", \"::1\"]\n", "t.toml:2:1: 4 name servers are not in 0..3\nhint: the C library asks the first three"},
+		{"network assigned", "[bearer]\nnetwork_assigned = \"no\"\n", "t.toml:2:20: \"bearer.network_assigned\" must be true or false, not a string\nhint: without quotes"},
 		{"local table", "[uplink]\ntable = 254\n", "t.toml:2:9: table 254 is not ours to use\nhint: 253 to 255 are the kernel's default, main and local tables"},
 		{"bad duration", "[reach]\ntimeout = \"10 sec\"\n", "t.toml:2:11: \"10 sec\" is not a duration\nhint: a number with a unit: \"500ms\", \"90s\", \"5m\", \"1h30m\""},
 		{"impatient with the card", "[modem]\napdu_timeout = \"1s\"\n", "t.toml:2:16: modem.apdu_timeout = \"1s\" is not in 5s..10m"},

@@ -46,6 +46,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	oneOf(d, "bearer.on_exit", raw.Bearer.OnExit, &onExit, "keep", "down")
 	c.Bearer.KeepUp = onExit == "keep"
 	d.duration("bearer.deadline", raw.Bearer.Deadline, &c.Bearer.Deadline, 10*time.Second, 30*time.Minute)
+	set(raw.Bearer.Assigned, &c.Bearer.NetworkAssigned)
 
 	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
 	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)
@@ -59,6 +60,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.path("state.run", raw.State.Run, &c.State.Run, "/")
 	c.Uplink.DNSFile = filepath.Join(c.State.Run, dnsName)
 	d.path("uplink.dns_file", raw.Uplink.DNSFile, &c.Uplink.DNSFile, "")
+	d.dns(raw.Uplink.DNS, &c.Uplink.DNS)
 	d.mtu(raw.Uplink.MTU, &c.Uplink.MTU)
 	set(raw.Uplink.Masquerade, &c.Uplink.Masquerade)
 
@@ -145,6 +147,23 @@ func (d *document) mtu(raw *int64, to *int) {
 		return
 	}
 	d.integer("uplink.mtu", raw, to, 576, 9000, "bytes; 0 takes the network's")
+}
+
+// dns reads addresses of name servers; resolv.conf takes three (resolv.conf(5),
+// MAXNS).
+func (d *document) dns(raw []string, to *[]netip.Addr) {
+	if len(raw) > 3 {
+		d.failAt("uplink.dns", "the C library asks the first three", "%d name servers are not in 0..3", len(raw))
+		return
+	}
+	for i, s := range raw {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+			d.failAt(fmt.Sprintf("uplink.dns[%d]", i), `such as "9.9.9.9" or "2620:fe::fe"`, "%q is not the address of a name server", s)
+			continue
+		}
+		*to = append(*to, a)
+	}
 }
 
 func (d *document) duration(path string, raw *duration, to *time.Duration, lo, hi time.Duration) {

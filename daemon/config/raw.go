@@ -34,16 +34,18 @@ type rawConfig struct {
 		Roaming  *string   `toml:"roaming"`
 		OnExit   *string   `toml:"on_exit"`
 		Deadline *duration `toml:"deadline"`
+		Assigned *bool     `toml:"network_assigned"`
 	} `toml:"bearer"`
 	Uplink struct {
-		Interface    *string `toml:"interface"`
-		Apply        *string `toml:"apply"`
-		Metric       *int64  `toml:"metric"`
-		Table        *int64  `toml:"table"`
-		DefaultRoute *bool   `toml:"default_route"`
-		DNSFile      *string `toml:"dns_file"`
-		MTU          *int64  `toml:"mtu"`
-		Masquerade   *bool   `toml:"masquerade"`
+		Interface    *string  `toml:"interface"`
+		Apply        *string  `toml:"apply"`
+		Metric       *int64   `toml:"metric"`
+		Table        *int64   `toml:"table"`
+		DefaultRoute *bool    `toml:"default_route"`
+		DNSFile      *string  `toml:"dns_file"`
+		DNS          []string `toml:"dns"`
+		MTU          *int64   `toml:"mtu"`
+		Masquerade   *bool    `toml:"masquerade"`
 	} `toml:"uplink"`
 	Reach struct {
 		Targets  []string  `toml:"targets"`

@@ -23,17 +23,36 @@ import (
 const (
 	maxProfiles  = 64
 	maxFirmwares = 32
+	maxModems    = 8
 )
 
 // APN is a connection that carried traffic. It holds no password: that is
 // looked up again where it came from.
 type APN struct {
-	APN    string    `json:"apn"`
-	IPType string    `json:"ip_type,omitempty"`
-	Auth   string    `json:"auth,omitempty"`
-	User   string    `json:"user,omitempty"`
-	At     time.Time `json:"at"` // when it last worked
+	Key    string    `json:"key"`                      // cosa.Connection.Key of its record
+	IPType string    `json:"ip_type"`                  // that was asked for and granted
+	Auth   string    `json:"auth"`                     // method that was accepted
+	PLMN   string    `json:"plmn,omitempty"`           // network that did so; another may do otherwise
+	Shared bool      `json:"shared_context,omitempty"` // the modem carried it on the attach's context, and on no other
+	At     time.Time `json:"at"`                       // when it began to work
 }
+
+// Attach is the context that a modem attaches to LTE with, as it was before
+// dynamod changed it.
+type Attach struct {
+	CID  int       `json:"cid"`
+	Type string    `json:"type"` // PDP type of 27.007
+	APN  string    `json:"apn"`
+	For  string    `json:"for"` // ICCID that it was changed for
+	By   string    `json:"by"`  // ByRecord or ByData
+	At   time.Time `json:"at"`
+}
+
+// What changes an attach context.
+const (
+	ByRecord = "record" // an operator's record for the attach
+	ByData   = "data"   // a data call that no other context carries
+)
 
 // Firmware is what was learned of one modem firmware with one kind of card.
 type Firmware struct {
@@ -43,9 +62,9 @@ type Firmware struct {
 }
 
 type file struct {
-	LastGood  map[string]APN      `json:"last_good,omitempty"`  // by ICCID
-	AttachAPN map[string]string   `json:"attach_apn,omitempty"` // factory value, by IMEI
-	Firmware  map[string]Firmware `json:"firmware,omitempty"`   // by firmware and card
+	LastGood map[string]APN      `json:"last_good,omitempty"` // by ICCID
+	Attach   map[string]Attach   `json:"attach,omitempty"`    // by IMEI
+	Firmware map[string]Firmware `json:"firmware,omitempty"`  // by firmware and card
 }
 
 // Store is an open file of learned facts. Its methods may be called from any
@@ -106,6 +125,40 @@ func (s *Store) Forget(iccid string) error {
 		return nil
 	}
 	delete(s.f.LastGood, iccid)
+	return s.save()
+}
+
+// Attach returns the attach context that a modem had before it was changed, and
+// false if it was not changed, or is as it was again.
+func (s *Store) Attach(imei string) (Attach, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.f.Attach[imei]
+	return a, ok
+}
+
+// SetAttach remembers the attach context that is about to be changed.
+func (s *Store) SetAttach(imei string, a Attach) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, ok := s.f.Attach[imei]
+	a.At = old.At
+	if ok && a == old {
+		return nil
+	}
+	a.At = s.now().UTC()
+	s.f.Attach = put(s.f.Attach, imei, a, maxModems, func(a Attach) time.Time { return a.At })
+	return s.save()
+}
+
+// ForgetAttach notes that the attach context is as it was.
+func (s *Store) ForgetAttach(imei string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.f.Attach[imei]; !ok {
+		return nil
+	}
+	delete(s.f.Attach, imei)
 	return s.save()
 }
 

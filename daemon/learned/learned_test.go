@@ -16,7 +16,7 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := APN{APN: "lab.test", IPType: "ipv4v6"}
+	want := APN{Key: "lab.test", IPType: "ipv4v6", Auth: "none", PLMN: "00101"}
 	for range 2 { // applied twice
 		if err := s.SetLastGood("8900000000000000001", want); err != nil {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestStore(t *testing.T) {
 	}
 	s, err = Open(path, now)
 	got, ok := s.LastGood("8900000000000000001")
-	if err != nil || !ok || got.APN != want.APN || got.At.IsZero() {
+	if err != nil || !ok || got.Key != want.Key || got.At.IsZero() {
 		t.Errorf("%+v %v %v", got, ok, err)
 	}
 	if err := s.Forget("8900000000000000001"); err != nil {
@@ -42,12 +42,49 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// What a modem attached with before the first change is what is put back,
+// however often it was changed since.
+func TestAttach(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "learned.json")
+	s, _ := Open(path, time.Now)
+	const imei = "490154203237518"
+	if _, ok := s.Attach(imei); ok {
+		t.Error("something is known of a modem that was never changed")
+	}
+	want := Attach{CID: 1, Type: "IPV4V6", APN: "", For: "8900000000000000001", By: ByRecord}
+	if err := s.SetAttach(imei, want); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path, time.Now)
+	got, ok := s.Attach(imei)
+	got.At = time.Time{}
+	if err != nil || !ok || got != want {
+		t.Errorf("%+v %v %v", got, ok, err)
+	}
+	for range 2 {
+		if err := s.ForgetAttach(imei); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, ok := s.Attach(imei); ok {
+		t.Error("not forgotten")
+	}
+	for i := range maxModems + 3 {
+		if err := s.SetAttach(fmt.Sprint(i), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.f.Attach) != maxModems {
+		t.Errorf("%d modems, at most %d", len(s.f.Attach), maxModems)
+	}
+}
+
 func TestBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "learned.json")
 	clock := time.Unix(0, 0)
 	s, _ := Open(path, func() time.Time { clock = clock.Add(time.Hour); return clock })
 	for i := range maxProfiles + 10 {
-		if err := s.SetLastGood(fmt.Sprintf("89%017d", i), APN{APN: fmt.Sprintf("apn%d.example", i), User: "someone"}); err != nil {
+		if err := s.SetLastGood(fmt.Sprintf("89%017d", i), APN{Key: fmt.Sprintf("apn%d.example|someone|chap", i), IPType: "ipv4v6", Auth: "chap", PLMN: "310260"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,6 +93,16 @@ func TestBounded(t *testing.T) {
 	}
 	if _, ok := s.LastGood(fmt.Sprintf("89%017d", 10)); !ok {
 		t.Error("a younger one is gone")
+	}
+	for i := range maxFirmwares {
+		if err := s.SetFirmware(fmt.Sprintf("EC25 EC25EFAR06A%02dM4G", i), Firmware{BlockSize: 120, Transport: "cgla"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxModems {
+		if err := s.SetAttach(fmt.Sprintf("49015420323%04d", i), Attach{CID: 1, Type: "IPV4V6", APN: "internet.example", For: fmt.Sprintf("89%017d", i)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if fi, _ := os.Stat(path); fi.Size() > 32<<10 {
 		t.Errorf("%d bytes, at most 32 KiB", fi.Size())
