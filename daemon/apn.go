@@ -22,8 +22,8 @@ var apnCommand = command{
 	summary: "which APN, and why; operator settings of your own",
 	about: `The settings are the built-in database with the files of operators.d over it,
 see [operators] in the configuration.`,
-	example: "dynamod apn lookup --mccmnc 26201\ndynamod apn import apns-conf.xml --out my.json",
-	verbs:   []command{apnLookupCommand, apnListCommand, apnImportCommand},
+	example: "dynamod apn explain\ndynamod apn lookup --mccmnc 26201\ndynamod apn import apns-conf.xml --out my.json",
+	verbs:   []command{apnExplainCommand, apnLookupCommand, apnListCommand, apnImportCommand},
 }
 
 // operatorFlags find operators.d.

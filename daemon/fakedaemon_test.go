@@ -427,6 +427,26 @@ func (f *fakeDaemon) Diagnose(context.Context) (hook.Diagnosis, error) {
 	return hook.Diagnosis{OK: true, Nodes: []hook.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
 }
 
+func (f *fakeDaemon) ExplainAPN(context.Context) (hook.APN, error) {
+	if f.story == "empty" {
+		return hook.APN{
+			Candidates: []hook.APNCandidate{}, Reasons: []string{"home network 99999"},
+			Problem: &status.Problem{Code: "no-apn", Text: "no operator settings for this SIM: home network 99999", Advice: "APN needed: set [apn] apn"},
+		}, nil
+	}
+	later := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return hook.APN{
+		SIM:     hook.APNSIM{ICCID: newICCID, IMSI: "00101********17", SPN: "Test\x1b[2JNet", GID1: "2AC9"},
+		Network: hook.APNNetwork{Registration: "roaming", PLMN: "26201", Roaming: "roaming abroad", Allowed: true},
+		Reasons: []string{"home network 00101", `chosen: op.json: "Op" by MCC+MNC 00101`},
+		Candidates: []hook.APNCandidate{
+			{APN: "lab.test", IPType: "ipv4v6", Auth: "none", Source: "local", Reason: `op.json: "Op" by MCC+MNC 00101`, Active: true},
+			{IPType: "ipv4v6", Auth: "none", Source: "modem", Reason: "empty APN as the last try", NotBefore: &later},
+		},
+		Attach: &hook.APNAttach{Context: 1, IPType: "ipv4", Used: "default.test", Reason: "the modem's own; dynamod leaves it alone"},
+	}, nil
+}
+
 func (f *fakeDaemon) Log() ([]hook.LogRecord, error) {
 	if f.story == "empty" {
 		return nil, errors.New("the journal cannot be read")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +36,22 @@ type Radio interface {
 	Up(ctx context.Context, call modem.Call) (modem.Lease, error)
 	Status(ctx context.Context, call modem.Call) (bool, error)
 	Down(ctx context.Context, call modem.Call) error
+
+	Contexts(ctx context.Context) ([]modem.Context, error)
+	ActiveContexts(ctx context.Context) (map[int]bool, error)
+	DynamicParameters(ctx context.Context, cid int) (modem.IPConfig, error)
+	DefineContext(ctx context.Context, c modem.Context) error
+	SetAuth(ctx context.Context, c modem.Context, a modem.Auth) error
+	Attach(ctx context.Context, attach bool) error
+	AttachCID() int
+	OnlyCID(function dialect.Kind) int
+}
+
+// Keeper keeps the connections that came with activations, each for its
+// profile. *activation.Vault is one.
+type Keeper interface {
+	KeptAPN(iccid string) (activation.APN, bool)
+	KeepAPN(iccid string, apn activation.APN) error
 }
 
 // Lease is an address that was obtained on the interface itself.
@@ -64,19 +79,24 @@ type Config struct {
 	Probe     func(ctx context.Context, spec uplink.Spec) Reach
 	Operators func() *cosa.DB // the records as they are now
 	Learned   *learned.Store
+	Keeper    Keeper        // nil keeps nothing
+	ModemID   func() string // IMEI; nil or "" where it is not known
 	Status    *status.Model
 	Log       *slog.Logger
 	Now       func() time.Time
 
 	Interface func() (string, error) // the modem's network interface
 	Spec      uplink.Spec            // template: metric, table, default route, DNS file, MTU
+	DNS       []netip.Addr           // where the network names no server
 	Apply     bool                   // false leaves the kernel to netifd
 	Given     []cosa.Given           // from the configuration
 	GivenFor  string                 // ICCID that Given is for, "" for every one
-	Roaming   func(cosa.RoamState) bool
-	Interval  time.Duration // between checks of a link that works
-	Try       time.Duration // for one connection, until there is an address
-	KeepUp    bool          // leave the link up at exit
+	// NetworkAssigned allows an empty APN as the last try.
+	NetworkAssigned bool
+	Roaming         func(cosa.RoamState) bool
+	Interval        time.Duration // between checks of a link that works
+	Try             time.Duration // for one connection, until there is an address
+	KeepUp          bool          // leave the link up at exit
 }
 
 // Bearer is the data link. Its methods may be called from any goroutine.
@@ -91,7 +111,11 @@ type Bearer struct {
 	kick   chan struct{}
 	active *active
 
-	op sync.Mutex // held while the modem or the kernel is being changed
+	op            sync.Mutex // held while the modem or the kernel is being changed, and for what follows
+	pace          pace
+	refusedAttach refusedAttach
+	ownCarries    Radio // traffic has crossed a context beside the attach's
+	noOwn         Radio // there is no context beside the attach's
 }
 
 // active is the link as it was brought up last.
@@ -99,15 +123,15 @@ type active struct {
 	iccid     string
 	candidate cosa.Candidate
 	call      modem.Call
+	asked     modem.Context // what call's context had to serve
+	shared    bool          // the modem carries no other context than the attach's
 	spec      uplink.Spec
 	source    string
 	renew     time.Time
 	since     time.Time
-}
 
-// cid is the context that carries the link. On Qualcomm modems the first one is
-// the attach's own, so that one bearer serves both.
-const cid = 1
+	choice choice // that the candidate comes from
+}
 
 // New returns a bearer without a modem.
 func New(c Config) *Bearer {
@@ -196,7 +220,7 @@ func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activatio
 	}
 	b.op.Lock()
 	defer b.op.Unlock()
-	a, err := b.up(ctx, p.(*plan), stage)
+	a, err := b.up(ctx, p.(*plan), stage, false)
 	if err != nil {
 		return activation.Up{}, err
 	}
@@ -207,8 +231,9 @@ func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activatio
 	return up, nil
 }
 
-// up does the work of Up. b.op is held.
-func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State)) (*active, error) {
+// up does the work of Up. Paced, it leaves out connections that were refused a
+// short time ago. b.op is held.
+func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), paced bool) (*active, error) {
 	r, err := b.getRadio()
 	if err != nil {
 		return nil, err
@@ -220,42 +245,38 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State)) 
 			return nil, err
 		}
 	}
-	reg, err := b.register(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.decide(ctx, r, p, reg); err != nil {
-		return nil, err
-	}
 	kind, err := b.function(ctx, r)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.settleAttach(ctx, r, kind); err != nil {
+		return nil, err
+	}
+	reg, plmn, err := b.register(ctx, r)
+	if err != nil && reg.Cause == modem.RejectESM {
+		reg, plmn, err = b.registerWithout(ctx, r, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := b.decide(ctx, r, p, reg, plmn); err != nil {
 		return nil, err
 	}
 	if old := b.current(); old != nil && old.iccid != p.iccid {
 		b.down(ctx, old, r)
 	}
-	var failures []string
-	var last error
-	for _, c := range p.list {
-		a, err := b.try(ctx, r, p.iccid, c, kind, reg, stage)
-		if err == nil {
-			return a, nil
+	a, err := b.round(ctx, r, p, kind, stage, paced)
+	if err != nil {
+		return nil, err
+	}
+	if p.apn != nil && a.candidate.Connection.Key() == p.given[0].Connection.Key() && b.Keeper != nil {
+		// It stands nowhere else, and the link has to come back without it being
+		// asked for again.
+		if err := b.Keeper.KeepAPN(p.iccid, *p.apn); err != nil {
+			b.Log.Warn("cannot keep the APN of the activation: after a restart the operator settings hold", "error", err)
 		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("APN %q: %w", c.Connection.APN, err)
-		}
-		b.Log.Warn("connection gives no traffic", "apn", c.Connection.APN, "error", err)
-		failures = append(failures, fmt.Sprintf("%q: %v", c.Connection.APN, err))
-		last = err
 	}
-	f := &activation.Fault{
-		Code: "no-data", Text: "no connection carries traffic: " + strings.Join(failures, "; "), Retry: euicc.RetryLater,
-		Advice: "check the APN with the operator; `dynamod diag` shows where it ends",
-	}
-	if cause, ok := errors.AsType[*modem.ActivationError](last); ok && cause.Cause.Slow() {
-		f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
-	}
-	return nil, f
+	return a, nil
 }
 
 // function tells how packets reach the host. What the kernel made of the
@@ -292,193 +313,42 @@ const (
 )
 
 // register waits until the network offers packet data.
-func (b *Bearer) register(ctx context.Context, r Radio) (modem.Registration, error) {
+func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration, plmn string, err error) {
 	var denied time.Time
 	var last modem.Registration
 	for {
 		reg, err := r.Registration(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			return reg, err
+			return reg, "", err
 		case err == nil:
 			last = reg
-			b.showRegistration(ctx, r, reg)
+			plmn := b.showRegistration(ctx, r, reg)
 			if reg.State.Registered() {
-				return reg, nil
+				return reg, plmn, nil
 			}
 			if reg.State != modem.RegDenied {
 				denied = time.Time{}
 			} else if denied.IsZero() {
 				denied = time.Now()
 			} else if time.Since(denied) > deniedFor {
-				return reg, &activation.Fault{
+				f := &activation.Fault{
 					Code: "registration-denied", Text: fmt.Sprintf("the network denies the registration (cause %d, %v)", int(reg.Cause), reg.Cause),
 					Advice: "ask the operator whether the line is active and this device allowed", Retry: euicc.RetryLater,
 				}
+				if reg.Cause == modem.RejectESM {
+					f.Advice = "the network may not take the APN of the attach: put it into operators.d, with the purpose attach"
+				}
+				return reg, "", f
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return last, &activation.Fault{
+			return last, "", &activation.Fault{
 				Code: "not-registered", Text: fmt.Sprintf("the modem did not register in time, last state: %v", last.State), Err: ctx.Err(),
 				Advice: "check antenna and coverage, and that the line is active", Retry: euicc.RetryLater,
 			}
 		case <-time.After(registerPoll):
 		}
 	}
-}
-
-// decide completes the plan with what the SIM tells.
-func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, reg modem.Registration) error {
-	facts, err := r.SIMFacts(ctx)
-	if err != nil {
-		return err
-	}
-	if p.iccid != "" && facts.ICCID != p.iccid {
-		id, _ := euicc.ParseICCID(facts.ICCID)
-		return &activation.Fault{Code: "wrong-sim", Text: fmt.Sprintf("the modem shows another profile (%s)", id.Short()), Advice: "see `dynamod profiles`", Retry: euicc.RetryLater}
-	}
-	p.iccid = facts.ICCID
-	b.Status.Update(func(s *status.Snapshot) {
-		s.SIM = &status.SIM{State: string(modem.SIMReady), ICCID: facts.ICCID, IMSI: shortIMSI(facts.IMSI), HomePLMN: facts.MCC + facts.MNC, SPN: facts.SPN}
-	})
-	p.sim = cosa.SIM{ICCID: facts.ICCID, IMSI: facts.IMSI, MNCLength: facts.MNCLength, SPN: facts.SPN, GID1: facts.GID1, GID2: facts.GID2}
-	roam := cosa.RoamUnknown
-	if home, _ := b.Operators().HomeNetwork(p.sim); home != "" {
-		serving := ""
-		if op, err := r.Operator(ctx); err == nil {
-			serving = op.PLMN
-		}
-		roam = cosa.RoamStateOf(reg.State.Roaming(), home, serving)
-	}
-	if b.Roaming != nil && !b.Roaming(roam) {
-		return &activation.Fault{Code: "roaming-off", Text: "data while roaming is switched off", Advice: "set [bearer] roaming = \"allow\"", Retry: euicc.RetryLater}
-	}
-	if p.list, err = b.candidates(p.sim, p.given, roam); err != nil {
-		return noAPN(err)
-	}
-	return nil
-}
-
-// try brings the link up with one connection.
-func (b *Bearer) try(ctx context.Context, r Radio, iccid string, c cosa.Candidate, kind dialect.Kind, reg modem.Registration, stage func(activation.State)) (*active, error) {
-	ifname, err := b.Interface()
-	if err != nil {
-		return nil, err
-	}
-	call := callOf(c.Connection, kind, reg.State.Roaming())
-	dial, done := context.WithTimeout(ctx, b.Try)
-	lease, err := r.Up(dial, call)
-	done()
-	if err != nil {
-		return nil, err
-	}
-	a := &active{iccid: iccid, candidate: c, call: call, source: string(lease.Source), since: b.Now()}
-	fail := func(err error) (*active, error) {
-		b.down(context.WithoutCancel(ctx), a, r)
-		return nil, err
-	}
-	stage(activation.Configuring)
-	a.spec, a.renew, err = b.spec(ctx, ifname, lease)
-	if err != nil {
-		return fail(err)
-	}
-	if c.Connection.MTU > 0 && a.spec.MTU == 0 {
-		a.spec.MTU = c.Connection.MTU
-	}
-	if err := b.apply(ctx, a.spec); err != nil {
-		return fail(err)
-	}
-	stage(activation.Probing)
-	reach := b.probe(ctx, a.spec)
-	if reach.State == status.Down {
-		return fail(fmt.Errorf("there is an address, but no traffic: %s", reach.Reason))
-	}
-	b.mu.Lock()
-	b.active = a
-	b.mu.Unlock()
-	b.show(a, reach)
-	auth, user, _ := c.Connection.Credentials()
-	if err := b.Learned.SetLastGood(iccid, learned.APN{APN: c.Connection.APN, IPType: c.Connection.IPType.String(), Auth: auth.String(), User: user}); err != nil {
-		b.Log.Warn("cannot remember the connection", "error", err)
-	}
-	return a, nil
-}
-
-// probeTries allows for the first packets of a new link, which some networks drop.
-const probeTries = 3
-
-func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
-	for try := range probeTries {
-		if reach = b.Probe(ctx, spec); reach.State != status.Down || ctx.Err() != nil {
-			return reach
-		}
-		select {
-		case <-ctx.Done():
-			return reach
-		case <-time.After(time.Duration(try+1) * time.Second):
-		}
-	}
-	return reach
-}
-
-// carrierTime is how long DHCP waits for carrier; some drivers never show it.
-const carrierTime = 10 * time.Second
-
-// spec makes the uplink's Spec of a lease.
-func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, time.Time, error) {
-	s := b.Spec
-	s.Interface = ifname
-	l := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}
-	for _, gw := range lease.Config.Gateway {
-		if gw.Is4() {
-			l.Gateway = gw
-		} else {
-			s.Gateway6 = gw
-		}
-	}
-	if lease.Source == dialect.DHCP {
-		// The client needs the interface up; addresses come with the lease.
-		if b.Apply {
-			if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
-				return s, time.Time{}, err
-			}
-		}
-		// A request that leaves before there is carrier is lost, and the next
-		// one follows seconds later.
-		carrier, done := context.WithTimeout(ctx, carrierTime)
-		_, err := uplink.WaitCarrier(carrier, b.Kernel, ifname)
-		done()
-		if err != nil {
-			b.Log.Warn("no carrier yet on the modem's interface", "interface", ifname, "error", err)
-		}
-		got, err := b.DHCP(ctx, ifname)
-		if err != nil {
-			return s, time.Time{}, err
-		}
-		l = got
-	}
-	s.Addrs, s.Gateway, s.DNS = l.Addrs, l.Gateway, l.DNS
-	if s.MTU == 0 {
-		s.MTU = l.MTU
-	}
-	if len(s.Addrs) == 0 {
-		return s, time.Time{}, errors.New("the network gave no address")
-	}
-	return s, l.Renew, nil
-}
-
-func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {
-	if !b.Apply {
-		return nil
-	}
-	changes, err := uplink.Apply(ctx, b.Kernel, s)
-	for _, c := range changes {
-		b.Log.Debug("uplink", "change", c.String())
-	}
-	if degraded, ok := errors.AsType[*uplink.DegradedError](err); ok {
-		b.Log.Warn("link is up with a part missing", "error", degraded)
-		return nil
-	}
-	return err
 }

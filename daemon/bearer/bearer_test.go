@@ -18,6 +18,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 	"dynamod/netlink"
 	"dynamod/netlink/nlsim"
 	"dynamod/netlink/uplink"
@@ -94,11 +95,31 @@ func (r *radio) Down(context.Context, modem.Call) error {
 	return nil
 }
 
+// The radio's attach is its own affair, and it carries any context to the host.
+func (r *radio) Contexts(context.Context) ([]modem.Context, error)    { return nil, nil }
+func (r *radio) ActiveContexts(context.Context) (map[int]bool, error) { return nil, nil }
+func (r *radio) DefineContext(context.Context, modem.Context) error   { return errors.New("needless") }
+func (r *radio) SetAuth(context.Context, modem.Context, modem.Auth) error {
+	return errors.New("needless")
+}
+func (r *radio) Attach(context.Context, bool) error { return errors.New("needless") }
+func (r *radio) AttachCID() int                     { return 0 }
+func (r *radio) OnlyCID(dialect.Kind) int           { return 0 }
+func (r *radio) DynamicParameters(context.Context, int) (modem.IPConfig, error) {
+	return modem.IPConfig{}, nil
+}
+
 func (r *radio) set(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
 }
+
+// keeper keeps connections in memory.
+type keeper map[string]activation.APN
+
+func (k keeper) KeptAPN(iccid string) (activation.APN, bool)  { a, ok := k[iccid]; return a, ok }
+func (k keeper) KeepAPN(iccid string, a activation.APN) error { k[iccid] = a; return nil }
 
 // bench is a bearer with everything in memory.
 type bench struct {
@@ -140,9 +161,9 @@ func newBench(t *testing.T, change func(*Config, *radio)) *bench {
 			}
 			return Reach{State: status.Up}
 		},
-		Interface: func() (string, error) { return "wwan0", nil },
-		Spec:      uplink.Spec{DefaultRoute: true, Metric: 700, Table: 700},
-		Apply:     true, Interval: time.Minute, Try: 30 * time.Second, KeepUp: true,
+		Keeper: keeper{}, Interface: func() (string, error) { return "wwan0", nil },
+		Spec:  uplink.Spec{DefaultRoute: true, Metric: 700, Table: 700},
+		Apply: true, Interval: time.Minute, Try: 30 * time.Second, KeepUp: true,
 	}
 	if change != nil {
 		change(&cfg, r)
@@ -248,8 +269,8 @@ func TestLastGoodGoesFirst(t *testing.T) {
 	})
 }
 
-// TestAPNOfTheRequestComesBack: an APN that only the activation's request named
-// serves after it too, or the link would not survive a restart.
+// TestAPNOfTheRequestComesBack: what only the activation's request named serves
+// after it too, or the link would not survive a restart.
 func TestAPNOfTheRequestComesBack(t *testing.T) {
 	for _, operators := range []string{"known", "unknown"} {
 		t.Run(operators+" operator", func(t *testing.T) {
@@ -264,7 +285,7 @@ func TestAPNOfTheRequestComesBack(t *testing.T) {
 						c.Operators = func() *cosa.DB { return db }
 					}
 				})
-				p, err := b.Plan(t.Context(), iccid, &activation.APN{APN: "mine.test", IPType: "ipv4"})
+				p, err := b.Plan(t.Context(), iccid, &activation.APN{APN: "mine.test", IPType: "ipv4", Username: "me", Password: "secret"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -272,14 +293,43 @@ func TestAPNOfTheRequestComesBack(t *testing.T) {
 					t.Fatal(err)
 				}
 				up, err := b.bringUp(t.Context())
-				if err != nil || up.APN != "mine.test" || !strings.Contains(up.APNReason, "worked last") {
+				if err != nil || up.APN != "mine.test" || !strings.Contains(up.APNReason, "the activation of this profile") {
 					t.Errorf("%+v %v", up, err)
 				}
-				if a := b.current(); a == nil || a.call.Context.Type != modem.IPv4 {
+				if a := b.current(); a == nil || a.call.Context.Type != modem.IPv4 || a.call.Auth.User != "me" || string(a.call.Auth.Password) != "secret" {
 					t.Errorf("brought up as %+v", a)
 				}
 			})
 		})
+	}
+}
+
+// The order of what somebody asked for: the more particular first.
+func TestGivenInOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		givenFor string
+		request  *activation.APN
+		want     []string
+	}{
+		{"request, [apn] for this profile", iccid, &activation.APN{APN: "request"}, []string{"request", "config"}},
+		{"[apn] for this profile, kept", iccid, nil, []string{"config", "kept"}},
+		{"kept, [apn] for all", "", nil, []string{"kept", "config"}},
+		{"[apn] of another profile", "8900101000000000025", nil, []string{"kept"}},
+		{"the request takes the place of the kept one", "", &activation.APN{APN: "request"}, []string{"request", "config"}},
+	} {
+		b := New(Config{
+			Keeper: keeper{iccid: {APN: "kept"}}, GivenFor: tt.givenFor,
+			Given: []cosa.Given{{Connection: cosa.Connection{APN: "config"}}},
+		})
+		given, err := b.given(iccid, tt.request)
+		var got []string
+		for _, g := range given {
+			got = append(got, g.Connection.APN)
+		}
+		if err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q %v", tt.name, got, err)
+		}
 	}
 }
 
@@ -347,6 +397,50 @@ func TestPlanRefusesABadAPN(t *testing.T) {
 	for _, apn := range []activation.APN{{APN: "a b"}, {APN: "a.test", IPType: "ipx"}, {APN: "a.test", Auth: "secret"}} {
 		if _, err := b.Plan(t.Context(), iccid, &apn); err == nil {
 			t.Errorf("%+v is accepted", apn)
+		}
+	}
+}
+
+// An order is not spent on a profile for which no record has an APN.
+func TestChooseBeforeTheDownload(t *testing.T) {
+	id, err := euicc.ParseICCID(iccid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange := euicc.Operator{MCC: "999", MNC: "99"}
+	for _, tt := range []struct {
+		name  string
+		owner euicc.Operator
+		apn   *activation.APN
+		given bool // [apn] apn = ""
+		first string
+		code  string
+	}{
+		{"known operator", euicc.Operator{MCC: "001", MNC: "01"}, nil, false, "first.test", ""},
+		{"unknown operator", strange, nil, false, "", "no-apn"},
+		{"unknown operator, APN with the request", strange, &activation.APN{APN: "mine.test"}, false, "mine.test", ""},
+		{"unknown operator, left to the network", strange, nil, true, "", ""},
+		{"no operator in the metadata", euicc.Operator{}, nil, false, "", ""},
+	} {
+		b := newBench(t, func(c *Config, _ *radio) {
+			c.NetworkAssigned = true
+			if tt.given {
+				c.Given = []cosa.Given{{Origin: "[apn] apn"}}
+			}
+		})
+		p, err := b.Choose(t.Context(), euicc.Metadata{ICCID: id, Owner: tt.owner}, tt.apn)
+		code := ""
+		if f, ok := errors.AsType[*activation.Fault](err); ok {
+			code = f.Code
+		}
+		if code != tt.code || (err == nil) != (tt.code == "") {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if err == nil {
+			if apn, _ := p.First(); apn != tt.first {
+				t.Errorf("%s: %q first", tt.name, apn)
+			}
 		}
 	}
 }

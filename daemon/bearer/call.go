@@ -8,26 +8,55 @@ import (
 	"dynamod/configs/cosa"
 )
 
-func callOf(c cosa.Connection, kind dialect.Kind, roaming bool) modem.Call {
-	call := modem.Call{Context: modem.Context{CID: cid, APN: c.APN, Type: modem.IPv4v6}, Function: kind}
-	switch c.EffectiveIPType(roaming) {
+// callOf is the call that asks for a connection in one way. Its context has no
+// number yet.
+func callOf(c cosa.Connection, ask attempt, kind dialect.Kind) modem.Call {
+	call := modem.Call{Context: modem.Context{APN: c.APN, Type: modem.IPv4v6}, Function: kind}
+	switch ask.ipType {
 	case cosa.IPv4:
 		call.Context.Type = modem.IPv4
 	case cosa.IPv6:
 		call.Context.Type = modem.IPv6
 	}
-	auth, user, password := c.Credentials()
-	switch auth {
+	switch ask.auth {
+	case cosa.AuthUnset, cosa.AuthNone:
+		return call
 	case cosa.PAP:
 		call.Auth.Method = modem.PAP
-	case cosa.AuthUnset, cosa.AuthNone:
-	default:
+	default: // 27.007 has no MSCHAPv2
 		call.Auth.Method = modem.CHAP
 	}
-	if call.Auth.Method != modem.NoAuth {
-		call.Auth.User, call.Auth.Password = user, modem.Secret(password.Reveal())
-	}
+	_, user, password := c.Credentials()
+	call.Auth.User, call.Auth.Password = user, modem.Secret(password.Reveal())
 	return call
+}
+
+func ipTypeOf(t modem.PDPType) cosa.IPType {
+	switch t {
+	case modem.IPv4:
+		return cosa.IPv4
+	case modem.IPv6:
+		return cosa.IPv6
+	case modem.IPv4v6:
+		return cosa.IPv4v6
+	}
+	return cosa.IPTypeUnset
+}
+
+func authOf(m modem.AuthMethod) cosa.Auth {
+	switch m {
+	case modem.PAP:
+		return cosa.PAP
+	case modem.CHAP:
+		return cosa.CHAP
+	}
+	return cosa.AuthNone
+}
+
+// firstMethod is the authentication that a connection is asked for with first.
+func firstMethod(c *cosa.Connection) cosa.Auth {
+	auth, _, _ := c.Credentials()
+	return auth
 }
 
 // shortIMSI keeps the network and the last two digits.

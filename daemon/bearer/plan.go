@@ -5,18 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
 
 // plan is a list of connections to try for one profile.
 type plan struct {
-	iccid string
-	list  []cosa.Candidate
-	sim   cosa.SIM
-	given []cosa.Given
+	iccid  string
+	apn    *activation.APN // of the request
+	given  []cosa.Given    // that outrank the records; apn's first
+	list   []cosa.Candidate
+	choice choice
+}
+
+// choice is what SIM, records and network came to.
+type choice struct {
+	sim     cosa.SIM
+	db      *cosa.DB
+	match   cosa.Decision
+	plmn    string // serving network
+	roaming bool
+	roam    cosa.RoamState
+	given   bool // a connection outranks the records
+	late    bool // the SIM may tell more later
 }
 
 // First returns the connection that is tried first.
@@ -31,81 +47,175 @@ func (p *plan) First() (apn, reason string) {
 // enabled yet. Where they tell no home network the choice is made when the SIM
 // can be read.
 func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.APN) (activation.Plan, error) {
-	given, err := b.given(md.ICCID.String(), apn)
+	p, err := b.plan(md.ICCID.String(), apn)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{iccid: md.ICCID.String(), given: given, sim: cosa.SIM{
+	p.choice = b.chooseFor(cosa.SIM{
 		ICCID: md.ICCID.String(), MCCMNC: md.Owner.PLMN(), GID1: fmt.Sprintf("%X", md.Owner.GID1), GID2: fmt.Sprintf("%X", md.Owner.GID2),
-	}}
-	p.list, err = b.candidates(p.sim, given, cosa.RoamUnknown)
-	if errors.Is(err, cosa.ErrNoMatch) && p.sim.MCCMNC == "" {
-		return p, nil // nothing is known yet, so nothing is wrong yet
+	})
+	if err := p.choice.match.Err(); err != nil && len(p.given) == 0 {
+		if p.choice.sim.MCCMNC == "" {
+			return p, nil // nothing is known yet, so nothing is wrong yet
+		}
+		// An APN of the network's may do, but an order is not spent on it.
+		f := b.noAPN(err, p.choice.match.HomeNetwork)
+		f.Advice += `; [apn] apn = "" leaves it to the network`
+		return nil, f
 	}
-	if err != nil {
-		return nil, noAPN(err)
+	if p.list, err = b.candidates(p, nil, false); err != nil {
+		return nil, b.noAPN(err, p.choice.match.HomeNetwork)
 	}
 	return p, nil
 }
 
 // Plan finds connections for the enabled profile.
 func (b *Bearer) Plan(_ context.Context, iccid string, apn *activation.APN) (activation.Plan, error) {
+	return b.plan(iccid, apn)
+}
+
+func (b *Bearer) plan(iccid string, apn *activation.APN) (*plan, error) {
 	given, err := b.given(iccid, apn)
 	if err != nil {
 		return nil, err
 	}
-	return &plan{iccid: iccid, given: given}, nil
+	return &plan{iccid: iccid, apn: apn, given: given}, nil
 }
 
+// given lists the connections that somebody asked for, the most particular
+// first: of the request, of [apn] with this ICCID, of the activation that
+// brought the profile, of [apn] for every profile.
 func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) {
 	var given []cosa.Given
 	if apn != nil {
-		c := cosa.Connection{APN: apn.APN, Username: apn.Username, Password: cosa.Secret(apn.Password)}
-		var ok bool
-		if why := cosa.CheckAPN(apn.APN); why != "" {
-			return nil, &activation.Fault{Code: "bad-apn", Text: "the APN of the request cannot be one: " + why}
-		}
-		if c.IPType, ok = cosa.ParseIPType(apn.IPType); !ok && apn.IPType != "" {
-			return nil, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown IP type %q in the request", apn.IPType), Advice: "ipv4, ipv6 or ipv4v6"}
-		}
-		if c.Auth, ok = cosa.ParseAuth(apn.Auth); !ok && apn.Auth != "" {
-			return nil, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown authentication %q in the request", apn.Auth), Advice: "none, pap or chap"}
+		c, err := connectionOf(*apn)
+		if err != nil {
+			return nil, err
 		}
 		given = append(given, cosa.Given{Connection: c, Origin: "activation request"})
 	}
-	if b.GivenFor == "" || b.GivenFor == iccid {
+	if b.GivenFor != "" && b.GivenFor == strings.TrimRight(iccid, "Ff") {
+		given = append(given, b.Given...)
+	}
+	if apn == nil && b.Keeper != nil {
+		if kept, ok := b.Keeper.KeptAPN(iccid); ok {
+			c, err := connectionOf(kept)
+			if err != nil {
+				b.Log.Warn("the APN of the activation cannot be used", "error", err)
+			} else {
+				given = append(given, cosa.Given{Connection: c, Origin: "the activation of this profile"})
+			}
+		}
+	}
+	if b.GivenFor == "" {
 		given = append(given, b.Given...)
 	}
 	return given, nil
 }
 
-func (b *Bearer) candidates(sim cosa.SIM, given []cosa.Given, roam cosa.RoamState) ([]cosa.Candidate, error) {
-	req := cosa.Request{Explicit: given, Roaming: roam}
-	good, ok := b.Learned.LastGood(sim.ICCID)
-	c := cosa.Connection{APN: good.APN, Username: good.User}
-	if ok {
-		c.Auth, _ = cosa.ParseAuth(good.Auth)
-		c.IPType, _ = cosa.ParseIPType(good.IPType)
-		req.LastGood = c.Key()
+// connectionOf reads the APN of a request.
+func connectionOf(apn activation.APN) (cosa.Connection, error) {
+	c := cosa.Connection{APN: apn.APN, Username: apn.Username, Password: cosa.Secret(apn.Password)}
+	var ok bool
+	if why := cosa.CheckAPN(apn.APN); why != "" {
+		return c, &activation.Fault{Code: "bad-apn", Text: "the APN of the request cannot be one: " + why}
 	}
-	match := b.Operators().Match(sim)
-	list, err := match.Candidates(req)
-	same := func(k cosa.Candidate) bool { return k.Connection.Key() == req.LastGood }
-	if !ok || len(given) > 0 || good.APN == "" || good.User != "" || slices.ContainsFunc(list, same) {
-		return list, err
+	if c.IPType, ok = cosa.ParseIPType(apn.IPType); !ok && apn.IPType != "" {
+		return c, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown IP type %q in the request", apn.IPType), Advice: "ipv4, ipv6 or ipv4v6"}
 	}
-	// It came with the request of an activation and stands nowhere else. The
-	// link has to come back without that request, after a restart too. One with
-	// a user name cannot: its password is kept nowhere.
-	req.Explicit, req.ExplicitFallback = []cosa.Given{{Connection: c, Origin: "an earlier activation: it worked last with this ICCID"}}, true
-	return match.Candidates(req)
+	if c.Auth, ok = cosa.ParseAuth(apn.Auth); !ok && apn.Auth != "" {
+		return c, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown authentication %q in the request", apn.Auth), Advice: "none, pap or chap"}
+	}
+	return c, nil
 }
 
-func noAPN(err error) error {
+func simOf(f modem.SIMFacts) cosa.SIM {
+	return cosa.SIM{ICCID: f.ICCID, IMSI: f.IMSI, MNCLength: f.MNCLength, SPN: f.SPN, PNN: f.PNN, GID1: f.GID1, GID2: f.GID2}
+}
+
+// chooseFor matches a SIM with the records as they are now.
+func (b *Bearer) chooseFor(sim cosa.SIM) choice {
+	db := b.Operators()
+	return choice{sim: sim, db: db, match: db.Match(sim)}
+}
+
+// at adds where the modem is registered.
+func (c choice) at(reg modem.Registration, plmn string) choice {
+	c.plmn, c.roaming = plmn, reg.State.Roaming()
+	c.roam = cosa.RoamStateOf(c.roaming, c.match.HomeNetwork, plmn)
+	return c
+}
+
+// decide completes the plan with what the SIM tells.
+func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, reg modem.Registration, plmn string) error {
+	facts, err := r.SIMFacts(ctx)
+	if err != nil {
+		return err
+	}
+	if p.iccid != "" && facts.ICCID != p.iccid {
+		id, _ := euicc.ParseICCID(facts.ICCID)
+		return &activation.Fault{Code: "wrong-sim", Text: fmt.Sprintf("the modem shows another profile (%s)", id.Short()), Advice: "see `dynamod profiles`", Retry: euicc.RetryLater}
+	}
+	p.iccid = facts.ICCID
+	b.Status.Update(func(s *status.Snapshot) {
+		s.SIM = &status.SIM{State: string(modem.SIMReady), ICCID: facts.ICCID, IMSI: shortIMSI(facts.IMSI), HomePLMN: facts.MCC + facts.MNC, SPN: facts.SPN}
+	})
+	p.choice = b.chooseFor(simOf(facts)).at(reg, plmn)
+	p.choice.given, p.choice.late = len(p.given) > 0, facts.Incomplete
+	if !b.mayRoam(p.choice.roam) {
+		return roamingOff(p.choice.roam)
+	}
+	own, usable := b.ownContext(ctx, r)
+	if p.list, err = b.candidates(p, own, usable); err != nil {
+		return b.noAPN(err, p.choice.match.HomeNetwork)
+	}
+	return nil
+}
+
+func (b *Bearer) mayRoam(s cosa.RoamState) bool { return b.Roaming == nil || b.Roaming(s) }
+
+func roamingOff(s cosa.RoamState) error {
+	return &activation.Fault{Code: "roaming-off", Text: "data is switched off while " + s.String(), Advice: "set [bearer] roaming = \"allow\"", Retry: euicc.RetryLater}
+}
+
+// candidates lists the connections to try. The modem's own context goes before
+// the records where the modem is attached with it, and is the only hope beside
+// an empty APN where no record knows the SIM.
+func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
+	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, NetworkAssigned: b.NetworkAssigned}
+	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
+	if known {
+		req.LastGood = good.Key
+	}
+	if usable || !p.choice.match.Found() {
+		req.Modem = own
+	}
+	list, err := p.choice.match.Candidates(req)
+	if err != nil || !known || len(p.given) > 0 {
+		return list, err
+	}
+	// Among the records the last good one is first already.
+	if i := slices.IndexFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == good.Key }); i > 0 {
+		c := list[i]
+		c.Reason += ", worked last with this ICCID"
+		list = slices.Insert(slices.Delete(list, i, i+1), 0, c)
+	}
+	return list, nil
+}
+
+func (b *Bearer) noAPN(err error, home string) *activation.Fault {
 	f := &activation.Fault{Code: "no-apn", Text: err.Error(), Retry: euicc.RetryNow, Advice: "give an APN with the request, set [apn] apn, or add a file to operators.d"}
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		f.Advice = h.Hint()
+	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
+		f.Advice = b.noAPNAdvice(none, home)
 	}
 	return f
+}
+
+// noAPNAdvice says what to do, and where to look for an APN.
+func (b *Bearer) noAPNAdvice(none *cosa.NoAPNError, home string) string {
+	advice := none.Hint()
+	if countries := b.Operators().Countries(home); len(countries) > 0 {
+		advice += "; `dynamod apn list --country " + countries[0] + "` lists what is known there"
+	}
+	return advice
 }

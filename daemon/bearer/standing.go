@@ -2,21 +2,16 @@ package bearer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"dynamod/atcmd/modem"
+	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 	"dynamod/netlink/uplink"
-)
-
-// Back-off between rounds of tries, from the way Windows paces its own
-// (mobile broadband, automatic connection): three times longer each round.
-const (
-	firstBackoff = 3 * time.Second
-	lastBackoff  = time.Hour
 )
 
 // String names the task.
@@ -58,13 +53,20 @@ func (b *Bearer) Run(ctx context.Context) error {
 		}
 		last = time.Now()
 		if err := b.look(ctx); err != nil && ctx.Err() == nil && !b.idle() {
-			b.Log.Warn("the link is down", "error", err, "next", backoff)
-			p := activation.Problem("", err)
-			b.Status.Update(func(s *status.Snapshot) {
-				s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, p.Text, p.Advice, nil, nil
-			})
-			next = backoff
-			backoff = min(3*backoff, lastBackoff)
+			early, ok := errors.AsType[*tooEarly](err)
+			switch wait := b.waiting(); {
+			case ok:
+				next = early.wait
+			case wait > 0: // the connections that were tried have a pace of their own
+				next = wait
+			default:
+				next = backoff
+				backoff = min(3*backoff, lastBackoff)
+			}
+			if !ok {
+				b.Log.Warn("the link is down", "error", err, "next", next)
+			}
+			b.showDown(err)
 		} else {
 			backoff = firstBackoff
 			if a := b.current(); a != nil && !a.renew.IsZero() {
@@ -73,6 +75,23 @@ func (b *Bearer) Run(ctx context.Context) error {
 		}
 		timer.Reset(next)
 	}
+}
+
+// waiting is the time until a connection that failed is tried again.
+func (b *Bearer) waiting() time.Duration {
+	b.op.Lock()
+	defer b.op.Unlock()
+	return b.pace.wait()
+}
+
+func (b *Bearer) showDown(err error) {
+	if early, ok := errors.AsType[*tooEarly](err); ok {
+		err = early.fault
+	}
+	p := activation.Problem("", err)
+	b.Status.Update(func(s *status.Snapshot) {
+		s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, p.Text, p.Advice, nil, nil
+	})
 }
 
 // minLook is the least time between two looks: a modem that announces every
@@ -144,27 +163,58 @@ func (b *Bearer) look(ctx context.Context) error {
 			s.Signal = &status.Signal{RSSI: sig.RSSI, RSRP: sig.RSRP, RSRQ: sig.RSRQ, SINR: sig.SINR}
 		})
 	}
-	if a := b.current(); a != nil {
-		ok, err := b.healthy(ctx, r, a)
-		if err != nil {
-			return err
-		}
-		if ok {
-			return nil
-		}
-	}
 	iccid, err := r.ICCID(ctx)
 	if err != nil {
 		return err
 	}
-	given, err := b.given(iccid, nil)
+	if a := b.current(); a != nil && a.iccid != iccid {
+		b.down(ctx, a, r) // another SIM: nothing of the old one's is of use
+	} else if a != nil {
+		ok, err := b.healthy(ctx, r, a)
+		if err != nil {
+			return err
+		}
+		if ok && b.stillRight(ctx, r, a) {
+			return nil
+		}
+	}
+	p, err := b.plan(iccid, nil)
 	if err != nil {
 		return err
 	}
 	// A call that is active already, from before a restart, is taken over as
 	// it is: Up changes nothing that is right.
-	_, err = b.up(ctx, &plan{iccid: iccid, given: given}, func(activation.State) {})
+	_, err = b.up(ctx, p, func(activation.State) {}, true)
 	return err
+}
+
+// stillRight redoes the choice that a link came from when the SIM may tell more
+// than it did, or the records are others. A link that the new choice has too
+// stays as it is; one that is some other operator's is taken down.
+func (b *Bearer) stillRight(ctx context.Context, r Radio, a *active) bool {
+	if a.choice.given || !a.choice.late && a.choice.db == b.Operators() {
+		return true
+	}
+	facts, err := r.SIMFacts(ctx)
+	if err != nil {
+		b.Log.Debug("the SIM cannot be read", "error", err)
+		return true
+	}
+	now := b.chooseFor(simOf(facts))
+	now.plmn, now.roaming, now.roam, now.late = a.choice.plmn, a.choice.roaming, a.choice.roam, facts.Incomplete
+	same := now.match.Equal(a.choice.match)
+	if !same {
+		own, usable := b.ownContext(ctx, r)
+		list, err := b.candidates(&plan{iccid: a.iccid, choice: now}, own, usable)
+		same = err != nil || slices.ContainsFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == a.candidate.Connection.Key() })
+	}
+	if same {
+		a.choice = now
+		return true
+	}
+	b.Log.Info("the operator settings have another connection for this SIM now", "apn", a.candidate.Connection.APN, "reason", now.match.Reason())
+	b.down(ctx, a, r)
+	return false
 }
 
 // SIMState tells an eUICC without an enabled profile, which most modems take for
@@ -192,7 +242,7 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	b.showRegistration(ctx, r, reg)
+	plmn := b.showRegistration(ctx, r, reg)
 	up, err := r.Status(ctx, a.call)
 	if err != nil {
 		return false, err
@@ -200,6 +250,14 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 	if !up || !reg.State.Registered() {
 		b.Log.Warn("the network took the link away", "registration", reg.State, "active", up)
 		return false, nil
+	}
+	if now := a.choice.at(reg, plmn); now.roam != a.choice.roam || now.plmn != a.choice.plmn {
+		if !b.mayRoam(now.roam) || !a.candidate.Connection.Roaming.Allows(now.roam) {
+			b.Log.Warn("the link may not be used here", "roaming", now.roam.String())
+			b.down(ctx, a, r)
+			return false, nil
+		}
+		a.choice = now
 	}
 	if !a.renew.IsZero() && !b.Now().Before(a.renew) {
 		lease, err := b.DHCP(ctx, a.spec.Interface)
@@ -307,7 +365,9 @@ func (b *Bearer) show(a *active, reach Reach) {
 	})
 }
 
-func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Registration) {
+// showRegistration returns the network that serves the modem, "" if it does not
+// tell.
+func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Registration) string {
 	out := &status.Registration{Status: reg.State.String(), Cause: int(reg.Cause)}
 	if reg.AcT != modem.AcTUnknown {
 		out.AcT = reg.AcT.String()
@@ -318,4 +378,5 @@ func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Regist
 		}
 	}
 	b.Status.Update(func(s *status.Snapshot) { s.Registration = out })
+	return out.PLMN
 }

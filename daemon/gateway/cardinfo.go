@@ -245,6 +245,9 @@ func (g *Gateway) forgetProfile(iccid string) {
 	if err := g.learned.Forget(iccid); err != nil {
 		g.log.Warn("learned", "error", err)
 	}
+	if err := g.vault.ForgetAPN(iccid); err != nil {
+		g.log.Warn("the APN of the deleted profile is still kept", "error", err)
+	}
 	if err := g.runs.Forget(iccid); err != nil {
 		g.log.Warn("the code of the deleted profile is still taken for used", "error", err)
 	}

@@ -186,6 +186,9 @@ func (g *Gateway) NicknameProfile(ctx context.Context, iccid, name string) error
 	})
 }
 
+// ExplainAPN tells which connections there are for the SIM, and why.
+func (g *Gateway) ExplainAPN(ctx context.Context) (hook.APN, error) { return g.bearer.Explain(ctx) }
+
 // Notifications lists what waits on the card and in the outbox.
 func (g *Gateway) Notifications(ctx context.Context) ([]hook.Notification, error) {
 	err := g.withCard(ctx, func(c *lpa.Card) error { _, err := g.collect(ctx, c); return err })

@@ -359,6 +359,16 @@ func (g *Gateway) modemInterface() (string, error) {
 	return name, nil
 }
 
+// modemID is the IMEI of the modem that is there.
+func (g *Gateway) modemID() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.device == nil {
+		return ""
+	}
+	return g.device.id.IMEI
+}
+
 // interfaceOf finds the network interface of the USB or PCI device that an AT
 // port belongs to.
 func interfaceOf(sysfs, tty string) (string, error) {

@@ -61,6 +61,7 @@ type Gateway struct {
 	journal *journal.Journal
 	learned *learned.Store
 	outbox  *outbox.Box
+	vault   *activation.Vault
 	bearer  *bearer.Bearer
 	runs    *activation.Orchestrator
 	hook    *hook.Server
@@ -216,12 +217,13 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		cleanups = append(cleanups, func() { k.Close() })
 		g.kernel = k
 	}
-	if err := g.buildBearer(); err != nil {
-		return nil, nil, err
-	}
 	vault, err := activation.OpenVault(cfg.State.Dir)
 	if err != nil {
 		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "check [state] dir"}
+	}
+	g.vault = vault
+	if err := g.buildBearer(); err != nil {
+		return nil, nil, err
 	}
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
@@ -245,6 +247,7 @@ func (g *Gateway) buildBearer() error {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
+		DNS: cfg.Uplink.DNS, Keeper: g.vault, ModemID: g.modemID, NetworkAssigned: cfg.Bearer.NetworkAssigned,
 		Apply:    cfg.Uplink.Apply == config.ApplySelf,
 		GivenFor: cfg.APN.ICCID,
 		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,

@@ -59,6 +59,9 @@ func (g *Gateway) switchProfile(ctx context.Context, c *lpa.Card, change func(c 
 		goal.OldIMSI = imsi
 	}
 	if err == nil && !already {
+		if lerr := g.bearer.LeaveProfile(ctx); lerr != nil {
+			g.log.Warn("the modem keeps this profile's attach context", "error", lerr)
+		}
 		err = change(c, d.modem.Dialect().Refresh.Flag)
 	}
 	g.closeCard(c)

@@ -51,6 +51,7 @@ type Daemon interface {
 	Notifications(ctx context.Context) ([]Notification, error)
 	DeliverNotifications(ctx context.Context) error
 	Diagnose(ctx context.Context) (Diagnosis, error)
+	ExplainAPN(ctx context.Context) (APN, error)
 	Log() ([]LogRecord, error)
 }
 
@@ -133,6 +134,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/notifications":             s.notifications,
 		"POST /v1/notifications/deliver":    s.deliver,
 		"GET /v1/diag":                      s.diag,
+		"GET /v1/apn":                       s.apn,
 		"GET /v1/log":                       s.journal,
 		"GET /healthz":                      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
 		"GET /readyz":                       s.ready,

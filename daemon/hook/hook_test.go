@@ -57,10 +57,13 @@ func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { re
 func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
 func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
 func (d *fakeDaemon) Diagnose(context.Context) (Diagnosis, error)           { return Diagnosis{}, d.err }
-func (d *fakeDaemon) Log() ([]LogRecord, error)                             { return nil, d.err }
-func (d *fakeDaemon) Card(context.Context) (Card, error)                    { return Card{EID: testEID}, d.err }
-func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error          { return d.err }
-func (d *fakeDaemon) Profile(context.Context, string) (Profile, error)      { return Profile{}, d.err }
+func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
+	return APN{Candidates: []APNCandidate{}}, d.err
+}
+func (d *fakeDaemon) Log() ([]LogRecord, error)                        { return nil, d.err }
+func (d *fakeDaemon) Card(context.Context) (Card, error)               { return Card{EID: testEID}, d.err }
+func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error     { return d.err }
+func (d *fakeDaemon) Profile(context.Context, string) (Profile, error) { return Profile{}, d.err }
 func (d *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, force bool) error {
 	d.deleted = append(d.deleted, fmt.Sprint(eid, what, force))
 	return d.err
@@ -126,6 +129,7 @@ func TestRequests(t *testing.T) {
 		{"wrong type", "POST", "/v1/activations", map[string]int{"code": 1}, nil, "bad-body"},
 		{"too large", "POST", "/v1/activations", ActivationRequest{Code: strings.Repeat("SECRET", maxBody)}, nil, "bad-body"},
 		{"short deadline", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", DeadlineSeconds: 1}, nil, "bad-deadline"},
+		{"apn", "GET", "/v1/apn", nil, nil, ""},
 		{"run", "GET", "/v1/activations/RUN1", nil, nil, ""},
 		{"no run", "GET", "/v1/activations/RUN2", nil, nil, "no-such-activation"},
 		{"cancel too late", "DELETE", "/v1/activations/RUN1", nil, activation.ErrTooLate, "too-late"},

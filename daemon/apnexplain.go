@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"dynamod/daemon/hook"
+)
+
+var apnExplainCommand = command{
+	name:    "apn explain",
+	summary: "which APNs are tried for the SIM in the modem, and why",
+	about: `It asks the daemon, or with --direct the modem, and changes nothing. "when" is
+the time from which a connection that failed is tried again. The exit code is 5
+where nothing is tried, with the reason.`,
+	example: "dynamod apn explain\ndynamod apn explain --direct --json",
+	setup: func(fs *flag.FlagSet) action {
+		var r reach
+		r.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("apn explain", args); err != nil {
+				return err
+			}
+			return r.do(ctx, s, func(c *hook.Client) error {
+				if r.direct {
+					settle(ctx, c)
+				}
+				var raw json.RawMessage
+				if err := c.Do(ctx, "GET", "/v1/apn", nil, nil, &raw); err != nil {
+					return err
+				}
+				var a hook.APN
+				if err := json.Unmarshal(raw, &a); err != nil {
+					return err
+				}
+				if r.json {
+					if err := printRaw(s.out, raw); err != nil {
+						return err
+					}
+				} else {
+					writeAPN(s.out, a)
+				}
+				switch p := a.Problem; {
+				case p == nil:
+					return nil
+				case r.json:
+					return fault{code: exitFailed}
+				default:
+					return fault{exitFailed, p.Text, p.Advice}
+				}
+			})
+		}
+	},
+}
+
+// writeAPN tells what is known, what follows from it, and what is tried.
+func writeAPN(w io.Writer, a hook.APN) {
+	line := func(name string, values ...string) {
+		if text := strings.Join(fields(values...), ", "); text != "" {
+			fmt.Fprintf(w, "%-11s %s\n", name, clean(text, ""))
+		}
+	}
+	named := func(name, value string) string {
+		if value == "" {
+			return ""
+		}
+		return name + " " + value
+	}
+	incomplete := ""
+	if a.SIM.Incomplete {
+		incomplete = "part of it cannot be read yet"
+	}
+	line("sim", named("ICCID", a.SIM.ICCID), named("IMSI", a.SIM.IMSI), named("SPN", a.SIM.SPN), named("PNN", a.SIM.PNN),
+		named("GID1", a.SIM.GID1), named("GID2", a.SIM.GID2), incomplete)
+	line("network", a.Network.Registration, a.Network.PLMN, a.Network.Roaming)
+	for _, reason := range a.Reasons {
+		fmt.Fprintln(w, clean(reason, ""))
+	}
+	if t := a.Attach; t != nil {
+		used := ""
+		if !strings.EqualFold(t.Used, t.APN) {
+			used = named("the network made it", t.Used)
+		}
+		line("attach", fmt.Sprintf("context %d", t.Context), apnShown(t.APN), t.IPType, used, t.Reason)
+		if t.Record != nil {
+			line("", "record: "+apnShown(t.Record.APN), t.Record.Reason)
+		}
+	}
+	rows := [][]string{{"TRY", "APN", "IP", "AUTH", "USER", "WHEN", "WHY"}}
+	for i, c := range a.Candidates {
+		when := "its turn"
+		switch {
+		case c.Active:
+			when = "up"
+		case c.NotBefore != nil:
+			when = c.NotBefore.Local().Format(time.DateTime)
+		}
+		rows = append(rows, []string{strconv.Itoa(i + 1), apnShown(c.APN), c.IPType, c.Auth, c.Username, when, c.Reason})
+	}
+	if len(a.Candidates) > 0 {
+		writeTable(w, rows)
+	}
+}

@@ -1,0 +1,290 @@
+package bearer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dynamod/atcmd/dialect"
+	"dynamod/atcmd/modem"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/learned"
+)
+
+// The context that a modem attaches to LTE with is the modem's and the
+// network's affair. A network refuses the whole registration where it does not
+// know its APN (EMM cause 19), so an APN that is left in it shuts the next SIM
+// out. It is changed for two reasons only:
+//
+//   - a record of the SIM's operator has the purpose attach;
+//   - the modem has or carries no other context, so that data and attach share
+//     it, and the network did not give the wanted APN by itself.
+//
+// Before the first change it is noted as it is, and put back as it was when the
+// profile goes, when the record goes, and when no connection worked.
+
+// ownCID is the context of a data call that has its own.
+const ownCID = 2
+
+// contextFor finds the context that serves a call: the attach's, if it is up
+// with the APN that is wanted (the network would refuse a second one, or charge
+// for it), else one of the call's own, else the only one that the modem carries.
+func (b *Bearer) contextFor(ctx context.Context, r Radio, iccid string, call modem.Call, ask attempt) (modem.Context, error) {
+	want, attach, only := call.Context, r.AttachCID(), r.OnlyCID(call.Function)
+	if attach != 0 && (only == 0 || only == attach) && call.Auth.Method == modem.NoAuth {
+		if def, ok := attachServes(ctx, r, want, ask.joined); ok {
+			return def, nil
+		}
+	}
+	switch {
+	case only != 0:
+		want.CID = only
+	case ask.shared:
+		want.CID = attach
+	case attach == ownCID:
+		want.CID = 1
+	default:
+		want.CID = ownCID
+	}
+	if want.CID == attach {
+		return want, b.noteAttach(ctx, r, want, iccid, learned.ByData)
+	}
+	return want, nil
+}
+
+// attachServes tells whether the context of the attach is up with the APN and
+// the addresses that are wanted, and how it is defined. An attach with one kind
+// of address serves a wish for both. joined leaves the addresses aside.
+func attachServes(ctx context.Context, r Radio, want modem.Context, joined bool) (modem.Context, bool) {
+	cid := r.AttachCID()
+	def, ok := contextOf(ctx, r, cid)
+	if !ok {
+		return def, false
+	}
+	if active, err := r.ActiveContexts(ctx); err != nil || !active[cid] {
+		return def, false
+	}
+	used := def.APN
+	if conf, err := r.DynamicParameters(ctx, cid); err == nil && conf.APN != "" {
+		used = conf.APN
+	}
+	switch {
+	case joined && def.APN == "": // the network says that it is this APN
+	case want.APN == "" && def.APN != "", want.APN != "" && !strings.EqualFold(used, want.APN):
+		return def, false
+	}
+	return def, joined || def.Type == want.Type || def.Type == modem.IPv4v6 || want.Type == modem.IPv4v6
+}
+
+// contextOf reads a context's definition.
+func contextOf(ctx context.Context, r Radio, cid int) (modem.Context, bool) {
+	list, err := r.Contexts(ctx)
+	if err != nil {
+		return modem.Context{}, false
+	}
+	i := slices.IndexFunc(list, func(c modem.Context) bool { return c.CID == cid })
+	if i < 0 {
+		return modem.Context{}, false
+	}
+	return list[i], true
+}
+
+func (b *Bearer) modemID() string {
+	if b.ModemID == nil {
+		return ""
+	}
+	return b.ModemID()
+}
+
+// noteAttach notes how the attach context is, before want takes its place for
+// the profile iccid.
+func (b *Bearer) noteAttach(ctx context.Context, r Radio, want modem.Context, iccid, by string) error {
+	cur, ok := contextOf(ctx, r, want.CID)
+	if ok && sameContext(cur, want) {
+		return nil
+	}
+	was, changed := b.Learned.Attach(b.modemID())
+	if !changed {
+		if !ok {
+			cur = modem.Context{Type: modem.IPv4v6} // what TS 24.301 asks for without any
+		}
+		was = learned.Attach{CID: want.CID, Type: string(cur.Type), APN: cur.APN}
+	}
+	was.For, was.By = iccid, by
+	if err := b.Learned.SetAttach(b.modemID(), was); err != nil {
+		return fmt.Errorf("the attach context is left as it is, because it could not be put back: %w", err)
+	}
+	return nil
+}
+
+func sameContext(a, b modem.Context) bool {
+	return a.CID == b.CID && a.Type == b.Type && strings.EqualFold(a.APN, b.APN)
+}
+
+// factory is the attach context as it was found.
+func factory(was learned.Attach) modem.Context {
+	return modem.Context{CID: was.CID, Type: modem.PDPType(was.Type), APN: was.APN}
+}
+
+// settleAttach gives the modem the attach context that its SIM is to register
+// with: an explicit record's, or the one that was found in the modem.
+func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) error {
+	cid := r.AttachCID()
+	if cid == 0 {
+		return nil
+	}
+	facts, err := r.SIMFacts(ctx)
+	if err != nil {
+		b.Log.Debug("the SIM cannot be read yet", "error", err) // it is asked again when it has registered
+		return nil
+	}
+	was, changed := b.Learned.Attach(b.modemID())
+	good, known := b.Learned.LastGood(facts.ICCID)
+	shared := r.OnlyCID(kind) == cid || known && good.Shared
+	record := b.attachRecord(simOf(facts))
+	switch {
+	case record != nil && shared:
+		b.Log.Warn("this modem carries its attach's context alone: the record for the attach is not used", "apn", record.Connection.APN)
+		record = nil
+	case record != nil && b.refusedAttach == (refusedAttach{facts.ICCID, b.Operators()}):
+		record = nil
+	}
+	if record == nil {
+		if !changed || was.By == learned.ByData && was.For == facts.ICCID {
+			return nil
+		}
+		return b.restoreAttach(ctx, r, was)
+	}
+	call := callOf(record.Connection, attempt{ipType: record.Connection.EffectiveIPType(false), auth: firstMethod(&record.Connection)}, kind)
+	call.Context.CID = cid
+	if cur, ok := contextOf(ctx, r, cid); ok && sameContext(cur, call.Context) {
+		return nil
+	}
+	if err := b.noteAttach(ctx, r, call.Context, facts.ICCID, learned.ByRecord); err != nil {
+		return err
+	}
+	b.Log.Info("attach context", "apn", call.Context.APN, "type", call.Context.Type, "reason", record.Reason)
+	if err := defineAttach(ctx, r, call); err != nil {
+		return err
+	}
+	b.reattach(ctx, r)
+	return nil
+}
+
+// attachRecord is the SIM's record with the purpose attach, or nil.
+func (b *Bearer) attachRecord(sim cosa.SIM) *cosa.Candidate {
+	list, err := b.Operators().Match(sim).Candidates(cosa.Request{Purpose: cosa.Attach})
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	return &list[0]
+}
+
+func defineAttach(ctx context.Context, r Radio, call modem.Call) error {
+	if err := r.DefineContext(ctx, call.Context); err != nil {
+		return fmt.Errorf("cannot set the attach context: %w", err)
+	}
+	if err := r.SetAuth(ctx, call.Context, call.Auth); err != nil {
+		return fmt.Errorf("cannot set the attach context: %w", err)
+	}
+	return nil
+}
+
+// reattach makes the modem use a new attach context. That it does not attach at
+// once is seen when its registration is waited for.
+func (b *Bearer) reattach(ctx context.Context, r Radio) {
+	for _, on := range []bool{false, true} {
+		if err := r.Attach(ctx, on); err != nil {
+			b.Log.Debug("attach", "on", on, "error", err)
+		}
+	}
+}
+
+// restoreAttach puts the attach context back as it was found, and has a modem
+// that is not registered with the changed one try it.
+func (b *Bearer) restoreAttach(ctx context.Context, r Radio, was learned.Attach) error {
+	def := factory(was)
+	if cur, ok := contextOf(ctx, r, def.CID); !ok || !sameContext(cur, def) {
+		if a := b.current(); a != nil && a.call.Context.CID == def.CID {
+			b.down(ctx, a, r)
+		}
+		b.Log.Info("attach context as it was", "apn", def.APN, "type", def.Type)
+		if err := defineAttach(ctx, r, modem.Call{Context: def}); err != nil {
+			return err
+		}
+		if reg, err := r.Registration(ctx); err == nil && !reg.State.Registered() {
+			b.reattach(ctx, r)
+		}
+	}
+	return b.Learned.ForgetAttach(b.modemID())
+}
+
+// putBackAttach undoes what a failed round of tries did to a shared context.
+func (b *Bearer) putBackAttach(ctx context.Context, r Radio) error {
+	was, changed := b.Learned.Attach(b.modemID())
+	if !changed || was.By != learned.ByData {
+		return nil
+	}
+	return b.restoreAttach(ctx, r, was)
+}
+
+// LeaveProfile puts the modem's attach context back as it was found, before
+// another profile is enabled: its network may refuse the one of this profile.
+func (b *Bearer) LeaveProfile(ctx context.Context) error {
+	b.op.Lock()
+	defer b.op.Unlock()
+	was, changed := b.Learned.Attach(b.modemID())
+	if !changed {
+		return nil
+	}
+	r, err := b.getRadio()
+	if err != nil {
+		return err
+	}
+	return b.restoreAttach(ctx, r, was)
+}
+
+// refusedAttach is a record's attach context with which the network refused the
+// registration. It is not used again until SIM or records change.
+type refusedAttach struct {
+	iccid string
+	db    *cosa.DB
+}
+
+// registerWithout registers with the attach context that was found in the modem
+// where the network refused the registration with ours.
+func (b *Bearer) registerWithout(ctx context.Context, r Radio, denied error) (modem.Registration, string, error) {
+	was, changed := b.Learned.Attach(b.modemID())
+	if !changed {
+		return modem.Registration{}, "", denied
+	}
+	b.Log.Warn("the network refuses the attach context; the modem's own is put back", "error", denied)
+	b.refusedAttach = refusedAttach{was.For, b.Operators()}
+	if err := b.restoreAttach(ctx, r, was); err != nil {
+		return modem.Registration{}, "", err
+	}
+	return b.register(ctx, r)
+}
+
+// ownContext is the modem's own context for data, as it was found: nil if it
+// names no APN, or one that is not for the internet. usable tells that the modem
+// is attached with it now.
+func (b *Bearer) ownContext(ctx context.Context, r Radio) (given *cosa.Given, usable bool) {
+	cid := r.AttachCID()
+	def, ok := contextOf(ctx, r, cid)
+	was, changed := b.Learned.Attach(b.modemID())
+	if changed {
+		def = factory(was)
+	}
+	if cid == 0 || !ok && !changed || def.APN == "" || cosa.CheckAPN(def.APN) != "" || slices.Contains([]string{"ims", "sos"}, strings.ToLower(def.APN)) {
+		return nil, false
+	}
+	if !changed {
+		active, err := r.ActiveContexts(ctx)
+		usable = err == nil && active[cid]
+	}
+	return &cosa.Given{
+		Connection: cosa.Connection{APN: def.APN, IPType: ipTypeOf(def.Type)}, Origin: fmt.Sprintf("the modem's own context %d", cid),
+	}, usable
+}

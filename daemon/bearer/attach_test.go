@@ -1,0 +1,301 @@
+package bearer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd"
+	"dynamod/atcmd/atsim"
+	"dynamod/daemon/status"
+)
+
+const attachRecord = `{"apn": "attach.test", "purposes": ["attach"], "ipType": "ipv4v6"}`
+
+// lte makes a modem that attaches with context 1, as LTE has it.
+func lte(c *atsim.Config) { c.AttachBearer = true }
+
+// The data APN has a context of its own; the attach's is left as it is, and
+// serves where it has the wanted APN already.
+func TestDataKeepsOffTheAttach(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		o       simOptions
+		define  string // the modem's own context, by hand
+		asked   string
+		cid     int
+		context string // 1, afterwards
+	}{
+		{
+			"no LTE", simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }}, "",
+			"data.test IPV4V6", 2, "IP ",
+		},
+		{
+			"attached with the network's APN, data by another", simOptions{
+				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("data.test", "default.test"), "default.test" },
+			}, "", "IP, data.test IPV4V6", 2, "IP ",
+		},
+		{
+			"attached with the APN that is wanted: no second context", simOptions{
+				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default, c.OnePerAPN = apns("data.test"), "data.test", true },
+			}, "", "IP", 1, "IP ",
+		},
+		{
+			"the modem does not tell its APN, the network refuses a second: cause 55", simOptions{
+				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default, c.OnePerAPN = apns("data.test"), "data.test", true },
+			}, "mute +CGCONTRDP", "IP, data.test IPV4V6", 1, "IP ",
+		},
+		{
+			"credentials need a context of their own", simOptions{
+				records: record(`{"apn": "data.test", "username": "me", "password": "x"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("data.test"), "data.test" },
+			}, "", "IP, data.test IPV4V6 chap", 2, "IP ",
+		},
+		{
+			"no record: the modem's own context, as it is", simOptions{modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("own.test"), "own.test" }},
+			`+CGDCONT=1,"IPV4V6","own.test"`, "IP, own.test IPV4V6", 1, "IPV4V6 own.test",
+		},
+		{
+			"the modem's own context, attached with, goes before the records", simOptions{
+				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("own.test", "data.test"), "own.test" },
+			}, `+CGDCONT=1,"IPV4V6","own.test"`, "IP, own.test IPV4V6", 1, "IPV4V6 own.test",
+		},
+		{
+			"an IMS context is not for data", simOptions{
+				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("ims", "data.test"), "ims" },
+			}, `+CGDCONT=1,"IPV4V6","ims"`, "IP, ims IPV4V6, data.test IPV4V6", 2, "IPV4V6 ims",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, tt.o)
+				switch tt.define {
+				case "":
+				case "mute +CGCONTRDP":
+					if err := b.sim.SetFault("cme", atsim.Fault{Command: "+CGCONTRDP"}); err != nil {
+						t.Fatal(err)
+					}
+				default:
+					b.at(tt.define)
+					b.at("+CGATT=0")
+					b.at("+CGATT=1")
+				}
+				if _, err := b.up(); err != nil {
+					t.Fatal(err)
+				}
+				if asked := b.asked(); asked != tt.asked {
+					t.Errorf("asked for %q, want %q", asked, tt.asked)
+				}
+				if a := b.current(); a.call.Context.CID != tt.cid {
+					t.Errorf("context %d carries the data, want %d", a.call.Context.CID, tt.cid)
+				}
+				if got := b.context(1); got != tt.context {
+					t.Errorf("the attach context is %q, want %q", got, tt.context)
+				}
+				if _, changed := b.store.Attach("490154203237518"); changed {
+					t.Error("noted as changed")
+				}
+			})
+		})
+	}
+}
+
+// A record's attach APN is written before the modem registers with it, and the
+// one that was there comes back with another SIM, and without the record.
+func TestAttachRecord(t *testing.T) {
+	o := func() simOptions {
+		return simOptions{
+			records: record(attachRecord + `, {"apn": "data.test"}`), modem: lte,
+			core: func(c *atsim.Core) {
+				c.APNs, c.Default = apns("attach.test", "data.test", "default.test"), "default.test"
+			},
+		}
+	}
+	setup := func(t *testing.T) *simBench {
+		b := newSimBench(t, o())
+		b.at(`+CGDCONT=1,"IPV4V6","factory.test"`)
+		if _, err := b.up(); err != nil {
+			t.Fatal(err)
+		}
+		if asked := b.asked(); asked != "IP, attach.test IPV4V6, data.test IPV4V6" {
+			t.Errorf("asked for %q", asked)
+		}
+		if got := b.context(1); got != "IPV4V6 attach.test" || b.core.Up(1) != "attach.test" || b.link() != "data.test v4+v6" {
+			t.Errorf("attach context %q, up with %q, link %s", got, b.core.Up(1), b.link())
+		}
+		return b
+	}
+	t.Run("another SIM", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			// The factory's APN is nothing to this network, nor is attach.test.
+			b.core.Set(func(c *atsim.Core) { c.Home = "00102"; c.Cell.PLMN = "00102"; c.APNs = apns("factory.test") })
+			b.swapSIM(newSIM("8900102000000000017", "001020000000017", 2))
+			if up, err := b.up(); err != nil || up.APN != "factory.test" {
+				t.Errorf("%+v %v", up, err)
+			}
+			if got := b.context(1); got != "IPV4V6 factory.test" {
+				t.Errorf("attach context %q", got)
+			}
+			if _, changed := b.store.Attach("490154203237518"); changed {
+				t.Error("still noted as changed")
+			}
+		})
+	})
+	t.Run("a switch of profiles", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			for range 2 {
+				if err := b.LeaveProfile(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := b.context(1); got != "IPV4V6 factory.test" {
+				t.Errorf("attach context %q", got)
+			}
+		})
+	})
+	t.Run("the record goes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			b.setRecords(record(`{"apn": "data.test"}`))
+			b.Down(t.Context())
+			if _, err := b.up(); err != nil || b.context(1) != "IPV4V6 factory.test" {
+				t.Errorf("attach context %q, %v", b.context(1), err)
+			}
+		})
+	})
+	t.Run("twice changes nothing", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			if _, err := b.up(); err != nil || b.asked() != "" {
+				t.Error(err)
+			}
+		})
+	})
+	t.Run("the network refuses it: the modem's own is put back", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			opts := o()
+			opts.core = func(c *atsim.Core) { c.APNs, c.Default = apns("data.test", "default.test"), "default.test" }
+			b := newSimBench(t, opts)
+			b.run(func() {
+				time.Sleep(10 * time.Minute)
+				if b.state() != status.Up || b.link() != "data.test v4+v6" || b.context(1) != "IP " {
+					t.Errorf("%s, link %s, attach context %q: %s", b.state(), b.link(), b.context(1), b.model.Snapshot().Reason)
+				}
+			})
+		})
+	})
+}
+
+// Where the modem's data function carries the attach's context alone, data has
+// to take it: noted before, and as it was again when the profile goes or the
+// network does not take it.
+func TestSharedContext(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lte  bool
+	}{{"2G and 3G", false}, {"LTE: attached again", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{
+					ethernet: true, records: record(`{"apn": "old.test"}, {"apn": "data.test"}`), modem: func(c *atsim.Config) { c.AttachBearer = tt.lte },
+					core: func(c *atsim.Core) { c.APNs, c.Default = apns("data.test", "default.test"), "default.test" },
+				})
+				if _, err := b.up(); err != nil || b.link() != "data.test v4" {
+					t.Fatalf("link %s, %v", b.link(), err)
+				}
+				if a := b.current(); a.call.Context.CID != 1 || b.context(1) != "IPV4V6 data.test" || b.core.Up(1) != "data.test" {
+					t.Errorf("context %d, %q, up with %q", a.call.Context.CID, b.context(1), b.core.Up(1))
+				}
+				if err := b.LeaveProfile(t.Context()); err != nil || b.context(1) != "IP " {
+					t.Errorf("the attach context is %q, %v", b.context(1), err)
+				}
+			})
+		})
+	}
+	t.Run("no APN is taken", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{
+				ethernet: true, records: record(`{"apn": "old.test"}, {"apn": "older.test"}`), modem: lte, bearer: func(c *Config) { c.NetworkAssigned = false },
+				core: func(c *atsim.Core) { c.APNs, c.Default = apns("default.test"), "default.test" },
+			})
+			if _, err := b.up(); err == nil {
+				t.Fatal("up")
+			}
+			time.Sleep(time.Minute)
+			reg, err := b.session.Do(t.Context(), atcmd.Command{Text: "+CEREG?"})
+			if err != nil || b.context(1) != "IP " || len(reg.Lines) != 1 || reg.Lines[0][:12] != "+CEREG: 3,1," {
+				t.Errorf("attach context %q, registration %q, %v", b.context(1), reg.Lines, err)
+			}
+		})
+	})
+}
+
+// A modem may have no other context than the attach's, or carry no other to the
+// host, and its dialect does not know: it is found out once, and remembered.
+func TestSharedContextIsFoundOut(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		first, one    bool
+		asked, before string
+	}{
+		{"no second context", false, true, "old.test IPV4V6, data.test IPV4V6", "data.test IPV4V6"},
+		{"the first alone is carried", true, false, "old.test IPV4V6, data.test IPV4V6, data.test IPV4V6", "data.test IPV4V6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{
+					records: record(`{"apn": "old.test"}, {"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") },
+					first: tt.first, modem: func(c *atsim.Config) { c.Habits.OneContext = tt.one }, bearer: func(c *Config) { c.NetworkAssigned = false },
+				})
+				for _, want := range []string{tt.asked, tt.before} {
+					if _, err := b.up(); err != nil {
+						t.Fatal(err)
+					}
+					if asked := b.asked(); asked != want || b.current().call.Context.CID != 1 {
+						t.Errorf("asked for %q, want %q; context %d", asked, want, b.current().call.Context.CID)
+					}
+					b.Down(t.Context())
+				}
+				if err := b.LeaveProfile(t.Context()); err != nil || b.context(1) != "IP " {
+					t.Errorf("the attach context is %q, %v", b.context(1), err)
+				}
+			})
+		})
+	}
+	t.Run("no context carries anything: the attach's is as it was", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{
+				records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }, bearer: func(c *Config) { c.NetworkAssigned = false },
+			})
+			b.answer("data.test", status.Down)
+			if _, err := b.up(); err == nil || b.asked() != "data.test IPV4V6, data.test IPV4V6" || b.context(1) != "IP " {
+				t.Errorf("the attach context is %q, %v", b.context(1), err)
+			}
+		})
+	})
+}
+
+// A modem that tells an address and nothing else leaves the name servers to the
+// configuration.
+func TestNameServersOfTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, own := range []bool{true, false} {
+			b := newSimBench(t, simOptions{
+				records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") },
+				bearer: func(c *Config) { c.DNS = simLease.DNS[:1] },
+			})
+			if !own {
+				if err := b.sim.SetFault("cme", atsim.Fault{Command: "+CGCONTRDP"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.up(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(b.current().spec.DNS); own && n != 2 || !own && n != 1 {
+				t.Errorf("own servers %v: %v", own, b.current().spec.DNS)
+			}
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package bearer
+
+import (
+	"context"
+	"fmt"
+
+	"dynamod/atcmd/modem"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/euicc"
+)
+
+// Explain tells which connections there are for the SIM in the modem, in which
+// order and why. It only asks: nothing changes by it.
+func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
+	var out hook.APN
+	r, err := b.getRadio()
+	if err != nil {
+		return out, err
+	}
+	sim, err := r.SIM(ctx)
+	if err != nil {
+		return out, err
+	}
+	if sim.State != modem.SIMReady {
+		sim.State = b.SIMState(sim.State)
+		return out, &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(sim.State), Advice: simAdvice[sim.State], Retry: euicc.RetryLater}
+	}
+	facts, err := r.SIMFacts(ctx)
+	if err != nil {
+		return out, err
+	}
+	reg, err := r.Registration(ctx)
+	if err != nil {
+		return out, err
+	}
+	plmn := ""
+	if op, err := r.Operator(ctx); err == nil {
+		plmn = op.PLMN
+	}
+	p, err := b.plan(facts.ICCID, nil)
+	if err != nil {
+		return out, err
+	}
+	p.choice = b.chooseFor(simOf(facts))
+	out.SIM = hook.APNSIM{
+		ICCID: facts.ICCID, IMSI: shortIMSI(facts.IMSI), MNCLength: facts.MNCLength, SPN: facts.SPN, PNN: facts.PNN, GID1: facts.GID1, GID2: facts.GID2,
+		Incomplete: facts.Incomplete,
+	}
+	out.Network = hook.APNNetwork{Registration: reg.State.String(), PLMN: plmn}
+	if reg.State.Registered() {
+		p.choice = p.choice.at(reg, plmn)
+		out.Network.Roaming, out.Network.Allowed = p.choice.roam.String(), b.mayRoam(p.choice.roam)
+	}
+	out.Settings = p.choice.db.Rationale(p.choice.sim)
+	out.Reasons = out.Settings.Lines()
+	own, usable := b.ownContext(ctx, r)
+	list, err := b.candidates(p, own, usable)
+	if err != nil {
+		err = b.noAPN(err, p.choice.match.HomeNetwork)
+	} else if reg.State.Registered() && !out.Network.Allowed {
+		err = roamingOff(p.choice.roam)
+	}
+	if err != nil {
+		out.Problem = activation.Problem("", err)
+	}
+	out.Candidates = b.explainAll(p, list)
+	out.Attach = b.explainAttach(ctx, r, p.choice.sim)
+	return out, nil
+}
+
+func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate {
+	good, known := b.Learned.LastGood(p.iccid)
+	a := b.current()
+	// While connections are being tried their pauses are about to change.
+	paced := b.op.TryLock()
+	if paced {
+		defer b.op.Unlock()
+	}
+	out := []hook.APNCandidate{}
+	for _, c := range list {
+		ask := b.firstAttempt(p, &c.Connection)
+		_, user, _ := c.Connection.Credentials()
+		e := hook.APNCandidate{
+			APN: c.Connection.APN, Name: c.Connection.FriendlyName, IPType: ask.ipType.String(), Auth: ask.auth.String(), Username: user,
+			Plan: c.Connection.Plan, Source: c.Source.String(), Reason: c.Reason,
+			LastGood: known && good.Key == c.Connection.Key(),
+			Active:   a != nil && a.iccid == p.iccid && a.candidate.Connection.Key() == c.Connection.Key(),
+		}
+		if c.Profile != nil {
+			e.Operator = c.Profile.Name
+		}
+		if at := b.pace.until(&c.Connection); paced && b.pace.of.iccid == p.iccid && !at.IsZero() {
+			at = at.UTC()
+			e.NotBefore = &at
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// explainAttach tells what the modem registers with, nil where it does not say.
+func (b *Bearer) explainAttach(ctx context.Context, r Radio, sim cosa.SIM) *hook.APNAttach {
+	def, ok := contextOf(ctx, r, r.AttachCID())
+	if !ok {
+		return nil
+	}
+	out := &hook.APNAttach{Context: def.CID, APN: def.APN, IPType: ipTypeOf(def.Type).String(), Reason: "the modem's own; dynamod leaves it alone"}
+	if conf, err := r.DynamicParameters(ctx, def.CID); err == nil {
+		out.Used = conf.APN
+	}
+	if was, changed := b.Learned.Attach(b.modemID()); changed {
+		out.Reason = fmt.Sprintf("changed by %s for this profile; %q is put back after it", was.By, was.APN)
+		if was.For != sim.ICCID {
+			out.Reason = fmt.Sprintf("still as another profile had it; %q is put back", was.APN)
+		}
+	}
+	if record := b.attachRecord(sim); record != nil {
+		out.Record = &hook.APNRecord{APN: record.Connection.APN, Reason: record.Reason}
+	}
+	return out
+}

@@ -1,0 +1,275 @@
+package bearer
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/status"
+)
+
+// ambiguous are two operators that share all that the SIM tells.
+const ambiguous = `[
+	{"id": "a", "name": "A", "targets": [{"mccmnc": ["00101"]}], "connections": [{"apn": "a1.test"}, {"apn": "a2.test"}]},
+	{"id": "b", "name": "B", "targets": [{"mccmnc": ["00101"]}], "connections": [{"apn": "b.test"}]}]`
+
+// Where the SIM does not tell two operators apart all their APNs are tried, and
+// what worked goes first the next time; for this ICCID, not for another.
+func TestWhatWorkedGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: ambiguous, core: func(c *atsim.Core) { c.APNs = apns("b.test", "a2.test") }})
+		b.answer("a2.test", status.Down)
+		up, err := b.up()
+		if err != nil || !strings.Contains(up.APNReason, "does not tell apart") {
+			t.Errorf("%+v %v", up, err)
+		}
+		if asked := b.asked(); asked != "a1.test IPV4V6, a2.test IPV4V6, b.test IPV4V6" {
+			t.Errorf("asked for %q", asked)
+		}
+		b.Down(t.Context())
+		if up, err = b.up(); err != nil || up.APN != "b.test" || !strings.Contains(up.APNReason, "worked last") {
+			t.Errorf("%+v %v", up, err)
+		}
+		if asked := b.asked(); asked != "b.test IPV4V6" {
+			t.Errorf("the second time: asked for %q", asked)
+		}
+		b.Down(t.Context())
+		b.swapSIM(newSIM(otherICCID, otherIMSI, 2))
+		if _, err = b.up(); err != nil {
+			t.Error(err)
+		}
+		if asked := b.asked(); asked != "a1.test IPV4V6, a2.test IPV4V6, b.test IPV4V6" {
+			t.Errorf("another SIM: asked for %q", asked)
+		}
+	})
+}
+
+// What the network granted after a refusal is asked for at once the next time,
+// but another network is asked anew.
+func TestWhatWasGrantedIsAskedForFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{
+			records: record(`{"apn": "data.test", "username": "me", "password": "secret"}`),
+			core: func(c *atsim.Core) {
+				c.APNs = []atsim.APN{{Name: "data.test", User: "me", Password: "secret", Methods: []int{1}, Types: []string{"IP"}, DualCause: 28, Lease: simLease}}
+			},
+		})
+		for _, want := range []string{"data.test IPV4V6 chap, data.test IPV4V6 pap, data.test IP pap", "data.test IP pap"} {
+			if _, err := b.up(); err != nil {
+				t.Fatal(err)
+			}
+			if asked := b.asked(); asked != want {
+				t.Errorf("asked for %q, want %q", asked, want)
+			}
+			b.Down(t.Context())
+		}
+		b.core.Set(func(c *atsim.Core) {
+			c.Cell.PLMN = "26201"
+			c.APNs[0].Types, c.APNs[0].Methods = nil, nil
+		})
+		time.Sleep(time.Minute) // the modem finds out
+		if _, err := b.up(); err != nil || b.asked() != "data.test IPV4V6 chap" || b.link() != "data.test v4+v6" {
+			t.Errorf("abroad: %s %v", b.link(), err)
+		}
+	})
+}
+
+// Where no record knows the SIM, the empty APN that works is remembered as well.
+func TestAssignedAPNIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "old.test"}`), core: func(c *atsim.Core) { c.APNs, c.Default = apns("given.test"), "given.test" }})
+		for _, want := range []string{"old.test IPV4V6, IPV4V6", "IPV4V6"} {
+			if _, err := b.up(); err != nil {
+				t.Fatal(err)
+			}
+			if asked := b.asked(); asked != want {
+				t.Errorf("asked for %q, want %q", asked, want)
+			}
+			b.Down(t.Context())
+		}
+	})
+}
+
+// refused is what a network that takes no password of ours is asked for while f
+// passes, with everything that happens on the way.
+func TestPace(t *testing.T) {
+	const wrong = `{"apn": "login.test", "auth": "pap", "username": "me", "password": "wrong"}`
+	core := func(c *atsim.Core) {
+		c.APNs = []atsim.APN{{Name: "login.test", User: "me", Password: "secret", Lease: simLease}}
+	}
+	bench := func(t *testing.T) *simBench {
+		return newSimBench(t, simOptions{records: record(wrong), core: core, bearer: func(c *Config) { c.NetworkAssigned = false }})
+	}
+	count := func(b *simBench) int { return len(b.core.Asked()) }
+
+	t.Run("wrong credentials do not lock the line", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := bench(t)
+			b.run(func() {
+				end := time.Now().Add(24 * time.Hour)
+				for time.Now().Before(end) { // the modem reports cells and events all day
+					b.Kick()
+					time.Sleep(20 * time.Second)
+				}
+			})
+			// At 0, 5, 20, 65, 200, 605 and 1820 minutes.
+			if n := count(b); n != 6 {
+				t.Errorf("asked %d times in a day, want 6", n)
+			}
+			if s := b.model.Snapshot(); s.State != status.Down || !strings.Contains(s.Reason, "authentication failed") || !strings.Contains(s.Advice, "credentials") {
+				t.Errorf("status %s: %s; %s", s.State, s.Reason, s.Advice)
+			}
+		})
+	})
+	t.Run("no traffic is looked for at least hourly", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }, bearer: func(c *Config) { c.NetworkAssigned = false }})
+			b.run(func() {
+				time.Sleep(time.Minute)
+				count(b)
+				b.answer("data.test", status.Down)
+				time.Sleep(24 * time.Hour)
+				if n := count(b); n < 24 || n > 34 {
+					t.Errorf("asked %d times in a day", n)
+				}
+				b.answer("data.test", status.Up)
+				time.Sleep(lastBackoff + time.Minute)
+				if b.state() != status.Up {
+					t.Error("not up an hour after the network carries traffic again")
+				}
+			})
+		})
+	})
+	for _, event := range []struct {
+		name string
+		do   func(b *simBench)
+	}{
+		{"new network", func(b *simBench) { b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "26201" }) }},
+		{"new SIM", func(b *simBench) { b.swapSIM(newSIM(otherICCID, otherIMSI, 2)) }},
+		{"same card, another IMSI", func(b *simBench) { b.swapSIM(newSIM(simICCID, "001010000000099", 2)) }},
+		{"operators.d read again", func(b *simBench) { b.setRecords(record(wrong)); b.Kick() }},
+	} {
+		t.Run(event.name+" ends a back-off", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := bench(t)
+				b.run(func() {
+					time.Sleep(10 * time.Minute)
+					if n := count(b); n != 2 { // at 0 and 5 minutes
+						t.Errorf("asked %d times at first", n)
+					}
+					event.do(b)
+					time.Sleep(time.Minute)
+					if n := count(b); n != 1 {
+						t.Errorf("asked %d times after it, want 1", n)
+					}
+				})
+			})
+		})
+	}
+	t.Run("one that is refused holds up no other", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{
+				records: record(wrong + `, {"apn": "data.test"}`), bearer: func(c *Config) { c.NetworkAssigned = false },
+				core: func(c *atsim.Core) { core(c); c.APNs = append(c.APNs, apns("data.test")...) },
+			})
+			b.answer("data.test", status.Down)
+			b.run(func() {
+				time.Sleep(4 * time.Minute)
+				if asked := b.asked(); strings.Count(asked, "login.test") != 1 || strings.Count(asked, "data.test") < 4 {
+					t.Errorf("asked for %q", asked)
+				}
+			})
+		})
+	})
+}
+
+// A fact of the SIM that arrives late changes the link only if it changes the
+// choice.
+func TestLateFacts(t *testing.T) {
+	mvno := func(gid string) string {
+		return `[` + record(`{"apn": "data.test"}`) + `, {"id": "mvno", "name": "MVNO", "targets": [{"mccmnc": ["00101"], "gid1": [{"value": "` + gid + `", "mode": "prefix"}]}], "connections": [{"apn": "mvno.test"}]}]`
+	}
+	for _, tt := range []struct {
+		name, gid, link string
+		ups             int
+	}{
+		{"the host's network, and an MVNO's SIM", "2AC9", "mvno.test v4+v6", 2},
+		{"nothing new", "6D38", "data.test v4+v6", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{records: mvno(tt.gid), core: func(c *atsim.Core) { c.APNs = apns("data.test", "mvno.test") }, card: func(c *simCard) { c.set("6f3e", "2AC901FF") }})
+				b.card.setBusy("6f3e")
+				b.run(func() {
+					time.Sleep(time.Minute)
+					if b.link() != "data.test v4+v6" {
+						t.Errorf("with what is known: %s", b.link())
+					}
+					b.card.setBusy("")
+					time.Sleep(20 * time.Minute)
+					if b.link() != tt.link || b.state() != status.Up {
+						t.Errorf("later: %s, %s", b.link(), b.state())
+					}
+				})
+				if n := len(b.core.Asked()); n != tt.ups {
+					t.Errorf("%d contexts, want %d", n, tt.ups)
+				}
+			})
+		})
+	}
+}
+
+// Records that are read again change a link only if it is none of theirs.
+func TestRecordsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test", "new.test") }})
+		b.run(func() {
+			time.Sleep(time.Minute)
+			for _, step := range []struct{ records, link, asked string }{
+				{record(`{"apn": "new.test"}, {"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},
+				{record(`{"apn": "new.test"}`), "new.test v4+v6", "new.test IPV4V6"},
+				{record(`{"apn": "new.test"}`), "new.test v4+v6", ""},
+			} {
+				b.setRecords(step.records)
+				b.Kick()
+				time.Sleep(time.Minute)
+				if asked := b.asked(); b.link() != step.link || asked != step.asked {
+					t.Errorf("%s: link %s, asked for %q", step.records, b.link(), asked)
+				}
+			}
+		})
+	})
+}
+
+// A link is not used where its owner or its operator does not want it, and comes
+// back at home.
+func TestRoamingWhileUp(t *testing.T) {
+	home := func(c *Config) { c.Roaming = func(s cosa.RoamState) bool { return s == cosa.Home } }
+	for _, tt := range []struct {
+		name, records string
+		bearer        func(*Config)
+		there         string // the link abroad
+	}{
+		{"[bearer] roaming", record(`{"apn": "data.test"}`), home, "down"},
+		{"the record's rule", record(`{"apn": "data.test", "roaming": 0}, {"apn": "far.test", "roaming": 5}`), nil, "far.test v4+v6"},
+		{"allowed", record(`{"apn": "data.test"}`), nil, "data.test v4+v6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{records: tt.records, bearer: tt.bearer, core: func(c *atsim.Core) { c.APNs = apns("data.test", "far.test") }})
+				b.run(func() {
+					for _, step := range []struct{ plmn, link string }{{"00101", "data.test v4+v6"}, {"26201", tt.there}, {"00101", "data.test v4+v6"}} {
+						b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = step.plmn })
+						time.Sleep(10 * time.Minute)
+						if b.link() != step.link {
+							t.Errorf("in %s: %s, want %s (%s)", step.plmn, b.link(), step.link, b.model.Snapshot().Reason)
+						}
+					}
+				})
+			})
+		})
+	}
+}

@@ -1,0 +1,119 @@
+package bearer
+
+import (
+	"fmt"
+	"time"
+
+	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
+)
+
+// Back-off between tries, from the way Windows paces its own (mobile broadband,
+// automatic connection): three times longer each time, and slow from the start
+// where the operator refuses the connection itself. What is no refusal may
+// work again any time, and the router is out of reach until then.
+const (
+	firstBackoff = 3 * time.Second
+	lastBackoff  = time.Hour
+	firstSlow    = 5 * time.Minute
+	lastSlow     = 24 * time.Hour
+)
+
+// pace spaces the tries of each connection: one that was refused for good does
+// not hold up another, and is not asked for again by every event. It is
+// forgotten when something changes that the refusal may have depended on.
+type pace struct {
+	of    circumstances
+	tries map[string]nextTry // by paceKey
+	last  *activation.Fault  // of the last round
+}
+
+type nextTry struct {
+	at   time.Time
+	wait time.Duration
+}
+
+// circumstances are what a network's answer depends on. A new SIM or profile, a
+// new network, other operator settings and another modem end every back-off.
+type circumstances struct {
+	iccid, imsi, plmn string
+	db                *cosa.DB
+	radio             Radio
+}
+
+// under begins anew if the circumstances are others.
+func (p *pace) under(c circumstances) {
+	if p.of != c {
+		*p = pace{of: c}
+	}
+}
+
+func (p *pace) clear() { p.tries, p.last = nil, nil }
+
+// paceKey tells connections apart that Key does not: one APN in two types.
+func paceKey(c *cosa.Connection) string { return c.Key() + "|" + c.IPType.String() }
+
+// due returns the connections whose time has come.
+func (p *pace) due(list []cosa.Candidate) []cosa.Candidate {
+	now := time.Now()
+	var out []cosa.Candidate
+	for _, c := range list {
+		if !p.tries[paceKey(&c.Connection)].at.After(now) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// failed puts a connection off.
+func (p *pace) failed(c *cosa.Connection, slow bool) {
+	first, longest := firstBackoff, lastBackoff
+	if slow {
+		first, longest = firstSlow, lastSlow
+	}
+	if p.tries == nil {
+		p.tries = map[string]nextTry{}
+	}
+	t := p.tries[paceKey(c)]
+	t.wait = min(max(3*t.wait, first), longest)
+	t.at = time.Now().Add(t.wait)
+	p.tries[paceKey(c)] = t
+}
+
+// wait is the time until a connection is due, 0 if nothing was put off.
+func (p *pace) wait() time.Duration {
+	var first time.Time
+	for _, t := range p.tries {
+		if first.IsZero() || t.at.Before(first) {
+			first = t.at
+		}
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return max(time.Until(first), time.Millisecond)
+}
+
+// until is when c is tried again, zero if it was not put off.
+func (p *pace) until(c *cosa.Connection) time.Time { return p.tries[paceKey(c)].at }
+
+// tooEarly means that no connection is due. It wraps what the last round ended
+// with.
+type tooEarly struct {
+	fault *activation.Fault
+	wait  time.Duration
+}
+
+func (e *tooEarly) Error() string {
+	return fmt.Sprintf("%v; tried again in %v", e.fault, e.wait.Round(time.Second))
+}
+
+func (e *tooEarly) Unwrap() error { return e.fault }
+
+func (p *pace) early() error {
+	f := p.last
+	if f == nil {
+		f = &activation.Fault{Code: "no-data", Text: "no connection carries traffic"}
+	}
+	return &tooEarly{f, p.wait()}
+}

@@ -1,0 +1,389 @@
+package bearer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dynamod/atcmd/dialect"
+	"dynamod/atcmd/modem"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/learned"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+	"dynamod/netlink/uplink"
+)
+
+// round tries the plan's connections, each once, until traffic crosses the link
+// with one of them. An answer of a portal's is traffic of a kind: such a
+// connection is used if no other does better.
+func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind, stage func(activation.State), paced bool) (*active, error) {
+	b.pace.under(circumstances{iccid: p.iccid, imsi: p.choice.sim.IMSI, plmn: p.choice.plmn, db: p.choice.db, radio: r})
+	due := p.list
+	if paced {
+		if due = b.pace.due(p.list); len(due) == 0 {
+			return nil, b.pace.early()
+		}
+	}
+	t := &tries{Bearer: b, r: r, p: p, kind: kind, stage: stage}
+	a, err := t.all(ctx, due, false)
+	if a == nil && err == nil && len(t.unclear) > 0 {
+		// A modem that carries the attach's context alone looks like this, too.
+		a, err = t.all(ctx, t.unclear, true)
+	}
+	if a == nil && err == nil && t.portal != nil {
+		a, err = t.one(ctx, *t.portal, t.portalShared)
+	}
+	if a != nil || err != nil {
+		return a, err
+	}
+	if err := b.putBackAttach(context.WithoutCancel(ctx), r); err != nil {
+		b.Log.Warn("the attach context is not as it was", "error", err)
+	}
+	f := b.noData(p, t.failures, causeOf(t.last))
+	b.pace.last = f
+	return nil, f
+}
+
+// tries are those of one round.
+type tries struct {
+	*Bearer
+	r     Radio
+	p     *plan
+	kind  dialect.Kind
+	stage func(activation.State)
+
+	failures []string
+	last     error
+	unclear  []cosa.Candidate // failed, and may do better on a shared context
+	portal   *cosa.Candidate  // the first with which only a portal answered
+
+	portalShared bool
+}
+
+// all tries connections until one is the link. A nil link without an error means
+// that none is.
+func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*active, error) {
+	others := ctx // for tries while a portal's connection is there to go back to
+	for i, c := range list {
+		if t.portal != nil && others == ctx {
+			if deadline, ok := ctx.Deadline(); ok {
+				var done context.CancelFunc
+				others, done = context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
+				defer done()
+			}
+		}
+		a, reach, err := t.try(others, t.r, t.p, c, t.kind, shared, t.stage)
+		switch {
+		case err == nil && (reach.State == status.Up || t.portal == nil && i+1 == len(list)):
+			t.use(t.r, t.p, a, reach)
+			return a, nil
+		case err == nil:
+			t.down(context.WithoutCancel(ctx), a, t.r)
+			if t.portal == nil {
+				t.portal, t.portalShared = &c, shared
+			}
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("APN %q: %w", c.Connection.APN, err)
+		case others.Err() != nil:
+			return nil, nil
+		default:
+			t.failed(c, err, shared)
+		}
+	}
+	return nil, nil
+}
+
+// one goes back to a connection, and takes it as it is.
+func (t *tries) one(ctx context.Context, c cosa.Candidate, shared bool) (*active, error) {
+	a, reach, err := t.try(ctx, t.r, t.p, c, t.kind, shared, t.stage)
+	if err != nil {
+		t.failed(c, err, true)
+		return nil, nil
+	}
+	t.use(t.r, t.p, a, reach)
+	return a, nil
+}
+
+func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
+	t.Log.Warn("connection gives no traffic", "apn", c.Connection.APN, "error", err)
+	if !shared && t.mayShare(t.r, t.kind) && causeOf(err) == modem.CauseUnknown {
+		if _, carried := t.Learned.LastGood(t.p.iccid); !carried && t.ownCarries != t.r {
+			t.unclear = append(t.unclear, c)
+		}
+	}
+	t.pace.failed(&c.Connection, causeOf(err).Slow())
+	t.failures = append(t.failures, fmt.Sprintf("%q: %v", c.Connection.APN, err))
+	t.last = err
+}
+
+// use makes a the link.
+func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
+	b.pace.clear()
+	b.mu.Lock()
+	b.active = a
+	b.mu.Unlock()
+	b.show(a, reach)
+	if reach.State != status.Up {
+		return // a portal's page is no reason to begin with it the next time
+	}
+	good := learned.APN{
+		Key: a.candidate.Connection.Key(), IPType: ipTypeOf(a.asked.Type).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Shared: a.shared,
+	}
+	if !a.shared && a.call.Context.CID != r.AttachCID() {
+		b.ownCarries = r
+	}
+	if err := b.Learned.SetLastGood(p.iccid, good); err != nil {
+		b.Log.Warn("cannot remember the connection", "error", err)
+	}
+}
+
+// noData is the error of a round that failed.
+func (b *Bearer) noData(p *plan, failures []string, cause modem.Cause) *activation.Fault {
+	f := &activation.Fault{
+		Code: "no-data", Text: "no connection carries traffic: " + strings.Join(failures, "; "), Retry: euicc.RetryLater,
+		Advice: "check the APN with the operator; `dynamod diag` shows where it ends",
+	}
+	if cause.Slow() {
+		f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
+	}
+	if none, ok := errors.AsType[*cosa.NoAPNError](p.choice.match.Err()); ok && len(p.given) == 0 {
+		f.Code, f.Text, f.Advice = "no-apn", none.Error()+"; without one "+f.Text, b.noAPNAdvice(none, p.choice.match.HomeNetwork)
+	}
+	return f
+}
+
+// attempt is one way to ask for a connection.
+type attempt struct {
+	ipType cosa.IPType
+	auth   cosa.Auth
+	joined bool // on the attach's context, which has the APN already
+	shared bool // on the attach's context, whatever is in it
+}
+
+// firstAttempt is what the connection says, or what this network granted last.
+func (b *Bearer) firstAttempt(p *plan, c *cosa.Connection) attempt {
+	auth, _, _ := c.Credentials()
+	a := attempt{ipType: c.EffectiveIPType(p.choice.roaming), auth: auth}
+	good, ok := b.Learned.LastGood(p.iccid)
+	a.shared = ok && good.Shared
+	if ok && good.Key == c.Key() && good.PLMN == p.choice.plmn {
+		if t, ok := cosa.ParseIPType(good.IPType); ok {
+			a.ipType = t
+		}
+		if m, ok := cosa.ParseAuth(good.Auth); ok && openAuth(c) && m != cosa.AuthNone {
+			a.auth = m
+		}
+	}
+	return a
+}
+
+// openAuth tells whether the record leaves the method to the device.
+func openAuth(c *cosa.Connection) bool {
+	auth, _, _ := c.Credentials()
+	return auth != cosa.AuthNone && (c.Auth == cosa.AuthUnset || c.Auth == cosa.AuthAuto || c.Auth == cosa.PAPOrCHAP)
+}
+
+// after is the way to ask when a was refused: by the cause that the network
+// gave (TS 24.301, 6.5.1.4; TS 24.008, 6.1.3.1). ok is false where nothing else
+// is worth asking.
+func (a attempt) after(c *cosa.Connection, err error) (next attempt, ok bool) {
+	refused, ok := errors.AsType[*modem.ActivationError](err)
+	if !ok {
+		return a, false
+	}
+	switch refused.Cause {
+	case modem.CauseType, modem.CauseIPv4Only, modem.CauseSingleAddress:
+		a.ipType = cosa.IPv4
+	case modem.CauseIPv6Only:
+		a.ipType = cosa.IPv6
+	case modem.CauseBothOnly:
+		a.ipType = cosa.IPv4v6
+	case modem.CauseAuth:
+		if !openAuth(c) {
+			return a, false
+		}
+		if a.auth == cosa.PAP {
+			a.auth = cosa.CHAP
+		} else {
+			a.auth = cosa.PAP
+		}
+	case modem.CauseSamePDN:
+		a.joined = true
+	case modem.CauseUnknown:
+		// A modem that tells no cause may mean an old network's #28.
+		if c.IPType != cosa.IPTypeUnset || c.RoamingIPType != cosa.IPTypeUnset || a.ipType != cosa.IPv4v6 {
+			return a, false
+		}
+		a.ipType = cosa.IPv4
+	default:
+		return a, false
+	}
+	return a, true
+}
+
+func causeOf(err error) modem.Cause {
+	if refused, ok := errors.AsType[*modem.ActivationError](err); ok {
+		return refused.Cause
+	}
+	return modem.CauseUnknown
+}
+
+// try brings the link up with one connection, asked for in at most one way for
+// each thing that the network may refuse about it.
+func (b *Bearer) try(ctx context.Context, r Radio, p *plan, c cosa.Candidate, kind dialect.Kind, shared bool, stage func(activation.State)) (*active, Reach, error) {
+	ask := b.firstAttempt(p, &c.Connection)
+	ask.shared = ask.shared || shared || b.noOwn != nil && b.noOwn == r
+	var asked []attempt
+	for {
+		asked = append(asked, ask)
+		a, reach, err := b.attempt(ctx, r, p, c, ask, kind, stage)
+		if err == nil || ctx.Err() != nil {
+			return a, reach, err
+		}
+		next, ok := ask.after(&c.Connection, err)
+		if errors.Is(err, modem.ErrDefine) && !ask.shared && b.mayShare(r, kind) {
+			b.noOwn, next, ok = r, ask, true
+			next.shared = true
+		}
+		if !ok || slices.Contains(asked, next) {
+			return nil, reach, err
+		}
+		b.Log.Info("refused, asking in another way", "apn", c.Connection.APN, "cause", causeOf(err), "ip_type", next.ipType, "auth", next.auth)
+		ask = next
+	}
+}
+
+// mayShare tells whether data may be carried on the attach's context although
+// the modem's dialect has one for it.
+func (b *Bearer) mayShare(r Radio, kind dialect.Kind) bool {
+	return r.AttachCID() != 0 && r.OnlyCID(kind) == 0
+}
+
+// attempt asks once. Success is an address and an answer to the reach check.
+func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate, ask attempt, kind dialect.Kind, stage func(activation.State)) (*active, Reach, error) {
+	ifname, err := b.Interface()
+	if err != nil {
+		return nil, Reach{}, err
+	}
+	call := callOf(c.Connection, ask, kind)
+	asked := call.Context
+	if call.Context, err = b.contextFor(ctx, r, p.iccid, call, ask); err != nil {
+		return nil, Reach{}, err
+	}
+	dial, done := context.WithTimeout(ctx, b.Try)
+	lease, err := r.Up(dial, call)
+	done()
+	a := &active{iccid: p.iccid, candidate: c, call: call, asked: asked, shared: ask.shared, source: string(lease.Source), since: b.Now(), choice: p.choice}
+	fail := func(err error) (*active, Reach, error) {
+		b.down(context.WithoutCancel(ctx), a, r)
+		return nil, Reach{}, err
+	}
+	if errors.Is(err, modem.ErrNoAddress) {
+		return fail(err)
+	} else if err != nil {
+		return nil, Reach{}, err
+	}
+	stage(activation.Configuring)
+	a.spec, a.renew, err = b.spec(ctx, ifname, lease)
+	if err != nil {
+		return fail(err)
+	}
+	if c.Connection.MTU > 0 && a.spec.MTU == 0 {
+		a.spec.MTU = c.Connection.MTU
+	}
+	if err := b.apply(ctx, a.spec); err != nil {
+		return fail(err)
+	}
+	stage(activation.Probing)
+	reach := b.probe(ctx, a.spec)
+	if reach.State == status.Down {
+		return fail(fmt.Errorf("there is an address, but no traffic: %s", reach.Reason))
+	}
+	return a, reach, nil
+}
+
+// probeTries allows for the first packets of a new link, which some networks drop.
+const probeTries = 3
+
+func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
+	for try := range probeTries {
+		if reach = b.Probe(ctx, spec); reach.State != status.Down || ctx.Err() != nil {
+			return reach
+		}
+		select {
+		case <-ctx.Done():
+			return reach
+		case <-time.After(time.Duration(try+1) * time.Second):
+		}
+	}
+	return reach
+}
+
+// carrierTime is how long DHCP waits for carrier; some drivers never show it.
+const carrierTime = 10 * time.Second
+
+// spec makes the uplink's Spec of a lease.
+func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, time.Time, error) {
+	s := b.Spec
+	s.Interface = ifname
+	l := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}
+	for _, gw := range lease.Config.Gateway {
+		if gw.Is4() {
+			l.Gateway = gw
+		} else {
+			s.Gateway6 = gw
+		}
+	}
+	if lease.Source == dialect.DHCP {
+		// The client needs the interface up; addresses come with the lease.
+		if b.Apply {
+			if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
+				return s, time.Time{}, err
+			}
+		}
+		// A request that leaves before there is carrier is lost, and the next
+		// one follows seconds later.
+		carrier, done := context.WithTimeout(ctx, carrierTime)
+		_, err := uplink.WaitCarrier(carrier, b.Kernel, ifname)
+		done()
+		if err != nil {
+			b.Log.Warn("no carrier yet on the modem's interface", "interface", ifname, "error", err)
+		}
+		got, err := b.DHCP(ctx, ifname)
+		if err != nil {
+			return s, time.Time{}, err
+		}
+		l = got
+	}
+	s.Addrs, s.Gateway, s.DNS = l.Addrs, l.Gateway, l.DNS
+	if len(s.DNS) == 0 {
+		s.DNS = b.DNS
+	}
+	if s.MTU == 0 {
+		s.MTU = l.MTU
+	}
+	if len(s.Addrs) == 0 {
+		return s, time.Time{}, errors.New("the network gave no address")
+	}
+	return s, l.Renew, nil
+}
+
+func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {
+	if !b.Apply {
+		return nil
+	}
+	changes, err := uplink.Apply(ctx, b.Kernel, s)
+	for _, c := range changes {
+		b.Log.Debug("uplink", "change", c.String())
+	}
+	if degraded, ok := errors.AsType[*uplink.DegradedError](err); ok {
+		b.Log.Warn("link is up with a part missing", "error", degraded)
+		return nil
+	}
+	return err
+}
