@@ -52,6 +52,7 @@ func (b *Behaviour) flags() []struct {
 		{"refuse-refresh", "enable and disable with refresh end with undefinedError", &b.RefuseRefresh},
 		{"keep-session", "a new challenge is refused (6985) while a download session is open", &b.KeepSession},
 		{"new-key-always", "the one-time key pair is never used again", &b.NewKeyAlways},
+		{"surplus", "answers hold data objects that SGP.22 v2 does not know", &b.Surplus},
 	}
 }
 

@@ -51,6 +51,9 @@ type Behaviour struct {
 	// NewKeyAlways makes a new one-time key pair where the server would re-use
 	// the old one (bppEuiccOtpk).
 	NewKeyAlways bool
+	// Surplus puts data objects into answers that SGP.22 v2 does not know, as
+	// later cards do.
+	Surplus bool
 }
 
 // SetFault replaces the list of faults; without arguments it clears it.

@@ -133,6 +133,7 @@ func FuzzMetadata(f *testing.F) {
 		p := &profile{Metadata: b, ICCID: m.iccid, AID: isdrAID}
 		var out bertlv.Builder
 		p.info(&out, append(defaultTags, 0xB6, 0xB7, 0x99, 0xB8))
+		out.Close()
 		if _, err := bertlv.Parse(out.Bytes()); err != nil {
 			t.Errorf("shown as %x: %v", out.Bytes(), err)
 		}

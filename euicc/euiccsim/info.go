@@ -100,7 +100,15 @@ func (c *Card) info1() []byte {
 	var b bertlv.Builder
 	b.Open(tagGetEUICCInfo1).Put(0x82, c.svn())
 	c.putRoots(&b)
+	c.putSurplus(&b)
 	return b.Close().Bytes()
+}
+
+// putSurplus ends an answer with what a reader of SGP.22 v2 has to pass over.
+func (c *Card) putSurplus(b *bertlv.Builder) {
+	if c.behaviour.Surplus {
+		b.Put(0x9F7E, []byte{0x2A}).Open(0xBF7E).Put(0x80, nil).Put(0x0C, []byte("later")).Close()
+	}
 }
 
 // freeNVM is the memory that is left for a profile.
@@ -152,6 +160,7 @@ func (c *Card) info2() []byte {
 	if c.cfg.Version != "2.2" {
 		b.Open(0xAC).String(0x80, "1.2.840.1234567/dynamodLabCard").String(0x81, "https://dloa.lab.test").Close()
 	}
+	c.putSurplus(&b)
 	return b.Close().Bytes()
 }
 
@@ -162,7 +171,9 @@ func (c *Card) addresses() []byte {
 	if c.nv.DefaultDP != "" {
 		b.String(0x80, c.nv.DefaultDP)
 	}
-	return b.String(0x81, c.cfg.RootDS).Close().Bytes()
+	b.String(0x81, c.cfg.RootDS)
+	c.putSurplus(&b)
+	return b.Close().Bytes()
 }
 
 // setDefaultDP is ES10a.SetDefaultDpAddress (SGP.22, 5.7.4). An empty address

@@ -219,6 +219,8 @@ func (c *Card) getProfilesInfo(e bertlv.Element) []byte {
 	for _, p := range c.nv.Profiles {
 		if match(p) {
 			p.info(&b, tags)
+			c.putSurplus(&b)
+			b.Close()
 		}
 	}
 	return b.Close().Close().Bytes()
@@ -240,7 +242,7 @@ func tagAt(b []byte) (bertlv.Tag, int) {
 	return 0, 0
 }
 
-// info writes ProfileInfo with the given tags.
+// info begins ProfileInfo with the given tags; the caller closes it.
 func (p *profile) info(b *bertlv.Builder, tags []bertlv.Tag) {
 	m, _ := parseMetadata(p.Metadata)
 	b.Open(0xE3)
@@ -270,7 +272,6 @@ func (p *profile) info(b *bertlv.Builder, tags []bertlv.Tag) {
 			}
 		}
 	}
-	b.Close()
 }
 
 // setNickname is ES10c.SetNickname (SGP.22, 5.7.21).

@@ -181,6 +181,16 @@ func (w *walk) serverFault(faults ...smdpsim.Fault) {
 	w.struck = func() bool { return len(w.server.FaultsSet()) == 0 }
 }
 
+// order is how the order of the walk's code stands.
+func (w *walk) order() (st smdpsim.OrderStatus) {
+	for _, o := range w.server.Orders() {
+		if o.MatchingID == w.code.MatchingID.Reveal() {
+			st = o
+		}
+	}
+	return st
+}
+
 // attempt is one download as an LPA's caller runs it: to its end, or to an error.
 func (w *walk) attempt(c *Card) (*euicc.InstallResult, *Order, error) {
 	ctx, cancel := context.WithCancel(w.Context())
@@ -230,7 +240,7 @@ func (w *walk) run() (got outcome) {
 	if r != nil {
 		w.report(c, r, &got)
 	}
-	st := w.status()
+	st := w.order()
 	got.reason, got.order = none, st.State
 	if st.Canceled {
 		got.reason = st.CancelReason

@@ -8,6 +8,7 @@ import (
 
 	"dynamod/euicc"
 	"dynamod/euicc/bertlv"
+	"dynamod/euicc/es9p"
 	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
 )
@@ -168,6 +169,12 @@ func (r *walkList) requests() {
 		r.add(name, "HTTP 500", atServer(f(smdpsim.FaultHTTPStatus)), end("http-500", euicc.RetryLater, false))
 		r.add(name, "redirect", atServer(smdpsim.Fault{Kind: smdpsim.FaultRedirect, Function: fn, Location: "https://portal.test/"}), end("http-redirect", euicc.RetryNever, false))
 		r.add(name, "status code", atServer(smdpsim.Fault{Kind: smdpsim.FaultStatus, Function: fn, Subject: "8.1", Reason: "4.8"}), unharmed("es9p-8.1-4.8", euicc.RetryAsk))
+		r.add(name, "endless header", atServer(f(smdpsim.FaultHugeHeader)), end("net-unreachable", euicc.RetryLater, true))
+		endless := end("body-malformed", euicc.RetryNever, true)
+		if fn == smdpsim.GetBoundProfilePackage { // the package has come, in disorder
+			endless = voided("body-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)
+		}
+		r.add(name, "endless body", atServer(after(smdpsim.FaultHugeBody, es9p.DefaultMaxBody+1)), endless)
 		r.add(name, "slow", atServer(smdpsim.Fault{Kind: smdpsim.FaultSlow, Function: fn, Delay: time.Millisecond, Bandwidth: 8e6}), success())
 		r.add(name, "slow, the caller gives up", func(w *walk) {
 			w.serverFault(smdpsim.Fault{Kind: smdpsim.FaultSlow, Function: fn, Delay: time.Hour})
@@ -195,6 +202,9 @@ func (r *walkList) serverData() {
 		{"TLS", smdpsim.FaultTLSOtherCI, unharmed("tls-unknown-ca", euicc.RetryNever)},
 		{"TLS", smdpsim.FaultTLSExpired, unharmed("tls-expired", euicc.RetryAsk)},
 		{"TLS", smdpsim.FaultTLSWrongHost, unharmed("tls-wrong-host", euicc.RetryNever)},
+		{"TLS", smdpsim.FaultTLSNotYetValid, unharmed("tls-not-yet-valid", euicc.RetryAsk)},
+		{"TLS", smdpsim.FaultTLS12, success()},
+		{"TLS", smdpsim.FaultTLS13, success()},
 		{"TLS", smdpsim.FaultTLSHandshake, unharmed("tls-handshake", euicc.RetryLater)},
 		{"initiateAuthentication", smdpsim.FaultServerSignature, unharmed("es10-authenticateServer-invalidSignature", euicc.RetryNow)},
 		{"initiateAuthentication", smdpsim.FaultEUICCChallenge, unharmed("server-challenge", euicc.RetryNever)},
@@ -202,11 +212,13 @@ func (r *walkList) serverData() {
 		{"initiateAuthentication", smdpsim.FaultTransactionID, unharmed("server-transaction", euicc.RetryNever)},
 		{"initiateAuthentication", smdpsim.FaultDPauthOtherCI, unharmed("es10-authenticateServer-invalidCertificate", euicc.RetryNever)},
 		{"initiateAuthentication", smdpsim.FaultDPauthExpired, unharmed("server-expired", euicc.RetryAsk)},
+		{"initiateAuthentication", smdpsim.FaultDPauthNotYetValid, unharmed("server-not-yet-valid", euicc.RetryAsk)},
 		{"authenticateClient", smdpsim.FaultNotReleased, unharmed("es9p-8.2-1.2", euicc.RetryLater)},
 		{"authenticateClient", smdpsim.FaultSMDPSignature2, voided("es10-prepareDownload-invalidSignature", euicc.RetryNow, euicc.CancelUndefined)},
 		{"authenticateClient", smdpsim.FaultDPpbOtherCI, voided("es10-prepareDownload-invalidCertificate", euicc.RetryNow, euicc.CancelUndefined)},
 		// Our clock may be wrong: the order has to outlive its correction.
 		{"authenticateClient", smdpsim.FaultDPpbExpired, kept("server-expired", euicc.RetryAsk, smdpsim.StateReleased)},
+		{"authenticateClient", smdpsim.FaultDPpbNotYetValid, kept("server-not-yet-valid", euicc.RetryAsk, smdpsim.StateReleased)},
 		{"getBoundProfilePackage", smdpsim.FaultBPPMissingPart, voided("bpp-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)},
 		{"getBoundProfilePackage", smdpsim.FaultBPPEmptyPart, voided("bpp-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)},
 		{"getBoundProfilePackage", smdpsim.FaultBPPSwappedParts, voided("bpp-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)},
@@ -324,8 +336,17 @@ func (r *walkList) secondSession() {
 	}
 }
 
-// forms: no fault at all, but answers as odd servers write them.
+// forms: no fault at all, but answers as odd servers and later cards give them.
 func (r *walkList) forms() {
+	r.add("all answers", "unknown data objects of card and server", func(w *walk) {
+		w.aim.SetBehaviour(euiccsim.Behaviour{KeepSession: true, Surplus: true})
+		upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: testICCID, IMSI: "001010000000001"})
+		if err != nil {
+			w.Fatal(err)
+		}
+		w.lab.order(smdpsim.Order{MatchingID: "LATER", UPP: upp, Metadata: smdpsim.Metadata{Extra: []byte{0x9F, 0x7E, 1, 0x2A, 0xBF, 0x7E, 2, 0x80, 0}}})
+		w.code.MatchingID = "LATER"
+	}, success())
 	for _, f := range []smdpsim.Form{
 		{First: []string{"boundProfilePackage"}},
 		{First: []string{"transactionId", "boundProfilePackage", "header"}},

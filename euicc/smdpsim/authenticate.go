@@ -47,7 +47,7 @@ func (s *Server) authenticateClient(req *request) (response, error) {
 		delete(s.sessions, ss.name) // the procedure stops here; a retry is a new session
 		return nil, err
 	}
-	o.tac = hex.EncodeToString(answer.tac)
+	o.tac, o.device = hex.EncodeToString(answer.tac), answer.device
 	if ss.pb, err = s.pbIdentity(); err != nil {
 		return nil, err
 	}
@@ -134,7 +134,8 @@ type authenticateServerResponse struct {
 	address           string
 	challenge         []byte
 	matchingID        string
-	tac               []byte // of deviceInfo
+	device            []byte // deviceInfo, tag A1
+	tac               []byte // of it
 	freeMemory        int64  // of extCardResource, -1 when not told
 	euicc, eum        *x509.Certificate
 }
@@ -209,7 +210,7 @@ func (a *authenticateServerResponse) parseSigned1() error {
 	if !ok || len(tac.Value) != 4 && len(tac.Value) != 8 {
 		return errors.New("deviceInfo has no TAC of 4 or 8 bytes")
 	}
-	a.tac = tac.Value
+	a.device, a.tac = device.Raw, tac.Value
 	if _, ok := device.Find(0xA1); !ok {
 		return errors.New("deviceInfo has no deviceCapabilities")
 	}

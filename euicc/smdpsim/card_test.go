@@ -112,6 +112,9 @@ func parseServerCertificate(der []byte, ci *sgp26.Authority, role sgp26.Role) (*
 	if testNow.After(cert.NotAfter) {
 		return nil, fmt.Errorf("%s certificate has expired", role)
 	}
+	if testNow.Before(cert.NotBefore) {
+		return nil, fmt.Errorf("%s certificate is not valid yet", role)
+	}
 	if err := sgp26.CheckRole(cert, role); err != nil {
 		return nil, err
 	}

@@ -205,9 +205,13 @@ func (s *endpoint) TLSConfig() *tls.Config {
 	nothing := cfg.Clone()
 	nothing.MaxVersion = tls.VersionTLS12
 	nothing.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+	old, modern := cfg.Clone(), cfg.Clone()
+	old.MaxVersion, modern.MinVersion = tls.VersionTLS12, tls.VersionTLS13
 	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		if _, ok := s.takeFault(FaultTLSHandshake, ""); ok {
-			return nothing, nil
+		for kind, c := range map[FaultKind]*tls.Config{FaultTLSHandshake: nothing, FaultTLS12: old, FaultTLS13: modern} {
+			if _, ok := s.takeFault(kind, ""); ok {
+				return c, nil
+			}
 		}
 		return nil, nil
 	}

@@ -40,6 +40,12 @@ const (
 	FaultTLSExpired       FaultKind = "tls-expired"
 	FaultTLSWrongHost     FaultKind = "tls-wrong-host"
 	FaultTLSHandshake     FaultKind = "tls-handshake"
+
+	FaultDPauthNotYetValid FaultKind = "auth-not-yet-valid"
+	FaultDPpbNotYetValid   FaultKind = "dppb-not-yet-valid"
+	FaultTLSNotYetValid    FaultKind = "tls-not-yet-valid"
+	FaultTLS12             FaultKind = "tls-1.2"
+	FaultTLS13             FaultKind = "tls-1.3"
 )
 
 // Faults of the transport. An empty Function means every function.
@@ -51,6 +57,8 @@ const (
 	FaultDropAnswer  FaultKind = "drop-answer"
 	FaultTruncate    FaultKind = "truncate"
 	FaultHTML        FaultKind = "html"
+	FaultHugeHeader  FaultKind = "huge-header"
+	FaultHugeBody    FaultKind = "huge-body"
 	FaultSlow        FaultKind = "slow"
 )
 
@@ -86,6 +94,11 @@ var faultDocs = []faultDoc{
 	{FaultTLSExpired, false, true, true, "the TLS certificate is out of date"},
 	{FaultTLSWrongHost, false, true, true, "the TLS certificate is for another host"},
 	{FaultTLSHandshake, false, true, false, "the server finds no common key exchange, as one with Brainpool keys only"},
+	{FaultDPauthNotYetValid, false, true, true, "the certificate for authentication (DPauth, DSauth) is not valid yet"},
+	{FaultDPpbNotYetValid, false, false, true, "the DPpb certificate is not valid yet"},
+	{FaultTLSNotYetValid, false, true, true, "the TLS certificate is not valid yet"},
+	{FaultTLS12, false, true, false, "the server speaks TLS 1.2 and nothing later"},
+	{FaultTLS13, false, true, false, "the server speaks TLS 1.3 and nothing earlier"},
 	{FaultStatus, true, true, false, "answer with the status code subject/reason, execute nothing"},
 	{FaultHTTPStatus, true, true, false, "an HTML page with HTTP status http (500), execute nothing"},
 	{FaultRedirect, true, true, false, "HTTP 307 to location, execute nothing"},
@@ -93,6 +106,8 @@ var faultDocs = []faultDoc{
 	{FaultDropAnswer, true, true, false, "execute, send after bytes of the body, close the connection"},
 	{FaultTruncate, true, true, false, "execute, send a whole HTTP answer with only after bytes of the body"},
 	{FaultHTML, true, true, false, "execute, answer 200 with an HTML page"},
+	{FaultHugeHeader, true, true, false, "execute, answer with a header of after bytes (1 MiB)"},
+	{FaultHugeBody, true, true, false, "execute, blanks make the JSON after bytes long (16 MiB)"},
 	{FaultSlow, true, true, false, "execute, wait delay, send the body at bandwidth bit/s"},
 }
 
@@ -131,7 +146,7 @@ type Fault struct {
 	Subject, Reason string        // FaultStatus, as "8.2.6" and "3.8"
 	HTTP            int           // FaultHTTPStatus
 	Location        string        // FaultRedirect
-	After           int           // FaultDropAnswer, FaultTruncate: bytes of the body
+	After           int           // FaultDropAnswer, FaultTruncate: bytes of the body; FaultHugeHeader, FaultHugeBody
 	Delay           time.Duration // FaultSlow
 	Bandwidth       int           // FaultSlow: bits a second, 0 unlimited
 }
@@ -251,6 +266,12 @@ func (s *endpoint) faultAfter(w http.ResponseWriter, r *http.Request, fn Functio
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		status, body = http.StatusOK, []byte(htmlPage)
 	}
+	if f, ok := s.takeFault(FaultHugeHeader, fn); ok {
+		h.Set("X-Surplus", strings.Repeat("x", cmp.Or(f.After, 1<<20)))
+	}
+	if f, ok := s.takeFault(FaultHugeBody, fn); ok && len(body) > 0 {
+		body = append(body, bytes.Repeat([]byte{' '}, max(cmp.Or(f.After, 16<<20)-len(body), 0))...)
+	}
 	if form.Gzip && len(body) > 0 && acceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		body = compress(body)
@@ -353,6 +374,8 @@ func (s *endpoint) tlsIdentity() (*sgp26.Authority, error) {
 		return s.role.newTLS(ci, s.oid, s.names, now)
 	case s.faulty(FaultTLSExpired):
 		return s.role.newTLS(s.ci, s.oid, s.names, longAgo(now))
+	case s.faulty(FaultTLSNotYetValid):
+		return s.role.newTLS(s.ci, s.oid, s.names, nextYear(now))
 	case s.faulty(FaultTLSWrongHost):
 		return s.role.newTLS(s.ci, s.oid, []string{"somewhere-else.invalid"}, now)
 	}
@@ -362,17 +385,20 @@ func (s *endpoint) tlsIdentity() (*sgp26.Authority, error) {
 // longAgo is a date whose certificates have all expired.
 func longAgo(now time.Time) time.Time { return now.AddDate(-20, 0, 0) }
 
+// nextYear is a date whose certificates are not valid yet.
+func nextYear(now time.Time) time.Time { return now.AddDate(1, 0, 0) }
+
 // authIdentity returns the identity that signs serverSigned1 next.
 func (s *endpoint) authIdentity() (*sgp26.Authority, error) {
-	return s.identity(s.auth, s.role.newAuth, FaultDPauthOtherCI, FaultDPauthExpired)
+	return s.identity(s.auth, s.role.newAuth, FaultDPauthOtherCI, FaultDPauthExpired, FaultDPauthNotYetValid)
 }
 
 // pbIdentity returns the identity that signs smdpSigned2 next.
 func (s *Server) pbIdentity() (*sgp26.Authority, error) {
-	return s.identity(s.pb, sgp26.NewDPpb, FaultDPpbOtherCI, FaultDPpbExpired)
+	return s.identity(s.pb, sgp26.NewDPpb, FaultDPpbOtherCI, FaultDPpbExpired, FaultDPpbNotYetValid)
 }
 
-func (s *endpoint) identity(own *sgp26.Authority, issue func(*sgp26.Authority, string, time.Time) (*sgp26.Authority, error), otherCI, expired FaultKind) (*sgp26.Authority, error) {
+func (s *endpoint) identity(own *sgp26.Authority, issue func(*sgp26.Authority, string, time.Time) (*sgp26.Authority, error), otherCI, expired, early FaultKind) (*sgp26.Authority, error) {
 	now := s.now()
 	if s.faulty(otherCI) {
 		ci, err := sgp26.NewCI(now)
@@ -383,6 +409,9 @@ func (s *endpoint) identity(own *sgp26.Authority, issue func(*sgp26.Authority, s
 	}
 	if s.faulty(expired) {
 		return issue(s.ci, s.oid, longAgo(now))
+	}
+	if s.faulty(early) {
+		return issue(s.ci, s.oid, nextYear(now))
 	}
 	return own, nil
 }

@@ -35,6 +35,8 @@ func TestProtocolFaults(t *testing.T) {
 		{FaultDPpbExpired, "DPpb certificate has expired"},
 		{FaultBPPSignature, "InitialiseSecureChannel"},
 		{FaultBPPMAC, "does not verify"},
+		{FaultDPauthNotYetValid, "DPauth certificate is not valid yet"},
+		{FaultDPpbNotYetValid, "DPpb certificate is not valid yet"},
 		{FaultTransactionID, "transaction IDs differ"},
 		{FaultBPPTransaction, "of another transaction"},
 		{FaultBPPMissingPart, "does not verify"},
@@ -144,6 +146,22 @@ func TestTransportFaults(t *testing.T) {
 		{Fault{Kind: FaultTLSWrongHost}, func(r *http.Response, b []byte, err error) bool {
 			var host x509.HostnameError
 			return errors.As(err, &host)
+		}},
+		{Fault{Kind: FaultTLSNotYetValid}, func(r *http.Response, b []byte, err error) bool {
+			var invalid x509.CertificateInvalidError
+			return errors.As(err, &invalid) && invalid.Cert.NotBefore.After(testNow)
+		}},
+		{Fault{Kind: FaultTLS12}, func(r *http.Response, b []byte, err error) bool {
+			return err == nil && r.TLS.Version == tls.VersionTLS12 && json.Valid(b)
+		}},
+		{Fault{Kind: FaultTLS13}, func(r *http.Response, b []byte, err error) bool {
+			return err == nil && r.TLS.Version == tls.VersionTLS13 && json.Valid(b)
+		}},
+		{Fault{Kind: FaultHugeHeader, After: 100000}, func(r *http.Response, b []byte, err error) bool {
+			return err == nil && len(r.Header.Get("X-Surplus")) == 100000 && json.Valid(b)
+		}},
+		{Fault{Kind: FaultHugeBody}, func(r *http.Response, b []byte, err error) bool {
+			return err == nil && len(b) == 16<<20 && json.Valid(b)
 		}},
 		{Fault{Kind: FaultTLSHandshake}, func(r *http.Response, b []byte, err error) bool {
 			// handshake_failure (RFC 5246, 7.2.2), what a server without a usable key sends

@@ -96,6 +96,8 @@ type Metadata struct {
 	Owner      []byte
 	GID1, GID2 []byte
 	Rules      PPR
+	// Extra are further data objects, as a later SGP.22 may have: complete TLVs.
+	Extra []byte
 }
 
 func (m *Metadata) check() error {
@@ -116,6 +118,8 @@ func (m *Metadata) check() error {
 		return fmt.Errorf("profile owner has %d bytes, want the 3 of MCC and MNC", len(m.Owner))
 	case m.Rules != 0 && m.Owner == nil:
 		return fmt.Errorf("policy rules need a profile owner")
+	case bertlv.Check(m.Extra) != nil:
+		return fmt.Errorf("extra data are no data objects")
 	}
 	for _, n := range m.Notifications {
 		if n.Address != "" {
@@ -169,6 +173,7 @@ func (m *Metadata) encode(address string) []byte {
 	if m.Rules != 0 {
 		b.Put(0x99, bits(byte(m.Rules)))
 	}
+	b.Raw(m.Extra)
 	return b.Close().Bytes()
 }
 

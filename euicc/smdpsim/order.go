@@ -100,6 +100,7 @@ type order struct {
 	sum           [32]byte // of the UPP
 	eid           string   // the card it belongs to, once known
 	tac           string   // of the last device
+	device        []byte   // the same, as it described itself
 	attempts      int
 	confirmations int // wrong confirmation codes
 	downloads     int
@@ -278,6 +279,7 @@ type OrderStatus struct {
 	ICCID         string // digits
 	EID           string // of the card that it belongs to, empty while any may come
 	TAC           string // of the last device that asked, as deviceInfo coded it, hex
+	Device        []byte // DeviceInfo of that device as the card signed it, tag A1
 	State         State
 	Attempts      int            // AuthenticateClient calls that reached it
 	WrongCodes    int            // wrong confirmation codes
@@ -306,7 +308,7 @@ func (s *Server) Orders() []OrderStatus {
 	for _, o := range s.sequence {
 		s.expire(o)
 		st := OrderStatus{
-			MatchingID: o.MatchingID, ICCID: o.Metadata.ICCID, EID: o.eid, TAC: o.tac, State: o.State,
+			MatchingID: o.MatchingID, ICCID: o.Metadata.ICCID, EID: o.eid, TAC: o.tac, Device: bytes.Clone(o.device), State: o.State,
 			Attempts: o.attempts, WrongCodes: o.confirmations, Downloads: o.downloads, Canceled: o.canceled, CancelReason: int(o.cancelReason),
 			Notifications: append([]Notification(nil), o.notes...),
 			SHA256:        hex.EncodeToString(o.sum[:]), Size: len(o.UPP),
