@@ -52,7 +52,9 @@ func (o *operatorFlags) load(s std) (*cosa.DB, error) {
 	}
 	db, problems, err := importer.Load(dir)
 	for _, p := range problems {
-		fmt.Fprintln(s.err, "warning: "+clean(p.Error(), "\n"))
+		if !p.Partial { // `dynamod check` tells those
+			fmt.Fprintln(s.err, "warning: "+clean(p.Error(), "\n"))
+		}
 	}
 	return db, err
 }

@@ -25,10 +25,11 @@ type apnsConf struct {
 	file    *File
 	country string
 	index   map[string]int // key of the rows to the profile's place
+	named   map[int]bool   // profiles that have the name of a row for the internet
 }
 
 func readAPNsConf(rd *reader, file *File) error {
-	a := &apnsConf{reader: rd, file: file, index: map[string]int{}}
+	a := &apnsConf{reader: rd, file: file, index: map[string]int{}, named: map[int]bool{}}
 	stem := strings.TrimSuffix(filepath.Base(file.Report.File), filepath.Ext(file.Report.File))
 	if len(stem) == 2 {
 		a.country = strings.ToLower(stem)
@@ -80,13 +81,13 @@ func (a *apnsConf) row(attrs []xml.Attr) error {
 	}
 
 	c, why := androidConnection(attrs, &lost)
+	c.FriendlyName = carrier
 	if why == "" {
 		why = c.Check()
 	}
 	if why != "" {
 		return refuse(why)
 	}
-	c.FriendlyName = carrier
 
 	id := "apns:" + a.country + "/" + mcc + mnc
 	if mvno != "" {
@@ -112,6 +113,11 @@ func (a *apnsConf) row(attrs []xml.Attr) error {
 			return refuse(why)
 		}
 		return err
+	}
+	// The operator's name is that of its first row for the internet: others say
+	// "MMS" or "Emergency".
+	if c.For(cosa.Internet) && !a.named[at] {
+		a.file.Profiles[at].Name, a.named[at] = carrier, true
 	}
 	for _, l := range lost {
 		a.file.Report.lose(line, what, l)

@@ -17,7 +17,7 @@ const android = `<?xml version="1.0" encoding="utf-8"?>
   <apn carrier="Chatr" mcc="302" mnc="720" apn="chatrweb.apn" type="default" mvno_type="IMSI" mvno_match_data="302720X83" authtype="3" user="u" password="p" />
   <apn carrier="Lebara" mcc="262" mnc="01" apn=" internet.t-mobile " type="Default" mvno_type="spn" mvno_match_data="Lebara" authtype="1" />
   <apn carrier="Cards" mcc="262" mnc="01" apn="cards" mvno_type="iccid" mvno_match_data="894901, 894902" carrier_enabled="false" always_on="1" />
-  <apn carrier="Attach" mcc="208" mnc="01" apn="" type="ia" protocol="IPV4V6" />
+  <apn carrier="At&#x7f;tach" mcc="208" mnc="01" apn="" type="ia" protocol="IPV4V6" />
   <apn carrier="Modern" mcc="208" mnc="01" apn="5g" type="default" bearer_bitmask="14|20" />
   <apn carrier="Boot" mcc="208" mnc="01" apn="boot" type="default" esim_bootstrap_provisioning="true" network_type_bitmask="13" />
   <apn carrier="Bad" mcc="310" mnc="" apn="a" type="default" />
@@ -62,7 +62,7 @@ func TestAPNsConf(t *testing.T) {
 			cosa.Connection{APN: "internet.t-mobile", FriendlyName: "Lebara", Purposes: internet}),
 		profile("26201/iccid=894901, 894902", "Cards", cosa.Target{MCCMNC: []string{"26201"}, ICCID: []cosa.Range{{Lo: "894901", Hi: "894901"}, {Lo: "894902", Hi: "894902"}}},
 			cosa.Connection{APN: "cards", FriendlyName: "Cards", Purposes: all, Enabled: cosa.FlagOff, AlwaysOn: cosa.FlagOn}),
-		profile("20801", "Attach", cosa.Target{MCCMNC: []string{"20801"}},
+		profile("20801", "Modern", cosa.Target{MCCMNC: []string{"20801"}},
 			cosa.Connection{APN: "", FriendlyName: "Attach", Purposes: cosa.Purposes(cosa.Attach), IPType: cosa.IPv4v6},
 			cosa.Connection{APN: "5g", FriendlyName: "Modern", Purposes: internet, AcT: cosa.AcTs(cosa.LTE | cosa.NR)},
 			cosa.Connection{APN: "boot", FriendlyName: "Boot", Purposes: cosa.Purposes(cosa.ESIMProvisioning), AcT: cosa.AcTs(cosa.LTE)},

@@ -57,13 +57,13 @@ func quoted(s string) string {
 // FuzzAndroidRow fuzzes the values of one row: it is taken or refused, and if it
 // is taken, the network's SIMs can be matched.
 func FuzzAndroidRow(f *testing.F) {
-	f.Add("310", "260", "fast.t-mobile.com", "default,mms", "gid", "6D38", "IPV6", "3", "14|20", "u")
-	f.Add("302", "720", "chatrweb.apn", "*", "imsi", "302720x83", "IP", "1", "", "")
-	f.Add("262", "01", " internet ", "", "spn", "Lebara", "", "", "13", "")
-	f.Add("208", "01", "", "ia", "iccid", "8933, 8934", "PPP", "0", "0", "x")
-	f.Fuzz(func(t *testing.T, mcc, mnc, apn, types, mvno, data, protocol, auth, bearers, user string) {
-		row := fmt.Sprintf(`<apns><apn carrier="C" mcc="%s" mnc="%s" apn="%s" type="%s" mvno_type="%s" mvno_match_data="%s" protocol="%s" authtype="%s" bearer_bitmask="%s" user="%s"/></apns>`,
-			quoted(mcc), quoted(mnc), quoted(apn), quoted(types), quoted(mvno), quoted(data), quoted(protocol), quoted(auth), quoted(bearers), quoted(user))
+	f.Add("T-Mobile\x7f", "310", "260", "fast.t-mobile.com", "default,mms", "gid", "6D38", "IPV6", "3", "14|20", "u")
+	f.Add("", "302", "720", "chatrweb.apn", "*", "imsi", "302720x83", "IP", "1", "", "")
+	f.Add("L", "262", "01", " internet ", "", "spn", "Lebara", "", "", "13", "")
+	f.Add("A", "208", "01", "", "ia", "iccid", "8933, 8934", "PPP", "0", "0", "x")
+	f.Fuzz(func(t *testing.T, carrier, mcc, mnc, apn, types, mvno, data, protocol, auth, bearers, user string) {
+		row := fmt.Sprintf(`<apns><apn carrier="%s" mcc="%s" mnc="%s" apn="%s" type="%s" mvno_type="%s" mvno_match_data="%s" protocol="%s" authtype="%s" bearer_bitmask="%s" user="%s"/></apns>`,
+			quoted(carrier), quoted(mcc), quoted(mnc), quoted(apn), quoted(types), quoted(mvno), quoted(data), quoted(protocol), quoted(auth), quoted(bearers), quoted(user))
 		file, problems := Read("DE.xml", strings.NewReader(row))
 		if len(problems) > 0 {
 			t.Fatal(problems[0])
@@ -94,6 +94,27 @@ func FuzzCondition(f *testing.F) {
 		}
 		if len(file.Profiles) != 1 || len(file.Profiles[0].Targets)+len(file.Report.Refused) != 1 {
 			t.Fatalf("%+v\n%+v", file.Profiles, file.Report)
+		}
+		usable(t, file)
+	})
+}
+
+// FuzzConnection fuzzes the settings of a COSA connection: it is taken or refused.
+func FuzzConnection(f *testing.F) {
+	f.Add("lab.test", "Lab", "{3E5545D2-1137-4DC8-A198-33F1C657515F}", "IPv4v6", "CHAP", "u", "p", "1", "0", "2")
+	f.Add("", "", "11A6FE68-5B47-4859-9CB6-1EAC96A8F0BD, x", "IPv4v6xlat", "None", "", "", "true", "", "9")
+	f.Add("#777", "\x7f", "", "ipv5", "MSCHAPv2", "", "p", "yes", "-1", "5")
+	f.Fuzz(func(t *testing.T, apn, name, purposes, ip, auth, user, password, alwaysOn, order, roaming string) {
+		in := fmt.Sprintf(`<WindowsCustomizations><Profile Name="%s"><Settings><Connection><AccessPointName>%s</AccessPointName><FriendlyName>%s</FriendlyName><PurposeGroups>%s</PurposeGroups><IPType>%s</IPType>
+<AuthType>%s</AuthType><UserName>%s</UserName><Password>%s</Password><AlwaysOn>%s</AlwaysOn><AutoConnectOrder>%s</AutoConnectOrder><Roaming>%s</Roaming></Connection>
+<AccountExperienceURL>%s</AccountExperienceURL><BrandingName>%s</BrandingName></Settings></Profile></WindowsCustomizations>`,
+			quoted(name), quoted(apn), quoted(name), quoted(purposes), quoted(ip), quoted(auth), quoted(user), quoted(password), quoted(alwaysOn), quoted(order), quoted(roaming), quoted(apn), quoted(name))
+		file, problems := Read("x", strings.NewReader(in))
+		if len(problems) > 0 {
+			t.Fatal(problems[0])
+		}
+		if len(file.Profiles)+len(file.Report.Refused) < 1 || file.Report.Taken > 1 {
+			t.Fatalf("%+v", file.Report)
 		}
 		usable(t, file)
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"dynamod/configs/cosa"
 )
@@ -199,8 +200,19 @@ func (rd *reader) problem(name string, err error) *cosa.Problem {
 	return p
 }
 
-// oneLine makes one line of a text.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine makes one line of a text, without control characters.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
 
 func isDigits(s string, min, max int) bool {
 	return len(s) >= min && len(s) <= max && strings.Trim(s, "0123456789") == ""
