@@ -99,6 +99,28 @@ var statusWords = map[apdu.Status]Diagnosis{
 	0x6F00: {"the card failed inside", RetryNow, "power the card off and on"},
 }
 
+// modemErrors are the codes of +CME ERROR with which modems answer card commands
+// (3GPP TS 27.007, 9.2.1).
+var modemErrors = map[int]Diagnosis{
+	0:  {"the modem failed", RetryNow, "it may have lost the card: restart the modem"},
+	3:  {"the modem does not allow card commands", RetryNever, "its firmware keeps the card away from this port: try another port"},
+	4:  {"the modem does not support card commands", RetryNever, "its firmware keeps the card away from this port: try another port"},
+	10: {"the modem sees no card", RetryAsk, "look at the slot, and whether the modem uses it"},
+	11: {"the card wants its PIN", RetryAsk, "name the file with the PIN in [modem] pin_file"},
+	12: {"the card wants its PUK", RetryAsk, "the PIN was wrong too often: unblock it with the operator's PUK"},
+	13: {"the modem has lost the card", RetryNow, "power the card off and on, or restart the modem"},
+	14: {"the card is busy", RetryLater, "wait and try again"},
+	15: {"the modem takes the card for a wrong one", RetryAsk, "the modem may be locked to another operator"},
+	30: {"the modem has no network service for it", RetryLater, "wait for registration and try again"},
+}
+
+// DiagnoseModem returns what the code of a +CME ERROR to a card command means,
+// and whether it is one with a meaning of its own.
+func DiagnoseModem(code int) (Diagnosis, bool) {
+	d, ok := modemErrors[code]
+	return d, ok
+}
+
 // DiagnoseSW returns what a status word other than 9000 and 91xx means.
 func DiagnoseSW(sw apdu.Status) Diagnosis {
 	if d, ok := statusWords[sw]; ok {

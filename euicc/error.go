@@ -75,6 +75,9 @@ type Error struct {
 	BPPReason BPPReason
 	// SW is the card's status word, 0 when it gave none.
 	SW apdu.Status
+	// CME is the code of the modem's +CME ERROR (3GPP TS 27.007, 9.2) in
+	// decimals, "" when there was none.
+	CME string
 	// Unknown says that the card may or may not have carried the command out:
 	// read profiles and notifications before anything is repeated.
 	Unknown bool

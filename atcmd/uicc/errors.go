@@ -75,6 +75,10 @@ func (e *Error) Unwrap() []error {
 // StatusWord returns SW, for callers that know this type only by its methods.
 func (e *Error) StatusWord() uint16 { return e.SW }
 
+// ModemError returns the code of the +CME ERROR, for callers that know this type
+// only by its methods.
+func (e *Error) ModemError() (code int, ok bool) { return e.CME, e.CME >= 0 }
+
 // Timeout reports TimedOut, as net.Error does.
 func (e *Error) Timeout() bool { return e.TimedOut }
 

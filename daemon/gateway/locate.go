@@ -25,7 +25,7 @@ func (g *Gateway) locate(ctx context.Context, c *lpa.Card, info *lpa.Info, req a
 	case req.SMDS != "":
 		servers = []string{req.SMDS}
 	case len(servers) == 0 && info.RootSMDS != "":
-		servers = []string{info.RootSMDS}
+		servers = append([]string{info.RootSMDS}, info.FurtherSMDS...)
 	case len(servers) == 0:
 		return euicc.ActivationCode{}, &activation.Fault{Code: "no-smds", Text: "the card names no discovery server", Advice: "name one in [lpa] smds, or use an activation code", Retry: euicc.RetryAsk}
 	}

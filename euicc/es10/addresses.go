@@ -1,6 +1,7 @@
 package es10
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -16,6 +17,10 @@ type GetEuiccConfiguredAddresses struct{}
 type GetEuiccConfiguredAddressesResponse struct {
 	DefaultSMDP string // empty when none is set
 	RootSMDS    string
+	// FurtherSMDS are root SM-DS beside the first, on cards of SGP.22 v3.
+	FurtherSMDS []string
+	// Extra are the data objects that this version does not know.
+	Extra []bertlv.Element
 }
 
 // Bytes returns the encoded request.
@@ -28,7 +33,7 @@ func (r GetEuiccConfiguredAddresses) Execute(ctx context.Context, ch Channel) (*
 
 // UnmarshalBinary decodes a response. Blanks around the addresses are dropped.
 func (r *GetEuiccConfiguredAddressesResponse) UnmarshalBinary(b []byte) error {
-	e, err := expect("getEuiccConfiguredAddresses", b, 0xBF3C)
+	e, err := expect("getEuiccConfiguredAddresses", bytes.Clone(b), 0xBF3C)
 	if err != nil {
 		return err
 	}
@@ -42,6 +47,15 @@ func (r *GetEuiccConfiguredAddressesResponse) UnmarshalBinary(b []byte) error {
 			r.DefaultSMDP = s
 		case 0x81:
 			r.RootSMDS = s
+		case 0xA2:
+			for further, err := range c.Children() {
+				if err != nil {
+					return err
+				}
+				r.FurtherSMDS = append(r.FurtherSMDS, strings.TrimSpace(utf8Text(further.Value)))
+			}
+		default:
+			r.Extra = append(r.Extra, c)
 		}
 	}
 	return nil

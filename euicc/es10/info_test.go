@@ -83,6 +83,14 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// What SGP.22 v3 adds: further root SM-DS, and an object of later.
+func TestAddressesLater(t *testing.T) {
+	r, err := GetEuiccConfiguredAddresses{}.Execute(t.Context(), reply(unhex("BF3C18 8103612E62 A20A 0C03632E64 0C03652E66 A305 0403010203")))
+	if err != nil || fmt.Sprint(r.RootSMDS, r.FurtherSMDS) != "a.b[c.d e.f]" || len(r.Extra) != 1 || r.Extra[0].Tag != 0xA3 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestResetOptions(t *testing.T) {
 	if got := (ResetOperational | ResetDefaultSMDP).String(); got != "deleteOperationalProfiles+resetDefaultSmdpAddress" {
 		t.Errorf("got %s", got)

@@ -278,6 +278,7 @@ type Info struct {
 	// DefaultSMDP and RootSMDS are the servers configured on the card, as it
 	// holds them.
 	DefaultSMDP, RootSMDS string
+	FurtherSMDS           []string // further discovery servers of a v3 card
 	// Issuers are the certificate issuers that are trusted with this card; empty
 	// when there are none, see ci.NoRootError.
 	Issuers []ci.Root
@@ -299,7 +300,7 @@ func (c *Card) Info(ctx context.Context) (*Info, error) {
 		return nil, diagnose(ctx, euicc.StageInfo, err)
 	}
 	issuers, _ := c.issuers(info1)
-	return &Info{c.eid, info1, info2, addresses.DefaultSMDP, addresses.RootSMDS, issuers}, nil
+	return &Info{c.eid, info1, info2, addresses.DefaultSMDP, addresses.RootSMDS, addresses.FurtherSMDS, issuers}, nil
 }
 
 // Info2 reads EUICCInfo2 anew: of it, the free memory changes.

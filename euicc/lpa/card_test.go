@@ -3,6 +3,7 @@ package lpa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,8 @@ func TestDiagnose(t *testing.T) {
 		{t.Context(), &es10.LoadError{Unknown: true, Err: es10.ErrNoResult}, "no-result"},
 		{t.Context(), es10.ErrBPP, "bpp-malformed"},
 		{t.Context(), word(0x6881), "sw-6881"},
+		{t.Context(), cme(13), "card-transport"},
+		{t.Context(), cme(100), "card-transport"},
 		{t.Context(), &es10.ResultError{Function: "enableProfile", Code: 99}, "es10-enableProfile-99"},
 	} {
 		e := diagnose(tt.ctx, euicc.StageLoadBPP, tt.err)
@@ -158,6 +161,25 @@ func TestDiagnose(t *testing.T) {
 	}
 	if e := diagnose(t.Context(), euicc.StageLoadBPP, &es10.LoadError{Unknown: true, Err: errors.New("x")}); !e.Unknown {
 		t.Error("unknown is lost")
+	}
+}
+
+// cme is a transport's error with the modem's code.
+type cme int
+
+func (c cme) Error() string           { return "modem error" }
+func (c cme) ModemError() (int, bool) { return int(c), c >= 0 }
+
+// What the modem says is kept as a number and told in words.
+func TestModemError(t *testing.T) {
+	for code, want := range map[cme]string{0: "0", 13: "13", 100: "100", -1: ""} {
+		e := diagnose(t.Context(), euicc.StageOpen, fmt.Errorf("card transmit: %w", code))
+		if e.CME != want || e.Text == "" || e.Advice == "" {
+			t.Errorf("%d: %+v", code, e)
+		}
+	}
+	if e := diagnose(t.Context(), euicc.StageOpen, cme(10)); e.Retry != euicc.RetryAsk || e.Text != "the modem sees no card" {
+		t.Errorf("no card: %+v", e)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 
 	"dynamod/euicc"
@@ -98,6 +99,12 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		}
 	default:
 		set("card-transport", euicc.RetryNow, "cannot talk to the card", "check modem and port; power the card off and on")
+		if code, ok := modemCode(err); ok {
+			e.CME = strconv.Itoa(code)
+			if d, ok := euicc.DiagnoseModem(code); ok {
+				d.Apply(e)
+			}
+		}
 		if word, ok := statusWord(err); ok {
 			e.SW = word
 			e.Code = "sw-" + word.String()
@@ -108,6 +115,15 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		e.Unknown = le.Unknown
 	}
 	return e
+}
+
+// modemCode finds the code of a +CME ERROR in an error of the transport's own.
+func modemCode(err error) (int, bool) {
+	var m interface{ ModemError() (int, bool) }
+	if errors.As(err, &m) {
+		return m.ModemError()
+	}
+	return 0, false
 }
 
 // statusWord finds a status word in an error of the transport's own, which may
