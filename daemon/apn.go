@@ -13,6 +13,7 @@ import (
 
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
+	"dynamod/daemon/config"
 )
 
 // apnCommand is the family of verbs about operator settings. lookup, list and
@@ -30,6 +31,8 @@ see [operators] in the configuration.`,
 type operatorFlags struct {
 	configFlags
 	dir string
+	// networkAssigned is [bearer] network_assigned, once load has read it.
+	networkAssigned bool
 }
 
 func (o *operatorFlags) declare(fs *flag.FlagSet) {
@@ -41,12 +44,13 @@ func (o *operatorFlags) declare(fs *flag.FlagSet) {
 // on stderr and left out.
 func (o *operatorFlags) load(s std) (*cosa.DB, error) {
 	dir := o.dir
+	o.networkAssigned = config.Default().Bearer.NetworkAssigned
 	if dir == "" {
 		cfg, err := o.loadOrDefault()
 		if err != nil {
 			return nil, err
 		}
-		dir = cfg.Operators.Dir
+		dir, o.networkAssigned = cfg.Operators.Dir, cfg.Bearer.NetworkAssigned
 	} else if _, err := os.ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("cannot read --operators: %w", err)
 	}
@@ -118,7 +122,7 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 		return err
 	}
 	why, decision := db.Rationale(l.sim), db.Match(l.sim)
-	list, err := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), NetworkAssigned: decision.Found()})
+	list, err := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), NetworkAssigned: l.networkAssigned && decision.Found()})
 	attach, _ := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), Purpose: cosa.Attach})
 	if l.json {
 		out := apnLookupJSON{Rationale: why, Candidates: apnCandidates(list, l.roams()), Attach: apnCandidates(attach, l.roams())}
