@@ -9,7 +9,7 @@
 //
 // Commands are written without "AT" and without a terminator, with placeholders
 // in braces that Expand fills in: {cid} {apn} {type} {ptype} (1 IPv4, 2 IPv6, 3
-// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot}.
+// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot} {carrier}.
 package dialect
 
 import "time"
@@ -34,6 +34,7 @@ type Dialect struct {
 	Name  string  `toml:"name"`  // "quectel"
 	About string  `toml:"about"` // what it covers, one line
 	Match []Match `toml:"match"` // one of them is enough; see Find
+	Ports []Ports `toml:"ports"` // by composition; the first that fits is used
 
 	Init   []Step   `toml:"init"`   // after the standard's own initialisation, each at most once a port opening
 	Finals []string `toml:"finals"` // final result codes beyond the session's own list
@@ -45,11 +46,13 @@ type Dialect struct {
 	Slots    Slots       `toml:"slots"`
 	SIMReset []ResetStep `toml:"sim_reset"` // the ladder, mildest rung first
 	Refresh  Refresh     `toml:"refresh"`
+	Carrier  Carrier     `toml:"carrier"`
 
 	Function NetFunction   `toml:"function"`
 	Attach   AttachContext `toml:"attach"`
-	Auth     []AuthCommand `toml:"auth"` // tried in order
-	Data     []DataCall    `toml:"data"` // the first that lists the function is used
+	Auth     []AuthCommand `toml:"auth"`   // tried in order
+	Data     []DataCall    `toml:"data"`   // the first that lists the function is used
+	Signal   []SignalQuery `toml:"signal"` // beyond +CSQ and +CESQ, tried in order
 }
 
 // Match is one pattern of identity. Empty fields match everything. A pattern
@@ -62,15 +65,34 @@ type Match struct {
 	USB          string `toml:"usb"`          // "2c7c:0125", hexadecimal
 }
 
+// Ports says which interfaces of a USB device take AT commands. Names of ttys
+// move when a modem comes back; the numbers of its interfaces do not.
+type Ports struct {
+	USB string `toml:"usb"` // as in Match; empty fits every composition
+	AT  []int  `toml:"at"`  // bInterfaceNumber, the best port first
+	PPP []int  `toml:"ppp"` // ports that are better left to a dialled connection
+
+	Row
+}
+
 // Step is one command of a sequence.
 type Step struct {
 	Send     string   `toml:"send"`
+	When     When     `toml:"when"`     // empty: always
 	Optional bool     `toml:"optional"` // an error result does not end the sequence, unless it tells the network's refusal
 	Timeout  Duration `toml:"timeout"`  // 0 = the session's default
 	Pause    Duration `toml:"pause"`    // to wait after it
 
 	Row // empty inside a sequence that has its own
 }
+
+// When says for which calls a step is sent.
+type When string
+
+const (
+	WithAuth    When = "auth"    // the context has credentials
+	WithoutAuth When = "no-auth" // it has none
+)
 
 // Event says what an unsolicited result code is about.
 type Event string
@@ -115,8 +137,21 @@ type APDU struct {
 	// before the first channel is opened by +CSIM.
 	TerminalCapability bool `toml:"terminal_capability"`
 
+	// Verdict is what it means when no way leads to the eUICC, for firmwares
+	// that are known to have none; Advice is what can be done about it.
+	Verdict Verdict `toml:"verdict"`
+	Advice  string  `toml:"advice"`
+
 	Row
 }
+
+// Verdict says why a firmware has no way to the eUICC by AT commands.
+type Verdict string
+
+const (
+	Blocked Verdict = "blocked" // the firmware keeps the eUICC to itself
+	NoHost  Verdict = "no-host" // the module is not made for a host with an LPA
+)
 
 // Query is a command whose answer holds one value.
 type Query struct {
@@ -124,6 +159,8 @@ type Query struct {
 	Tag   string `toml:"tag"`   // of the information line, "+QCCID"; a bare line is taken too
 	Key   string `toml:"key"`   // if set, the first parameter must equal it
 	Field int    `toml:"field"` // parameter that holds the value, from 0
+	// Where picks one line of several: "3=1", the line whose parameter 3 is 1.
+	Where string `toml:"where"`
 	// CRSM marks an answer of +CRSM: status words before the value, which is
 	// the file's content in hexadecimal.
 	CRSM bool `toml:"crsm"`
@@ -156,6 +193,43 @@ type Refresh struct {
 	Flag bool `toml:"flag"`
 
 	Row
+}
+
+// Carrier reads which carrier configuration the modem's firmware uses: the
+// operator's radio and IMS settings, which Quectel calls MBN. One that stays
+// behind from the last profile keeps the next one from registering.
+type Carrier struct {
+	Query   Query  `toml:"query"`   // name of the configuration in use
+	Auto    Query  `toml:"auto"`    // whether the SIM chooses it
+	AutoOn  string `toml:"auto_on"` // value of Auto that means yes
+	Generic string `toml:"generic"` // pattern of those that suit every operator, as in Match
+	Select  []Step `toml:"select"`  // with {carrier}; the modem restarts
+	Default string `toml:"default"` // {carrier} that suits every operator
+
+	Row
+}
+
+// SignalQuery reads levels that the standard's commands do not tell.
+type SignalQuery struct {
+	Send string `toml:"send"`
+	Tag  string `toml:"tag"`
+	Key  string `toml:"key"` // if set, the first parameter must equal it
+	RSRP Level  `toml:"rsrp"`
+	RSRQ Level  `toml:"rsrq"`
+	SINR Level  `toml:"sinr"`
+
+	Row
+}
+
+// Level is one level of a SignalQuery in dBm or dB: floor + step * parameter.
+// A Step of 0 means that it is not there.
+type Level struct {
+	Field int     `toml:"field"`
+	Floor float64 `toml:"floor"`
+	Step  float64 `toml:"step"`
+	// Min and Max bound the parameter; others mean "unknown".
+	Min int `toml:"min"`
+	Max int `toml:"max"`
 }
 
 // Kind is a modem's data function: how IP packets reach the host.
@@ -211,6 +285,9 @@ const (
 	DHCP      Address = "dhcp"    // ask on the interface
 	CGCONTRDP Address = "contrdp" // +CGCONTRDP: address, gateway, DNS, MTU
 	CGPADDR   Address = "paddr"   // +CGPADDR: address alone
+	// CGPADDRNet is +CGPADDR on an Ethernet-like interface without DHCP: the
+	// modem plays a /24 around the address, with its first host as the gateway.
+	CGPADDRNet Address = "paddr-net"
 )
 
 // DataCall brings a context to the host's interface.
@@ -219,7 +296,8 @@ type DataCall struct {
 	CID       int          `toml:"cid"`       // the only context that it carries; 0: any one
 	Up        []Step       `toml:"up"`
 	Down      []Step       `toml:"down"`
-	State     []StateQuery `toml:"state"` // tried in order
+	State     []StateQuery `toml:"state"`  // tried in order
+	Settle    Duration     `toml:"settle"` // Up answers before the call is up: State is asked for so long
 	Address   []Address    `toml:"address"`
 
 	Row
@@ -251,6 +329,23 @@ func (d *Dialect) Call(k Kind) *DataCall {
 		}
 	}
 	return nil
+}
+
+// PortsOf returns the ports of the USB device with the given identity,
+// "2c7c:0125", and false when they are not known.
+func (d *Dialect) PortsOf(usb string) (Ports, bool) {
+	for _, p := range d.Ports {
+		if _, ok := matchAny(p.USB, usb); ok || p.USB == "" {
+			return p, true
+		}
+	}
+	return Ports{}, false
+}
+
+// SuitsAll reports whether a carrier configuration suits every operator.
+func (c *Carrier) SuitsAll(name string) bool {
+	_, ok := matchAny(c.Generic, name)
+	return c.Generic != "" && ok
 }
 
 // URCTags returns the tags of the dialect's unsolicited result codes.

@@ -20,7 +20,24 @@ func TestFind(t *testing.T) {
 		{"RM500U, Unisoc", Identity{"Quectel", "RM500U-CNV", "RM500UCNVAAR03A06M2G_01.001.01.001", ""}, "quectel-unisoc"},
 		{"known by USB alone", Identity{USB: "2C7C:0125"}, "quectel"},
 		{"model without manufacturer", Identity{Model: "EG916Q-GL"}, "quectel"},
-		{"FM350, no dialect yet", Identity{"Fibocom Wireless Inc.", "FM350-GL", "81600.0000.00.29.23.05", ""}, "generic"},
+		{"RG650E, with an LPA of its own", Identity{"Quectel", "RG650E-EU", "RG650EEUDFR03A04M8G", ""}, "quectel-lpa"},
+		{"FM350, MediaTek", Identity{"Fibocom Wireless Inc.", "FM350-GL", "81600.0000.00.29.23.05", ""}, "fibocom-mtk"},
+		{"FM350 by USB alone", Identity{USB: "0e8d:7127"}, "fibocom-mtk"},
+		{"L850, Intel", Identity{"Fibocom Wireless Inc.", "L850", "18500.5001.09.02.24.02", ""}, "fibocom-xmm"},
+		{"FM160", Identity{"Fibocom Wireless Inc.", "FM160-EAU", "89614.1000.00.04.07.20", ""}, "fibocom"},
+		{"SIM7600", Identity{"SIMCOM INCORPORATED", "SIMCOM_SIM7600G-H", "LE20B04SIM7600G22", ""}, "simcom-7600"},
+		{"SIM8202G", Identity{"SIMCOM INCORPORATED", "SIM8202G-M2", "SIM8202G-M2_V1.2", ""}, "simcom"},
+		{"A7672E", Identity{"INCORPORATED", "A7672E-FASE", "A7672M7_V1.11.1", ""}, "simcom-a76"},
+		{"LE910C4", Identity{"Telit", "LE910C4-EU", "25.20.664", ""}, "telit"},
+		{"FN990", Identity{"Telit Cinterion", "FN990A28", "45.00.064", ""}, "telit-5g"},
+		{"MC7455", Identity{"Sierra Wireless, Incorporated", "MC7455", "SWI9X30C_02.33.03.00", ""}, "sierra"},
+		{"EM9191", Identity{"Sierra Wireless, Incorporated", "EM9191", "SWIX55C_03.10.07.00", ""}, "sierra-5g"},
+		{"LARA-R6", Identity{"u-blox", "LARA-R6001D", "00.13", ""}, "ublox"},
+		{"MS2372h", Identity{"huawei", "MS2372h-153", "22.323.62.00.00", ""}, "huawei"},
+		{"PLS8", Identity{"Cinterion", "PLS8-E", "REVISION 03.017", ""}, "cinterion"},
+		{"nRF9160", Identity{"Nordic Semiconductor ASA", "nRF9160-SICA", "mfw_nrf9160_1.3.5", ""}, "nrf91"},
+		{"T830", Identity{"MediaTek Inc.", "T830", "MOLY.NR15", ""}, "mtk"},
+		{"DW5821e", Identity{"Foxconn", "T77W968", "T77W968.F1.0.0", ""}, "foxconn"},
 		{"nothing known", Identity{}, "generic"},
 	} {
 		if got := Find(tt.id).Name; got != tt.want {
@@ -180,8 +197,10 @@ func TestCall(t *testing.T) {
 	for _, name := range Names() {
 		d := ByName(name)
 		for _, k := range []Kind{ECM, NCM, RNDIS, RawIP} {
-			if d.Call(k) == nil {
-				t.Errorf("%s: no data call for %s", name, k)
+			// Raw IP is MBIM's there; nRF91 has no interface at all.
+			none := name == "nrf91" || k == RawIP && (name == "mtk" || name == "fibocom-mtk")
+			if (d.Call(k) == nil) != none {
+				t.Errorf("%s: data call for %s: %v", name, k, d.Call(k))
 			}
 		}
 		for _, k := range []Kind{QMI, MBIM, None} {
@@ -217,4 +236,33 @@ func FuzzExpand(f *testing.F) {
 			t.Errorf("%q with %q became %q", send, value, got)
 		}
 	})
+}
+
+func TestPortsOf(t *testing.T) {
+	for _, tt := range []struct {
+		dialect, usb string
+		at           []int
+	}{
+		{"quectel", "2c7c:0125", []int{2, 3}},
+		{"quectel", "2c7c:0128", []int{5}}, // EM060K-GL, MBIM
+		{"telit", "1bc7:1033", []int{1, 2}},
+		{"telit-5g", "1BC7:1070", []int{4, 5}},
+		{"fibocom-mtk", "0e8d:7127", []int{3}},
+		{"sierra", "1199:9071", []int{3}},
+		{"ublox", "1546:9999", nil},
+		{"generic", "1234:5678", nil},
+	} {
+		if p, ok := ByName(tt.dialect).PortsOf(tt.usb); !slices.Equal(p.AT, tt.at) || ok != (tt.at != nil) {
+			t.Errorf("%s %s: %v %v, want %v", tt.dialect, tt.usb, p.AT, ok, tt.at)
+		}
+	}
+}
+
+// What a table names is one of the values that its readers know.
+func TestTableValues(t *testing.T) {
+	for _, d := range all() {
+		if err := d.Check(); err != nil {
+			t.Errorf("%s: %v", d.Name, err)
+		}
+	}
 }

@@ -14,7 +14,12 @@ type Identity struct {
 }
 
 // all returns fresh copies, so that overrides never leak into the table.
-func all() []*Dialect { return []*Dialect{generic(), quectel(), quectelUnisoc()} }
+func all() []*Dialect {
+	return []*Dialect{
+		generic(), quectel(), quectelUnisoc(), quectelOwnLPA(), simcom(), simcom7600(), simcomA76(), telit(), telit5G(), sierra(), sierra5G(),
+		ublox(), fibocom(), fibocomMTK(), fibocomXMM(), huawei(), cinterion(), nrf91(), mtk(), foxconn(),
+	}
+}
 
 // Find returns the dialect whose pattern fits most closely, counted in
 // literal characters, and the generic one when none fits. The caller owns the

@@ -65,6 +65,34 @@ func generic() *Dialect {
 	}
 }
 
+// family is generic under another name.
+func family(name, about string, match ...Match) *Dialect {
+	d := generic()
+	d.Name, d.About, d.Match = name, about, match
+	return d
+}
+
+// cycle is the rung that switches radio and card off and on with the given
+// +CFUN values.
+func cycle(off, on string, row Row) ResetStep {
+	return ResetStep{
+		Name:   "+CFUN=" + off + ", +CFUN=" + on,
+		Steps:  []Step{{Send: "+CFUN=" + off, Timeout: Seconds(30), Pause: Seconds(2)}, {Send: "+CFUN=" + on, Timeout: Seconds(30)}},
+		Settle: Seconds(30),
+		Drops:  true,
+		Row:    row,
+	}
+}
+
+// slotsByCFUN switches slots with the radio off, as vendors want it.
+func slotsByCFUN(off, command string) []Step {
+	return []Step{
+		{Send: "+CFUN=" + off, Timeout: Seconds(30), Pause: Seconds(2)},
+		{Send: command, Pause: Seconds(2)},
+		{Send: "+CFUN=1", Timeout: Seconds(30)},
+	}
+}
+
 // standardCall activates the context and leaves it to the modem to carry it to
 // the interface.
 func standardCall(address []Address, row Row, kinds ...Kind) DataCall {

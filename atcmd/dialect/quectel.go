@@ -13,6 +13,11 @@ func quectel() *Dialect {
 		{USB: "2c7c:*"},
 		{Model: "EC20*|EC21*|EC25*|EC200*|EG21*|EG25*|EG91*|EG95*|EG800*|EG915*|EG916*|EG06*|EP06*|EM05*|EM06*|EM12*|EM16*|EM20*|RM50*|RM52*|RM55*|RG50*|RG52*|RG65*"},
 	}
+	d.Ports = []Ports{
+		{USB: "2c7c:0121|2c7c:0125|2c7c:0191|2c7c:0195|2c7c:0296|2c7c:0306|2c7c:0512|2c7c:0800|2c7c:0801", AT: []int{2, 3}, PPP: []int{3}, Row: Row{Field, "ModemManager, Quectel port rules"}},
+		{USB: "2c7c:0128", AT: []int{5}, Row: Row{Field, "ModemManager, Quectel port rules: EM060K-GL"}},
+		{USB: "2c7c:*", AT: []int{2, 3}, PPP: []int{3}, Row: Row{Assumed, ""}},
+	}
 	d.Init = []Step{
 		// URCs on the port that is open, wherever the last one was.
 		{Send: `+QURCCFG="urcport","all"`, Optional: true, Row: Row{Assumed, ""}},
@@ -29,6 +34,22 @@ func quectel() *Dialect {
 		{"RDY", EventBoot, Row{Field, "modem reports"}},
 		{"POWERED DOWN", EventBoot, Row{Assumed, ""}},
 	}
+	d.Carrier = Carrier{
+		Query:   Query{Send: `+QMBNCFG="List"`, Tag: "+QMBNCFG", Key: "List", Field: 4, Where: "3=1"},
+		Auto:    Query{Send: `+QMBNCFG="AutoSel"`, Tag: "+QMBNCFG", Key: "AutoSel", Field: 1},
+		AutoOn:  "1",
+		Generic: "ROW_*|*Generic*",
+		Select:  []Step{{Send: `+QMBNCFG="AutoSel",0`}, {Send: `+QMBNCFG="Deactivate"`, Optional: true}, {Send: `+QMBNCFG="Select","{carrier}"`}, {Send: "+CFUN=1,1", Timeout: Seconds(30)}},
+		Default: "ROW_Generic_3GPP",
+		Row:     Row{Field, "EC20 after a profile switch: VoCat PR#110; lists of EC25, RM500Q"},
+	}
+	d.Signal = []SignalQuery{{
+		Send: "+QCSQ", Tag: "+QCSQ", Key: "LTE",
+		RSRP: Level{Field: 2, Step: 1, Min: -140, Max: -44},
+		RSRQ: Level{Field: 4, Step: 1, Min: -20, Max: -3},
+		SINR: Level{Field: 3, Floor: -20, Step: 0.2, Min: 0, Max: 250},
+		Row:  Row{Documented, "Quectel EC2x AT commands manual: sinr in fifths of a dB above -20"},
+	}}
 	d.APDU.BareReplies = false
 	d.APDU.Row = Row{Field, "openpilot on EG25 and EG916Q; EC20: lpac#186"}
 	d.ICCID = []Query{
@@ -41,12 +62,8 @@ func quectel() *Dialect {
 	}, d.PINTries...)
 	d.Slots = Slots{
 		Active: Query{Send: "+QUIMSLOT?", Tag: "+QUIMSLOT", Row: Row{Field, "QModem"}},
-		Select: []Step{
-			{Send: "+CFUN=0", Timeout: Seconds(30), Pause: Seconds(2)},
-			{Send: "+QUIMSLOT={slot}", Pause: Seconds(2)},
-			{Send: "+CFUN=1", Timeout: Seconds(30)},
-		},
-		Row: Row{Field, "QModem"},
+		Select: slotsByCFUN("0", "+QUIMSLOT={slot}"),
+		Row:    Row{Field, "QModem"},
 	}
 	d.SIMReset[1].Row = Row{Field, "EG916Q: openpilot lpa.py"}
 	d.Refresh.Row = Row{Field, "EG25: openpilot lpa.py"}
@@ -104,5 +121,18 @@ func quectelUnisoc() *Dialect {
 	c.Down = []Step{{Send: "+QNETDEVCTL={cid},2,1", Timeout: Seconds(40)}}
 	c.State = []StateQuery{contextState()}
 	c.Row = Row{Field, "QModem; ranges from a log of an RM500U: (1-8),(0-3),(0,1)"}
+	return d
+}
+
+// quectelOwnLPA covers models whose firmware holds the ISD-R with an LPA of its
+// own, until that is switched off.
+func quectelOwnLPA() *Dialect {
+	d := quectel()
+	d.Name = "quectel-lpa"
+	d.About = "Quectel RG650E: an LPA in the firmware"
+	d.Match = []Match{{Manufacturer: "quectel*", Model: "RG650E*"}, {Model: "RG650E*"}}
+	d.APDU.Verdict = Blocked
+	d.APDU.Advice = `the firmware's own LPA holds the eUICC: AT+QESIM="lpa_enable",0 and AT+CFUN=1,1 give it up`
+	d.APDU.Row = Row{Field, "reports of RG650E users: +QESIM"}
 	return d
 }

@@ -123,6 +123,9 @@ type Auth struct {
 // no command for is no error.
 func (m *Modem) SetAuth(ctx context.Context, c Context, a Auth) error {
 	v := values(c, a)
+	if err := m.defineAttach(ctx, c, v); err != nil {
+		return err
+	}
 	var last error = errors.New("the dialect has no command for it")
 	for _, cmd := range m.d.Auth {
 		text := cmd.Set

@@ -67,6 +67,9 @@ func (m *Modem) Up(ctx context.Context, call Call) (Lease, error) {
 	if _, err := m.run(ctx, dial.Up, 0, values(call.Context, call.Auth)); err != nil {
 		return Lease{}, m.activationError(ctx, call.Context.CID, err)
 	}
+	if err := m.settle(ctx, dial, call); err != nil {
+		return Lease{}, err
+	}
 	// Some firmwares know the address a moment after they said OK.
 	for try := 1; ; try++ {
 		lease, err := m.lease(ctx, dial, call.Context.CID)
@@ -147,6 +150,8 @@ func (m *Modem) lease(ctx context.Context, dial *dialect.DataCall, cid int) (Lea
 		case dialect.CGPADDR:
 			addrs, aerr := m.Addresses(ctx, cid)
 			lease.Config, err = leaseOf(cid, addrs), aerr
+		case dialect.CGPADDRNet:
+			lease.Config, err = m.madeUpNet(ctx, cid)
 		default:
 			err = fmt.Errorf("dialect %s: unknown address source %q: %w", m.d.Name, source, ErrAnswer)
 		}

@@ -180,6 +180,9 @@ func (m *Modem) optional(ctx context.Context, cmd string) error {
 func (m *Modem) run(ctx context.Context, steps []dialect.Step, from int, v dialect.Values) (int, error) {
 	for i := from; i < len(steps); i++ {
 		step := steps[i]
+		if step.When != "" && (step.When == dialect.WithAuth) != (v["auth"] != "" && v["auth"] != "0") {
+			continue
+		}
 		cmd, secret, err := dialect.Expand(step.Send, v)
 		if err != nil {
 			return i, err

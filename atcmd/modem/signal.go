@@ -3,8 +3,12 @@ package modem
 import (
 	"context"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"dynamod/atcmd"
+	"dynamod/atcmd/dialect"
 )
 
 // Signal are the levels that the modem reports; nil is a level that it does not
@@ -15,11 +19,48 @@ type Signal struct {
 	EcNo *float64 `json:"ecno,omitempty"` // dB, UMTS
 	RSRP *float64 `json:"rsrp,omitempty"` // dBm, LTE, else 5G
 	RSRQ *float64 `json:"rsrq,omitempty"` // dB, LTE, else 5G
-	SINR *float64 `json:"sinr,omitempty"` // dB, 5G
+	SINR *float64 `json:"sinr,omitempty"` // dB, 5G; LTE where the modem has a command for it
 }
 
-// Signal reads +CESQ, and +CSQ for what that leaves open.
+// Signal reads +CESQ, +CSQ for what that leaves open, and the dialect's own
+// command for what both do.
 func (m *Modem) Signal(ctx context.Context) (Signal, error) {
+	s, err := m.standardSignal(ctx)
+	if err != nil || s.RSRP != nil && s.RSRQ != nil && s.SINR != nil {
+		return s, err
+	}
+	for _, q := range m.d.Signal {
+		reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: []string{q.Tag}})
+		if err != nil && !answered(err) {
+			return s, err
+		}
+		for _, line := range reply.Lines {
+			s.add(line, q)
+		}
+	}
+	return s, nil
+}
+
+// add fills in what a line of a dialect's command says.
+func (s *Signal) add(line string, q dialect.SignalQuery) {
+	f, ok := atcmd.Fields(line, q.Tag)
+	if !ok || q.Key != "" && !strings.EqualFold(at(f, 0), q.Key) {
+		return
+	}
+	for _, l := range []struct {
+		to *(*float64)
+		l  dialect.Level
+	}{{&s.RSRP, q.RSRP}, {&s.RSRQ, q.RSRQ}, {&s.SINR, q.SINR}} {
+		n, err := strconv.Atoi(at(f, l.l.Field))
+		if *l.to != nil || l.l.Step == 0 || err != nil || n < l.l.Min || n > l.l.Max {
+			continue
+		}
+		v := math.Round((l.l.Floor+l.l.Step*float64(n))*10) / 10
+		*l.to = &v
+	}
+}
+
+func (m *Modem) standardSignal(ctx context.Context) (Signal, error) {
 	var s Signal
 	reply, err := m.s.Do(ctx, atcmd.Command{Text: "+CESQ", Tags: []string{"+CESQ"}})
 	if err != nil && !answered(err) {

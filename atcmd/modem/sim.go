@@ -257,6 +257,11 @@ func (m *Modem) query(ctx context.Context, q dialect.Query) (string, error) {
 		if !ok || q.Key != "" && !strings.EqualFold(at(f, 0), q.Key) {
 			continue
 		}
+		if n, is, ok := strings.Cut(q.Where, "="); ok {
+			if i, ok := number(n, 63); !ok || at(f, i) != is {
+				continue
+			}
+		}
 		if q.CRSM {
 			_, sw, err := parseCRSM(f)
 			if err != nil {

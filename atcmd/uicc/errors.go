@@ -20,6 +20,11 @@ var (
 	ErrUnreachable = errors.New("card cannot be reached by AT commands on this port")
 	// ErrBlocked: the firmware opens other applications and refuses this one.
 	ErrBlocked = errors.New("modem firmware does not let the application be opened")
+	// ErrFirmware: no way leads to the eUICC, and this firmware is known to have
+	// none. It wraps ErrBlocked.
+	ErrFirmware = fmt.Errorf("this firmware blocks it: %w", ErrBlocked)
+	// ErrNoHost: no way leads to the eUICC, and the module is not made for one.
+	ErrNoHost = errors.New("not an eSIM host")
 	// ErrNoCard: the modem sees no card in the active slot.
 	ErrNoCard = errors.New("modem sees no card in the active slot")
 	// ErrBusy: the modem said "SIM busy" more often than it was waited for.
@@ -45,6 +50,8 @@ type Error struct {
 	// Unknown: the card may have carried the command out. Ask the card before
 	// anything is repeated.
 	Unknown bool
+
+	Advice string // what can be done about it, or ""
 
 	Kind error // one of this package's sentinels, or nil
 	Err  error // what the modem session returned, or a detail; may be nil
@@ -94,7 +101,22 @@ func (e *Error) Refused() bool { return e.Op == "transmit" && e.Kind == nil && a
 func (e *Error) NotEUICC() bool { return errors.Is(e.Kind, ErrNotEUICC) }
 
 // Blocked reports whether the modem's firmware keeps the application away.
-func (e *Error) Blocked() bool { return errors.Is(e.Kind, ErrBlocked) }
+func (e *Error) Blocked() bool { return errors.Is(e.Kind, ErrBlocked) || errors.Is(e.Kind, ErrNoHost) }
+
+// Verdict says in a few words why the eUICC is out of reach, where that is the
+// firmware's doing, or is empty.
+func (e *Error) Verdict() string {
+	switch {
+	case errors.Is(e.Kind, ErrNoHost):
+		return ErrNoHost.Error()
+	case errors.Is(e.Kind, ErrBlocked):
+		return "this firmware blocks it"
+	}
+	return ""
+}
+
+// Hint is what can be done about it, where that is known of the modem.
+func (e *Error) Hint() string { return e.Advice }
 
 // TryNext reports whether another AID may open where this error came from: the
 // modem answered, and nothing says that the card is missing or busy or that
@@ -109,7 +131,7 @@ func TryNext(err error) bool {
 	switch e.Kind {
 	case ErrNotEUICC, ErrBlocked:
 		return true
-	case ErrUnreachable, nil:
+	case ErrUnreachable, ErrFirmware, nil:
 		return e.SW != 0 || answered(e.Err)
 	}
 	return false

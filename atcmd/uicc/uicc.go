@@ -134,7 +134,7 @@ func (t *Transport) Open(ctx context.Context, aid []byte) (session string, err e
 
 	order := t.order()
 	if len(order) == 0 {
-		return "", &Error{Op: "open", CME: -1, Kind: ErrBlocked, Err: errors.New("this firmware has no AT command for it")}
+		return "", t.judge(&Error{Op: "open", CME: -1, Kind: ErrBlocked, Err: errors.New("this firmware has no AT command for it")})
 	}
 	t.closeStale(ctx)
 	var tried []*Error
@@ -152,14 +152,28 @@ func (t *Transport) Open(ctx context.Context, aid []byte) (session string, err e
 		}
 		t.log.Debug("way to the card failed", "way", way, "error", e)
 		if final(ctx, e) {
-			return "", e
+			return "", t.judge(e)
 		}
 		tried = append(tried, e)
 	}
 	if len(tried) == 1 {
-		return "", tried[0]
+		return "", t.judge(tried[0])
 	}
-	return "", joined(tried)
+	return "", t.judge(joined(tried))
+}
+
+// judge says what a failure to open means on a firmware that is known to have
+// no way. That the card is missing, or that nothing was answered at all, is
+// another matter.
+func (t *Transport) judge(e *Error) *Error {
+	if t.apdu.Verdict == "" || e.Kind == ErrNoCard || e.Kind == ErrBusy || e.Err != nil && !e.TimedOut && len(t.apdu.Order) > 0 && !answered(e.Err) && e.SW == 0 {
+		return e
+	}
+	e.Kind, e.Advice = ErrFirmware, t.apdu.Advice
+	if t.apdu.Verdict == dialect.NoHost {
+		e.Kind = ErrNoHost
+	}
+	return e
 }
 
 // Transmit sends a command APDU and returns response data and status word as

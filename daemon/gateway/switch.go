@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -110,6 +111,7 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 			if err := d.modem.EnableEvents(ctx); err != nil {
 				g.log.Warn("cannot turn the modem's events on", "error", err)
 			}
+			g.checkCarrier(ctx, d)
 			return nil
 		}
 		if !errors.Is(err, modem.ErrReopen) {
@@ -137,6 +139,17 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 			}
 		}
 	}
+}
+
+// checkCarrier says when the modem keeps a carrier configuration that was chosen
+// by hand for one operator: the new profile's may not take the modem with it.
+func (g *Gateway) checkCarrier(ctx context.Context, d *device) {
+	c, err := d.modem.CarrierConfig(ctx)
+	if err != nil || !c.Stale() {
+		return // no way to ask, or no answer: nothing is known
+	}
+	g.log.Warn("the modem's carrier configuration was chosen by hand and does not follow the profile", "configuration", c.Name)
+	g.status.Log(fmt.Sprintf("the modem keeps carrier configuration %q, chosen by hand; if the network denies the new profile, let the SIM choose it", c.Name))
 }
 
 func deadlineOf(ctx context.Context) time.Time {

@@ -158,7 +158,7 @@ func Open(ctx context.Context, cfg Config) (*Card, error) {
 			return nil, diagnose(ctx, euicc.StageOpen, err)
 		}
 		if !next(err) {
-			return nil, diagnose(ctx, euicc.StageOpen, err)
+			return nil, blocked(diagnose(ctx, euicc.StageOpen, err), err)
 		}
 		if first == nil {
 			first = err
@@ -171,7 +171,22 @@ func Open(ctx context.Context, cfg Config) (*Card, error) {
 		e.Code, e.Text, e.Retry = "not-euicc", "the card has no ISD-R that can be opened", euicc.RetryNever
 		e.Advice = "it is an ordinary SIM, or the modem's firmware hides the eUICC: try the other slot or another port"
 	}
-	return nil, e
+	return nil, blocked(e, first)
+}
+
+// blocked is e with the transport's verdict, if it has one: that the firmware,
+// and not the card, is why there is no ISD-R.
+func blocked(e *euicc.Error, err error) *euicc.Error {
+	var t interface {
+		Verdict() string
+		Hint() string
+	}
+	if !errors.As(err, &t) || t.Verdict() == "" {
+		return e
+	}
+	e.Code, e.Text, e.Retry = "esim-blocked", t.Verdict(), euicc.RetryNever
+	e.Advice = cmp.Or(t.Hint(), "another firmware of this modem, another port or another modem may let the eUICC be opened")
+	return e
 }
 
 // open opens one AID. That it can be selected is not enough: an ISD-R gives its

@@ -1,0 +1,67 @@
+package dialect
+
+// sierra covers the MC74xx, EM74xx and EM75xx of Sierra Wireless, now Semtech.
+// Their +CCHO answers 16 hexadecimal digits that mean nothing to a host.
+func sierra() *Dialect {
+	d := family("sierra", "Sierra Wireless MC74xx, EM74xx, EM75xx, WP76xx, RC76xx",
+		Match{Manufacturer: "sierra wireless*|semtech*"},
+		Match{USB: "1199:*"},
+		Match{Model: "MC7*|EM7*|WP7*|RC7*"},
+	)
+	d.Ports = []Ports{
+		{USB: "1199:c001", AT: []int{0}, PPP: []int{2}, Row: Row{Field, "ModemManager, Sierra port rules: HL7812"}},
+		{USB: "1199:*", AT: []int{3}, Row: Row{Field, "ModemManager, Sierra port rules: EM74xx, RC76xx"}},
+	}
+	d.APDU.Order = []string{CGLA}
+	d.APDU.BareReplies = false
+	d.APDU.Row = Row{Field, "MC7455: lpac#138; EM7590: lpac#139, lpac#166"}
+	d.ICCID = []Query{d.ICCID[0], {Send: "!ICCID?", Tag: "!ICCID", Row: Row{Documented, "AirPrime EM74xx/MC74xx AT command reference"}}}
+	d.PINTries = append([]Query{{Send: "+CPINC?", Tag: "+CPINC", Row: Row{Field, "ModemManager, Sierra plugin"}}}, d.PINTries...)
+	d.Slots = Slots{
+		Active: Query{Send: "!UIMS?", Tag: "!UIMS", Row: Row{Field, "maintenance scripts: !UIMS?"}},
+		Select: []Step{
+			{Send: `!ENTERCND="A710"`},
+			{Send: `!CUSTOM="UIM2ENABLE",1`, Optional: true},
+			{Send: "!UIMS={slot}"},
+			{Send: "!RESET", Timeout: Seconds(30)},
+		},
+		Row: Row{Field, "EM74xx users: slots count from 0"},
+	}
+	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), {
+		Name: "!RESET", Steps: []Step{{Send: "!RESET", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
+		Row: Row{Field, "ModemManager, Sierra plugin"},
+	}}
+	d.Refresh.Row = Row{Assumed, ""}
+	// !IMPREF? answers a list with a line a value, which no query here reads.
+	d.Carrier = Carrier{
+		Select: []Step{{Send: `!IMPREF="{carrier}"`}, {Send: "!RESET", Timeout: Seconds(30)}}, Default: "AUTO-SIM",
+		Row: Row{Field, "EM7455 and EM7565 scripts"},
+	}
+	d.Function = NetFunction{Row: Row{Field, "!USBCOMP masks: 0x1009 MBIM, 0x0109 rmnet"}}
+	d.Auth = append([]AuthCommand{{
+		Set:   `$QCPDPP={cid},{auth},"{password}","{user}"`,
+		Clear: "$QCPDPP={cid},0",
+		Row:   Row{Field, "ModemManager, Sierra bearer: password before user"},
+	}}, d.Auth...)
+	d.Data = []DataCall{{
+		Functions: []Kind{ECM, NCM, RNDIS, RawIP},
+		Up:        []Step{{Send: "!SCACT=1,{cid}", Timeout: Seconds(150)}},
+		Down:      []Step{{Send: "!SCACT=0,{cid}", Timeout: Seconds(40)}},
+		State:     []StateQuery{{Send: "!SCACT?", Tag: "!SCACT", CIDField: 0, StateField: 1, Up: "1", Row: Row{Field, "ModemManager, Sierra bearer"}}},
+		Address:   []Address{DHCP},
+		Row:       Row{Field, "ModemManager, Sierra bearer: the direct-IP interface has DHCP"},
+	}}
+	return d
+}
+
+// sierra5G covers EM91xx, whose AT commands do not reach the ISD-R; MBIM does.
+func sierra5G() *Dialect {
+	d := sierra()
+	d.Name = "sierra-5g"
+	d.About = "Sierra Wireless EM9190, EM9191, EM9291"
+	d.Match = []Match{{Manufacturer: "sierra wireless*|semtech*", Model: "EM91*|EM92*"}, {Model: "EM919*|EM929*"}}
+	d.APDU.Verdict = Blocked
+	d.APDU.Advice = "this firmware opens the eUICC by MBIM only, which this build does not speak"
+	d.APDU.Row = Row{Field, "EM9191: +CCHO ends with a parameter error, +CCHC is missing: lpac#187; MBIM: lpac#166"}
+	return d
+}
