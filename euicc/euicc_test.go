@@ -229,8 +229,13 @@ func FuzzActivationCode(f *testing.F) {
 	f.Add("1$a.b:1$")
 	f.Add("lpa:1$a.b.$x$$1")
 	f.Add("lpa:1%24a.b%24x%2d\u200b")
+	f.Add("1$a.b$x$$1$later$")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := ParseActivationCode(s)
+		later, surplus, lerr := ParseLaterActivationCode(s)
+		if err == nil && (lerr != nil || surplus != 0 || later != c) || lerr == nil && surplus > 0 && !errors.Is(err, ErrSurplusFields) {
+			t.Fatalf("%q: %v, and as a later code %v with %d fields more, %v", s, err, later, surplus, lerr)
+		}
 		if err != nil {
 			return
 		}

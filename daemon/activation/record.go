@@ -78,7 +78,7 @@ func Problem(stage State, err error) *status.Problem {
 	p := &status.Problem{Code: "failed", Text: err.Error(), Stage: string(stage), Retry: string(euicc.RetryNever)}
 	_, outermost := err.(*Fault) // it says more than the cause that it holds
 	if e, ok := errors.AsType[*euicc.Error](err); ok && !outermost {
-		p.Code, p.Advice, p.Retry = e.Code, e.Advice, string(e.Retry)
+		p.Code, p.Advice, p.Retry, p.Cause = e.Code, e.Advice, string(e.Retry), cause(e)
 	} else if f, ok := errors.AsType[*Fault](err); ok {
 		p.Code, p.Advice = f.Code, f.Advice
 		if f.Retry != "" {
@@ -91,4 +91,16 @@ func Problem(stage State, err error) *status.Problem {
 		p.Advice = h.Hint()
 	}
 	return p
+}
+
+// cause is the part of an error that is in the numbers of card, server and modem.
+func cause(e *euicc.Error) *status.Cause {
+	c := &status.Cause{Function: string(e.Stage), Subject: e.Subject, Reason: e.Reason, CME: e.CME, Unknown: e.Unknown}
+	if e.SW != 0 {
+		c.SW = e.SW.String()
+	}
+	if e.Install {
+		c.BPPCommand, c.BPPReason = e.Command.String(), int(e.BPPReason)
+	}
+	return c
 }

@@ -333,10 +333,12 @@ type problem struct {
 	Advice string `json:"advice,omitempty"`
 	Retry  string `json:"retry,omitempty"`
 	Stage  string `json:"stage,omitempty"`
+
+	Cause *status.Cause `json:"cause,omitempty"`
 }
 
 func writeProblem(w http.ResponseWriter, code int, p *status.Problem) {
-	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage})
+	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage, p.Cause})
 	if err != nil {
 		b = []byte(`{"type":"about:blank"}`)
 	}

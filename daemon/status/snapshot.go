@@ -92,6 +92,19 @@ type Problem struct {
 	Advice string `json:"advice,omitempty"`
 	Retry  string `json:"retry,omitempty"` // now, later, ask, new-code, never
 	Stage  string `json:"stage,omitempty"`
+	Cause  *Cause `json:"cause,omitempty"` // what card, server or modem said, where it was one of them
+}
+
+// Cause is what card, server or modem answered, in their own numbers.
+type Cause struct {
+	Function   string `json:"function"`              // of SGP.22
+	Subject    string `json:"subject,omitempty"`     // status code of the server
+	Reason     string `json:"reason,omitempty"`      //
+	SW         string `json:"sw,omitempty"`          // status word of the card, hex
+	CME        string `json:"cme,omitempty"`         // code of the modem's +CME ERROR
+	BPPCommand string `json:"bpp_command,omitempty"` // at which an installation failed
+	BPPReason  int    `json:"bpp_reason,omitempty"`  // why, SGP.22 ErrorReason
+	Unknown    bool   `json:"unknown,omitempty"`     // it may have been done all the same
 }
 
 // Error makes a Problem usable as an error on the client's side of the hook.
