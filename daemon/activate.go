@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
 	"dynamod/euicc"
 )
@@ -44,7 +45,11 @@ this command is interrupted or its line drops.`,
 		fs.BoolVar(&a.request.Consent, "yes", false, "the same as --consent")
 		fs.BoolVar(&a.request.NoWayBack, "no-way-back", false, "also install a profile that can never be disabled again (policy rule PPR1)")
 		fs.BoolVar(&a.request.KeepTrying, "keep-trying", false, "where no profile was enabled before: keep the new one and go on trying")
-		fs.StringVar(&a.apn, "apn", "", "connect to this access point `NAME` and to no other")
+		fs.StringVar(&a.apn.APN, "apn", "", "connect to this access point `NAME` and to no other")
+		fs.StringVar(&a.apn.Username, "apn-user", "", "with --apn: user `NAME`")
+		fs.StringVar(&a.apnPasswordFile, "apn-password-file", "", "with --apn: read the password from a `FILE`")
+		fs.StringVar(&a.apn.Auth, "apn-auth", "", "with --apn: `METHOD` none, pap or chap; without it chap, then pap")
+		fs.StringVar(&a.apn.IPType, "apn-type", "", "with --apn: ipv4, ipv6 or ipv4v6, the `TYPE` that is asked for first")
 		fs.DurationVar(&a.deadline, "deadline", 0, "`TIME` from the switch to traffic, after which it goes back, such as 5m")
 		fs.StringVar(&a.key, "key", "", "idempotency `KEY`: the same one always names the same activation")
 		fs.BoolVar(&a.noWait, "no-wait", false, "return when the daemon has accepted it")
@@ -57,7 +62,8 @@ type activate struct {
 	request          hook.ActivationRequest
 	codeFile         string
 	confirmationFile string
-	apn              string
+	apn              activation.APN
+	apnPasswordFile  string
 	deadline         time.Duration
 	key              string
 	noWait           bool
@@ -104,8 +110,8 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 		}
 	}
 	a.request.DeadlineSeconds = int((a.deadline + time.Second - 1) / time.Second)
-	if a.apn != "" {
-		a.request.APN = &activation.APN{APN: a.apn}
+	if err := a.readAPN(); err != nil {
+		return err
 	}
 	if a.key == "" {
 		a.key = "cli-" + rand.Text()
@@ -113,10 +119,28 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 	return a.do(ctx, s, func(c *hook.Client) error { return a.submit(ctx, c, s, tty) })
 }
 
+// readAPN makes the request's connection of the flags for it.
+func (a *activate) readAPN() error {
+	if a.apn.APN == "" {
+		if a.apn != (activation.APN{}) || a.apnPasswordFile != "" {
+			return usageError{errors.New("flags that begin with --apn- need --apn"), "for example --apn internet --apn-user web --apn-password-file FILE"}
+		}
+		return nil
+	}
+	if a.apnPasswordFile != "" {
+		var err error
+		if a.apn.Password, err = config.ReadSecret(a.apnPasswordFile); err != nil {
+			return err
+		}
+	}
+	a.request.APN = &a.apn
+	return nil
+}
+
 func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *terminal) error {
 	var rec activation.Record
 	err := c.Do(ctx, http.MethodPost, "/v1/activations", http.Header{"Idempotency-Key": {a.key}}, a.request, &rec)
-	a.request.Code, a.request.ConfirmationCode = "", ""
+	a.request.Code, a.request.ConfirmationCode, a.request.APN = "", "", nil
 	if err != nil {
 		return err
 	}

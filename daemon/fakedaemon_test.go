@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -368,7 +369,11 @@ func wayText(r activation.Request) string {
 	case r.Code.MatchingID == "":
 		return "address " + r.Code.Address
 	}
-	return "code of " + r.Code.Address
+	text := "code of " + r.Code.Address
+	if a := r.APN; a != nil && a.Username != "" {
+		text += fmt.Sprintf(", APN %s for %s with %s by %s, %s", a.APN, a.Username, a.Password, a.Auth, a.IPType)
+	}
+	return text
 }
 
 // change notes what was asked for, for `changed` in a script.

@@ -36,7 +36,12 @@ const (
 	APN      = "lab.test"
 	PLMN     = "00101"
 	Operator = "Lab Mobile"
-	iin      = "89049032" // issuer number of the lab's eUICC
+
+	LoginAPN      = "login.lab.test" // for who has its password
+	LoginUser     = "lab"
+	LoginPassword = "lab-password"
+
+	iin = "89049032" // issuer number of the lab's eUICC
 )
 
 // Options say what a Lab is made of.

@@ -18,7 +18,8 @@ import (
 
 // operator is the lab's network: it registers lines of the test network once
 // the SM-DP+ has reported their profile as installed, as real operators do, and
-// gives a data connection for its own APN only.
+// gives a data connection for its own APNs only: one for everybody, and one for
+// who has its password.
 type operator struct {
 	carrier Carrier
 	log     *slog.Logger
@@ -27,11 +28,16 @@ type operator struct {
 	reported map[string]bool // ICCIDs whose installation the SM-DP+ has verified
 	refused  int             // registrations that came before the report
 	noData   bool            // told to give no connection
-	give     atsim.Lease
+	core     *atsim.Core
 }
 
 func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
-	return &operator{carrier: c, give: lease, log: log, reported: map[string]bool{}}
+	core := &atsim.Core{Home: PLMN, Cell: atsim.Registration{PLMN: PLMN}, Default: APN, APNs: []atsim.APN{
+		{Name: APN, Types: []string{"IP"}, Lease: lease},
+		// Its server is an old one: it knows PAP and no CHAP.
+		{Name: LoginAPN, Types: []string{"IP"}, User: LoginUser, Password: LoginPassword, Methods: []int{1}, Lease: lease},
+	}}
+	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}}
 }
 
 // hear learns from the SM-DP+ that a profile is installed.
@@ -65,27 +71,22 @@ func (o *operator) Register(s atsim.Subscriber) atsim.Registration {
 	return r
 }
 
-// ESM causes (3GPP TS 24.301, 9.9.4.4).
-const (
-	causeNoResources = 26
-	causeUnknownAPN  = 27
-)
+// causeNoResources is an ESM cause (3GPP TS 24.301, 9.9.4.4).
+const causeNoResources = 26
 
 // Activate implements atsim.Network.
-func (o *operator) Activate(_ atsim.Subscriber, p atsim.PDP) (atsim.Lease, error) {
+func (o *operator) Activate(s atsim.Subscriber, p atsim.PDP) (atsim.Lease, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.noData {
+	noData := o.noData
+	o.mu.Unlock()
+	if noData {
 		return atsim.Lease{}, &atsim.Reject{Cause: causeNoResources}
 	}
-	if p.APN != "" && !strings.EqualFold(p.APN, APN) {
-		return atsim.Lease{}, &atsim.Reject{Cause: causeUnknownAPN}
-	}
-	return o.give, nil
+	return o.core.Activate(s, p)
 }
 
 // Deactivate implements atsim.Network.
-func (o *operator) Deactivate(atsim.Subscriber, int) {}
+func (o *operator) Deactivate(s atsim.Subscriber, cid int) { o.core.Deactivate(s, cid) }
 
 func (o *operator) dataUp(_ int, l atsim.Lease) error {
 	if o.carrier == nil {
