@@ -14,7 +14,7 @@ import (
 )
 
 // TestSimScripts runs testdata/sim/*.txt, which start a lab of their own in $LAB;
-// "ready" waits for it.
+// "ready FILE" waits for a file of it.
 func TestSimScripts(t *testing.T) {
 	if err := netlab.Permitted(); err != nil {
 		t.Skip("no network namespaces here: ", err)
@@ -36,12 +36,12 @@ func TestSimScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready": func(ts *testscript.TestScript, neg bool, args []string) {
 				for range 3000 {
-					if _, err := os.Stat(filepath.Join(ts.Getenv("LAB"), "lab.json")); err == nil {
+					if _, err := os.Stat(args[0]); err == nil {
 						return
 					}
 					time.Sleep(10 * time.Millisecond)
 				}
-				ts.Fatalf("the lab does not come up")
+				ts.Fatalf("%s does not appear", args[0])
 			},
 		},
 	})

@@ -107,7 +107,7 @@ var simCtlCommand = command{
 	summary: "tell a running lab how to behave, and look at it",
 	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault acts until it is cleared, " +
 		"or as often as `times` says; `tag` aims it at a function of the card, `function` at one of a server, `command` at an AT command. " +
-		"`order add` takes upp=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
+		"`order add` takes upp=FILE, icon=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
 		"oid=yes, session-keys=yes, rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
 	example: `dynamod sim ctl --dir /tmp/lab state
 dynamod sim ctl --dir /tmp/lab faults card

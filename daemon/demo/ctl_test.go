@@ -204,7 +204,10 @@ func TestControlOrders(t *testing.T) {
 	if err := os.WriteFile("p.der", upp, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.must(t, "order add upp=p.der eid=card")
+	if err := os.WriteFile("i.png", []byte("\x89PNG\r\n\x1a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.must(t, "order add upp=p.der icon=i.png eid=card")
 	if o := w.look(t).Server.Orders[2]; o.ICCID != "8900101000000009992" || o.EID != w.Card.EID() {
 		t.Errorf("order %+v", o)
 	}
@@ -238,7 +241,7 @@ func TestControlRefuses(t *testing.T) {
 		"server set status": 2, "server set form slash=x": 2, "smds set bpp-mac": 2, "modem set melt": 2, "modem unplug 5s": 2, "network set rain": 2,
 		"faults kitchen": 2, "order": 2, "order add colour=red": 2, "order add held=maybe": 2, "order add rebind=often": 2, "order add attempts=0": 2,
 		"order add ppr=3": 2, "order add class=x": 2, "order add discover=everywhere": 2, "order add expires=soon": 2,
-		"order release 9": 2, "order release 1": 5, "order add upp=/no/such/file": 5, "order add eid=12": 5,
+		"order release 9": 2, "order release 1": 5, "order add upp=/no/such/file": 5, "order add icon=/no/such/file": 5, "order add eid=12": 5,
 	} {
 		_, _, err := w.ctl(t, line)
 		e, ok := errors.AsType[*ExitError](err)

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"math/big"
@@ -17,14 +18,15 @@ import (
 // ctlOrder is what an added order is told to be; addOrder fills in the rest.
 type ctlOrder struct {
 	smdpsim.Order
-	upp      string
-	discover string
-	confirm  bool
+	upp, icon string
+	discover  string
+	confirm   bool
 }
 
 // orderFields are the keys of order add.
 var orderFields = map[string]func(o *ctlOrder, value string) error{
 	"upp":  func(o *ctlOrder, v string) error { o.upp = v; return nil },
+	"icon": func(o *ctlOrder, v string) error { o.icon = v; return nil },
 	"name": func(o *ctlOrder, v string) error { o.Metadata.Name = strings.ReplaceAll(v, "_", " "); return nil },
 	"eid":  func(o *ctlOrder, v string) error { o.EID = v; return nil },
 	"discover": func(o *ctlOrder, v string) error {
@@ -100,6 +102,14 @@ func (w *World) addOrder(dir string, args []string) (any, string, error) {
 	if o.UPP, err = w.orderPackage(dir, o.upp); err != nil {
 		return nil, "", fmt.Errorf("order add: %w", err)
 	}
+	if o.icon != "" {
+		if o.Metadata.Icon, err = os.ReadFile(within(dir, o.icon)); err != nil {
+			return nil, "", fmt.Errorf("order add: %w", err)
+		}
+		if bytes.HasPrefix(o.Metadata.Icon, []byte("\x89PNG")) {
+			o.Metadata.IconType = smdpsim.IconPNG
+		}
+	}
 	if o.confirm {
 		n, err := rand.Int(rand.Reader, big.NewInt(1_0000))
 		if err != nil {
@@ -129,10 +139,15 @@ func (w *World) addOrder(dir string, args []string) (any, string, error) {
 // orderPackage reads a profile package, or makes one.
 func (w *World) orderPackage(dir, file string) ([]byte, error) {
 	if file != "" {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(dir, file)
-		}
-		return os.ReadFile(file)
+		return os.ReadFile(within(dir, file))
 	}
 	return w.newProfile()
+}
+
+// within is a file's path seen from the client's directory.
+func within(dir, file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
 }
