@@ -63,7 +63,7 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		ExtraCI:        extra,
 		Memory:         &g.memory,
 		Sequential:     !g.cfg.LPA.Overlap,
-		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Log: g.log},
+		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
 		Begin:          begin,
 		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:            g.log,

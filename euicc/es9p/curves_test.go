@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -120,7 +119,6 @@ func TestBrainpoolOpenSSL(t *testing.T) {
 		t.Skipf("openssl makes no Brainpool key: %v: %s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), openssl, "s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", cert, "-www", "-named_curve", "brainpoolP256r1")
-	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,15 @@ func (e *NetworkError) Unwrap() error { return e.Err }
 // followed.
 var ErrRedirect = errRedirect
 
+// ClockError is our own clock: no certificate can be checked with it.
+type ClockError struct {
+	Now, Floor time.Time // what it says, and what it is never before when it is right
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("our clock says %s, which is before %s", e.Now.UTC().Format(time.DateOnly), e.Floor.UTC().Format(time.DateOnly))
+}
+
 // TLSReason tells failed TLS connections apart.
 type TLSReason string
 
@@ -137,6 +146,9 @@ func (c *Client) diagnose(function, server string, err error) error {
 	}
 	if errors.Is(err, errRedirect) {
 		return fmt.Errorf("%s: %w", function, errRedirect)
+	}
+	if clock, ok := errors.AsType[*ClockError](err); ok {
+		return fmt.Errorf("%s: %w", function, clock)
 	}
 	te := &TLSError{Server: server, Now: c.now(), Err: err}
 	set := func(cert *x509.Certificate) {

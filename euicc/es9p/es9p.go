@@ -61,6 +61,10 @@ type Config struct {
 	Protocol string
 	// Now is the clock that certificates are checked with. Nil means time.Now.
 	Now func() time.Time
+	// Floor is a date that the clock is never before when it is right, such as the
+	// program's own build. An earlier clock is a *ClockError before anything is
+	// sent, and no certificate is blamed for it. Zero checks nothing.
+	Floor time.Time
 	// Log gets one line per request. Nil discards.
 	Log *slog.Logger
 }
@@ -129,8 +133,14 @@ func NewClient(c Config) (*Client, error) {
 		},
 		tls:    &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, Time: cl.now},
 		shaken: func() { cl.handshakes.Add(1) },
-		ahead:  map[string]*aheadConn{},
-		live:   map[string]int{},
+		clock: func() error {
+			if now := cl.now(); now.Before(c.Floor) {
+				return &ClockError{Now: now, Floor: c.Floor}
+			}
+			return nil
+		},
+		ahead: map[string]*aheadConn{},
+		live:  map[string]int{},
 	}
 	cl.tr = &http.Transport{
 		DialTLSContext:         cl.dialer.DialTLS,

@@ -12,6 +12,7 @@ import (
 	"dynamod/euicc/apdu"
 	"dynamod/euicc/ci"
 	"dynamod/euicc/es10"
+	"dynamod/euicc/es9p"
 	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
 )
@@ -150,6 +151,9 @@ func TestDiagnose(t *testing.T) {
 		{t.Context(), &es10.LoadError{Unknown: true, Err: es10.ErrNoResult}, "no-result"},
 		{t.Context(), es10.ErrBPP, "bpp-malformed"},
 		{t.Context(), word(0x6881), "sw-6881"},
+		{t.Context(), &es9p.ClockError{}, "wrong-clock"},
+		{t.Context(), &es9p.ProxyError{Status: 407}, "proxy-407"},
+		{t.Context(), &es9p.TLSError{Reason: es9p.TLSCurves, Err: errors.New("x")}, "tls-curves"},
 		{t.Context(), cme(13), "card-transport"},
 		{t.Context(), cme(100), "card-transport"},
 		{t.Context(), &es10.ResultError{Function: "enableProfile", Code: 99}, "es10-enableProfile-99"},

@@ -24,6 +24,7 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 	e := &euicc.Error{Stage: stage, Err: err}
 	var (
 		status   *es9p.StatusError
+		clock    *es9p.ClockError
 		tls      *es9p.TLSError
 		page     *es9p.HTTPError
 		body     *es9p.BodyError
@@ -53,6 +54,8 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		e.Subject, e.Reason = status.Subject, status.Reason
 		e.Code = fmt.Sprintf("es9p-%s-%s", status.Subject, status.Reason)
 		euicc.DiagnoseStatus(status.Subject, status.Reason).Apply(e)
+	case errors.As(err, &clock):
+		set("wrong-clock", euicc.RetryLater, "the clock is wrong", "set the system's clock, or name servers in [time] ntp")
 	case errors.As(err, &tls):
 		diagnoseTLS(e, tls)
 	case errors.As(err, &page):
