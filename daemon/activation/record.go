@@ -33,6 +33,7 @@ type Record struct {
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
 	Resumes       int                 `json:"resumes,omitempty"`
+	Retries       int                 `json:"retries,omitempty"` // sessions begun after one that failed
 	Outcome       status.Outcome      `json:"outcome,omitempty"`
 	Error         *status.Problem     `json:"error,omitempty"`
 	Started       time.Time           `json:"started"`

@@ -26,6 +26,7 @@ type run struct {
 	agreed euicc.ICCID // the profile that the user has agreed to
 	typed  bool        // the confirmation code is an answer, not the request's
 	tries  int         // confirmation codes that the server has refused
+	failed error       // why a further session was begun
 
 	mu      sync.Mutex
 	rec     Record

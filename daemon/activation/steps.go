@@ -36,7 +36,7 @@ func (r *run) authenticate(ctx context.Context) (State, error) {
 		return r.enter(Authenticated)
 	})
 	if err != nil {
-		return "", err
+		return r.again(ctx, err)
 	}
 	r.order = o
 	md := o.Metadata()
@@ -227,7 +227,11 @@ func (r *run) download(ctx context.Context) (State, error) {
 	case ctx.Err() != nil && !r.wasAborted():
 		return "", err // shut down, or too slow: the next start reads the card
 	case err != nil && !unknown(err):
-		return r.askAgain(ctx, err)
+		next, err := r.askAgain(ctx, err)
+		if err != nil {
+			return r.again(ctx, err)
+		}
+		return next, nil
 	}
 	return r.settleDownload(ctx, err)
 }

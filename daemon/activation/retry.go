@@ -1,0 +1,68 @@
+package activation
+
+import (
+	"context"
+	"errors"
+
+	"dynamod/euicc"
+)
+
+// maxRetries is how many further sessions a run begins by itself after one that
+// failed. Each costs the order one of the tries that the server grants.
+const maxRetries = 1
+
+// again decides what follows a session that has failed, and has been cancelled or
+// has come to its result: one new session from the start, with the same code, when
+// the error may have been of the moment; else the error.
+//
+// Of failed installations only an interrupted one is of the moment. Its result
+// goes to the server first, which would take the order for downloaded otherwise.
+func (r *run) again(ctx context.Context, cause error) (State, error) {
+	if r.failed != nil && refusedOrder(cause) {
+		// The server does not give the order once more: that is what became of
+		// the first error and not what is wrong.
+		r.o.Log.Warn("the server does not begin again", "run", r.rec.ID, "error", cause)
+		return "", r.failed
+	}
+	e, ok := errors.AsType[*euicc.Error](cause)
+	if !ok || ctx.Err() != nil || r.wasAborted() || r.rec.Retries >= maxRetries || !ofTheMoment(e) {
+		return "", cause
+	}
+	if e.Install {
+		if err := r.reportFailure(ctx); err != nil {
+			r.o.Log.Warn("the failed installation cannot be reported yet, and is not tried again before", "run", r.rec.ID, "error", err)
+			return "", cause
+		}
+	}
+	r.o.Log.Warn("a new session is begun", "run", r.rec.ID, "error", cause)
+	r.o.Status.Log("the download failed and is begun again: " + e.Text)
+	r.change(func(rec *Record) { rec.Retries++; rec.TransactionID = "" })
+	r.failed = cause
+	return Authenticated, nil
+}
+
+// ofTheMoment reports whether a new session may go better without anybody having
+// done anything.
+func ofTheMoment(e *euicc.Error) bool {
+	if e.Install {
+		return e.BPPReason == euicc.ReasonInterruption
+	}
+	return e.Retry == euicc.RetryNow && !e.Unknown
+}
+
+// refusedOrder reports whether the server has answered with a status code that
+// nobody here can do anything about.
+func refusedOrder(err error) bool {
+	e, ok := errors.AsType[*euicc.Error](err)
+	return ok && e.Subject != "" && e.Retry != euicc.RetryAsk
+}
+
+// reportFailure brings a failed installation's result to the server.
+func (r *run) reportFailure(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, reportTime)
+	defer done()
+	if _, err := r.o.Card.Collect(ctx); err != nil {
+		return err
+	}
+	return r.o.Card.Deliver(ctx)
+}

@@ -1,0 +1,117 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// What a session that failed is followed by: at most one new one, and only when
+// it may go better.
+func TestRetry(t *testing.T) {
+	of := func(code string, retry euicc.Retry) *euicc.Error {
+		return &euicc.Error{Stage: euicc.StageLoadBPP, Code: code, Retry: retry, Text: code}
+	}
+	install := func(reason euicc.BPPReason) error {
+		return &euicc.Error{Install: true, BPPReason: reason, Code: "install", Retry: euicc.RetryNow}
+	}
+	refusal := &euicc.Error{Code: "es9p-8.2.6-3.8", Subject: "8.2.6", Reason: "3.8", Retry: euicc.RetryNewCode}
+	for _, tt := range []struct {
+		name     string
+		errs     map[string][]error // of the calls, one after another
+		sessions int                // begun
+		code     string             // "" for success
+		log      []string           // what follows the first download
+	}{
+		{name: "the line broke", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow)}}, sessions: 2,
+			log: []string{"authenticate", "profiles", "policy", "choose", "download"}},
+		{name: "twice", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow), of("sw-6F00", euicc.RetryNow)}}, sessions: 2, code: "sw-6F00"},
+		{name: "the answer of the server broke off", errs: map[string][]error{"authenticate": {of("body-truncated", euicc.RetryNow)}}, sessions: 2},
+		{name: "the network is away", errs: map[string][]error{"download": {of("net-unreachable", euicc.RetryLater)}}, sessions: 1, code: "net-unreachable"},
+		{name: "the package is malformed", errs: map[string][]error{"download": {of("bpp-malformed", euicc.RetryNever)}}, sessions: 1, code: "bpp-malformed"},
+		{name: "no error of the card or the server", errs: map[string][]error{"download": {errors.New("disk full")}}, sessions: 1, code: "failed"},
+		{name: "the server does not begin again", errs: map[string][]error{"download": {of("sw-6700", euicc.RetryNow)}, "authenticate": {nil, refusal}}, sessions: 2, code: "sw-6700"},
+		{name: "installation interrupted: its result goes first", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}}, sessions: 2,
+			log: []string{"collect", "deliver", "authenticate", "profiles", "policy", "choose", "download"}},
+		{name: "its result cannot be delivered", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}, "deliver": {errors.New("away")}}, sessions: 1, code: "install"},
+		{name: "installation failed otherwise", errs: map[string][]error{"download": {install(euicc.ReasonSCP03tSecurity)}}, sessions: 1, code: "install"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				calls := map[string]int{}
+				w.fail = func(call string) error {
+					n := calls[call]
+					calls[call]++
+					if n < len(tt.errs[call]) {
+						return tt.errs[call][n]
+					}
+					return nil
+				}
+				dir := t.TempDir()
+				o, shutdown := boot(t, dir, w)
+				defer shutdown()
+				rec, err := o.Submit(request(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				code := ""
+				if rec.Error != nil {
+					code = rec.Error.Code
+				}
+				if code != tt.code || (rec.Outcome == status.Committed) != (tt.code == "") || calls["authenticate"] != tt.sessions || rec.Retries != tt.sessions-1 {
+					t.Errorf("%s, error %+v, %d sessions, %d retries", rec.Outcome, rec.Error, calls["authenticate"], rec.Retries)
+				}
+				first := slices.Index(w.log, "download") + 1
+				if tt.log != nil && !slices.Equal(w.log[first:first+len(tt.log)], tt.log) {
+					t.Errorf("after the first download %v, want %v", w.log[first:], tt.log)
+				}
+				noSecret(t, dir)
+			})
+		})
+	}
+}
+
+// A power cut gives no further try.
+func TestRetriesAreJournalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, w := t.TempDir(), newWorld(t)
+		downloads, cut := 0, make(chan struct{})
+		w.fail = func(call string) error {
+			if call != "download" {
+				return nil
+			}
+			downloads++
+			return &euicc.Error{Code: "body-truncated", Retry: euicc.RetryNow, Text: "broken"}
+		}
+		w.block = func(ctx context.Context, call string) {
+			if call == "choose" && downloads == 1 && ctx.Err() == nil {
+				select {
+				case <-cut:
+				default:
+					close(cut)
+					<-ctx.Done()
+				}
+			}
+		}
+		o, shutdown := boot(t, dir, w)
+		rec, err := o.Submit(request(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-cut
+		shutdown()
+		o, shutdown = boot(t, dir, w)
+		defer shutdown()
+		rec = ended(t, o, rec.ID)
+		if rec.Retries != 1 || rec.Resumes != 1 || downloads != 2 || rec.Outcome != status.Failed || rec.Error.Code != "body-truncated" {
+			t.Errorf("%d downloads, %+v", downloads, rec)
+		}
+	})
+}
