@@ -188,6 +188,26 @@ func TestAllocations(t *testing.T) {
 	}
 	data := bytes.Clone(b.Bytes())
 	if n := testing.AllocsPerRun(20, func() {
+		outer, err := Parse(data)
+		if err != nil {
+			t.Error(err)
+		}
+		nodes := 0
+		for c, err := range outer.Children() {
+			if v, ok := c.Find(0x80); err != nil || !ok || len(v.Value) != 1 {
+				t.Error(c, err)
+			}
+			for range c.Children() {
+				nodes++
+			}
+		}
+		if _, ok := outer.Find(0xA0, 0x04); !ok || nodes != 200 {
+			t.Error(nodes, "nodes")
+		}
+	}); n > 0 {
+		t.Errorf("walking allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(20, func() {
 		if err := Check(data); err != nil {
 			t.Error(err)
 		}

@@ -238,6 +238,10 @@ func truncated(name string, err error) error {
 // Size returns the length of the package in bytes.
 func (p *BPP) Size() int { return p.size }
 
+// Memory returns how many bytes of the package are held: what comes before the
+// protected profile, and the last segment.
+func (p *BPP) Memory() int { return cap(p.raw.Raw) + cap(p.segment) }
+
 // Count returns how many segments the package has; 0 while some have yet to be
 // read.
 func (p *BPP) Count() int {

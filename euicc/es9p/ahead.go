@@ -111,6 +111,13 @@ func (a *ahead) Read(p []byte) (int, error) {
 	}
 }
 
+// size returns how many bytes the chunks take.
+func (a *ahead) size() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made * aheadChunk
+}
+
 // close waits for the goroutine. Whoever calls it first ends what the source
 // waits for.
 func (a *ahead) close() {

@@ -135,6 +135,16 @@ func (p *Package) Ahead() io.Reader {
 	return p.ahead
 }
 
+// Memory returns how many bytes of buffers were made for the package so far: one
+// to read with, and those of Ahead.
+func (p *Package) Memory() int {
+	n := readSize
+	if p.ahead != nil {
+		n += p.ahead.size()
+	}
+	return n
+}
+
 // maxPage is how much is read of what answers in place of an RSP server.
 const maxPage = 64 << 10
 

@@ -109,6 +109,7 @@ type Card struct {
 	opens  int
 	device es10.DeviceInfo
 
+	buffers  int  // Stats.Buffers
 	sized    bool // the block size is known
 	profiles []euicc.Profile
 	listed   bool // profiles are those on the card
@@ -264,6 +265,10 @@ type Stats struct {
 	APDUReceived int64 // bytes
 	Opens        int   // attempts to open an AID
 	HTTP         es9p.Stats
+	// Buffers is how many bytes the last download's decoder and read-ahead took,
+	// at most about 160 KiB unless Config.Sequential is set. HTTP and TLS are not
+	// in it.
+	Buffers int
 }
 
 // BlockSize returns how many bytes a STORE DATA carries, as far as it was found
@@ -278,7 +283,7 @@ func (c *Card) BlockSize() int {
 // Stats returns what was done so far.
 func (c *Card) Stats() Stats {
 	a := c.ch.Stats()
-	s := Stats{APDUs: a.Commands, APDUSent: a.Sent, APDUReceived: a.Received, Opens: c.opens}
+	s := Stats{APDUs: a.Commands, APDUSent: a.Sent, APDUReceived: a.Received, Opens: c.opens, Buffers: c.buffers}
 	if c.client != nil {
 		s.HTTP = c.client.Stats()
 	}

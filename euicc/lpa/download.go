@@ -91,6 +91,7 @@ func (o *Order) Download(ctx context.Context, cc euicc.ConfirmationCode, progres
 	if err != nil {
 		return fail(euicc.StageGetBPP, err)
 	}
+	defer func() { o.card.buffers = answer.Memory() + bpp.Memory() }()
 	return o.load(ctx, bpp, progress, fail)
 }
 

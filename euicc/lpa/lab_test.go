@@ -109,7 +109,7 @@ func (l *lab) order(o smdpsim.Order) euicc.ActivationCode {
 // status is the only order's.
 func (l *lab) status() smdpsim.OrderStatus { return l.server.Orders()[0] }
 
-func ts48(t *testing.T, name string) []byte {
+func ts48(t testing.TB, name string) []byte {
 	t.Helper()
 	upp, err := os.ReadFile("../../../shared/data/ts48/" + name + ".der")
 	if err != nil {
