@@ -147,6 +147,8 @@ type download struct {
 	signature2 func([]byte) []byte
 	pkid       []byte
 
+	capabilities []byte // of the device
+
 	// Of the bound package:
 	remoteOp, keyType, keyLen byte
 	iscTID                    []byte
@@ -194,7 +196,7 @@ func (d *download) authenticateRequest() []byte {
 	}
 	b = bertlv.Builder{}
 	b.Open(0xBF38).Raw(signed).Put(0x5F37, apply(d.signature1, sig)).Put(0x04, d.pkid).Raw(d.authCert.DER)
-	b.Open(0xA0).String(0x80, "MATCHING-ID").Open(0xA1).Put(0x80, []byte{0x35, 0x29, 0x06, 0x11}).Open(0xA1).Close().Close().Close()
+	b.Open(0xA0).String(0x80, "MATCHING-ID").Open(0xA1).Put(0x80, []byte{0x35, 0x29, 0x06, 0x11}).Open(0xA1).Raw(d.capabilities).Close().Close().Close()
 	return b.Close().Bytes()
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"strings"
 
 	"dynamod/euicc/apdu"
@@ -124,8 +125,8 @@ func (c *Card) authenticate(number int, e, signed1 bertlv.Element, tid []byte) (
 	if len(challenge) != 16 || address == nil || len(address) > 255 || len(serverChallenge) != 16 {
 		return nil, errors.New("malformed serverSigned1")
 	}
-	if _, ok := context.Find(0xA1); !ok { // deviceInfo
-		return nil, errors.New("malformed ctxParams1")
+	if err := c.checkDevice(context); err != nil {
+		return nil, err
 	}
 
 	// The server names the CI under which the card is to sign; its own may be
@@ -164,6 +165,25 @@ func (c *Card) authenticate(number int, e, signed1 bertlv.Element, tid []byte) (
 	b.Open(tagAuthenticateServer).Open(0xA0).Raw(euiccSigned1).Put(tagSignature, sig)
 	b.Raw(c.cfg.EUICC.Cert.Raw).Raw(c.cfg.EUM.Raw)
 	return b.Close().Close().Bytes(), nil
+}
+
+// checkDevice reads deviceInfo (SGP.22, 4.2). A card without
+// deviceInfoExtensibilitySupport knows the capabilities up to rspCrl, tag 87.
+func (c *Card) checkDevice(context bertlv.Element) error {
+	device, ok := context.Find(0xA1)
+	capabilities, has := device.Find(0xA1)
+	if !ok || !has || len(value(device, 0x80)) == 0 {
+		return errors.New("malformed deviceInfo")
+	}
+	for e, err := range capabilities.Children() {
+		if err != nil {
+			return fmt.Errorf("malformed deviceCapabilities: %w", err)
+		}
+		if c.cfg.Version == "2.2" && e.Tag > 0x87 {
+			return fmt.Errorf("device capability %s is unknown", e.Tag)
+		}
+	}
+	return nil
 }
 
 // prepareDownload is ES10b.PrepareDownload (SGP.22, 5.7.5).

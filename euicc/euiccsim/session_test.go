@@ -147,6 +147,27 @@ func TestServerOfAnotherCI(t *testing.T) {
 	}
 }
 
+// A card of v2.2 does not know what later devices tell of themselves; it says so
+// in its RSP capability (deviceInfoExtensibilitySupport).
+func TestDeviceInfoExtensibility(t *testing.T) {
+	for version, extensible := range map[string]bool{"2.2": false, "2.5": true} {
+		l := newLab(t, func(c *Config) { c.Version = version })
+		if bits := namedBits(value(l.call([]byte{0xBF, 0x22, 0}), 0x88)); (bits&0x08 != 0) != extensible {
+			t.Errorf("v%s: RSP capability %02X", version, bits)
+		}
+		d := l.download(testICCID)
+		d.capabilities = []byte{0x85, 3, 15, 0, 0, 0x88, 3, 15, 0, 0}
+		if _, ok := d.authenticate().Find(0xA0); ok != extensible {
+			t.Errorf("v%s: NR in the device's capabilities is taken: %v", version, ok)
+		}
+		d = l.download(testICCID)
+		d.capabilities = []byte{0x85, 3, 15, 0, 0, 0x87, 3, 1, 0, 0}
+		if _, ok := d.authenticate().Find(0xA0); !ok {
+			t.Errorf("v%s: LTE is not taken", version)
+		}
+	}
+}
+
 func TestPrepareDownload(t *testing.T) {
 	l := newLab(t, nil)
 	d := l.download(testICCID)

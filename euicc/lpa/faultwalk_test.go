@@ -30,13 +30,20 @@ type walkRow struct {
 // order stays alive; a package in disorder or a segment that the card refuses is
 // "loadBppExecutionError"; nothing is cancelled after a result; a server that
 // refused knows that the session has ended.
-func TestFaultWalk(t *testing.T) {
+func TestFaultWalk(t *testing.T) { walkAll(t, false) }
+
+// TestFaultWalkSequential is the same for a card that sees nothing of a package
+// before all of it is there: no row ends elsewhere.
+func TestFaultWalkSequential(t *testing.T) { walkAll(t, true) }
+
+func walkAll(t *testing.T, sequential bool) {
 	whole := wholeDownload(t)
 	var text bytes.Buffer
 	table := newWalkTable(&text)
 	for _, row := range walkRows() {
 		t.Run(strings.ReplaceAll(row.step+": "+row.fault, " ", "_"), func(t *testing.T) {
 			w := newWalk(t, whole, row.rebind)
+			w.cfg.Sequential = sequential
 			row.arm(w)
 			got := w.run()
 			if got != row.want {
