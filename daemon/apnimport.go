@@ -117,21 +117,41 @@ func (i *apnImport) run(_ context.Context, args []string, s std) error {
 
 // write puts the profiles into a file that only its owner may read.
 func (i *apnImport) write(s std, profiles []cosa.OperatorProfile) error {
-	var text bytes.Buffer
-	if err := cosa.WriteJSON(&text, profiles); err != nil {
+	if i.out == "-" {
+		return cosa.WriteJSON(s.out, profiles)
+	}
+	refused := cosa.TooMany(profiles)
+	var size counter
+	if err := cosa.WriteJSON(&size, profiles); err != nil {
 		return fmt.Errorf("cannot write the settings: %w", err)
 	}
-	if i.out == "-" {
-		_, err := s.out.Write(text.Bytes())
-		return err
+	write := cosa.WriteJSON
+	if size > cosa.MaxFileBytes {
+		size, write = 0, cosa.WriteJSONLines
+		_ = write(&size, profiles) // it has been written before
 	}
-	if _, problems := cosa.ParseJSON(i.out, text.Bytes()); len(problems) > 0 {
-		return fault{exitFailed, "operators.d would not take them: " + problems[0].Msg, "import fewer files into one"}
+	if size > cosa.MaxFileBytes {
+		refused = fmt.Sprintf("%d bytes, at most %d", size, cosa.MaxFileBytes)
+	}
+	if refused != "" {
+		return fault{exitFailed, "operators.d would not take them: " + refused, "import fewer files into one"}
+	}
+	text := bytes.NewBuffer(make([]byte, 0, size))
+	if err := write(text, profiles); err != nil {
+		return fmt.Errorf("cannot write the settings: %w", err)
 	}
 	if err := durable.WriteFile(i.out, text.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("cannot write the settings: %w", err)
 	}
 	return nil
+}
+
+// counter counts what is written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 func (i *apnImport) print(w io.Writer, report apnImportJSON) {

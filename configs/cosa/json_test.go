@@ -52,6 +52,27 @@ func TestJSONRoundTrip(t *testing.T) {
 		t.Errorf("read\n%+v\nwritten and read again\n%+v", first, second)
 	}
 
+	for name, text := range map[string]string{"none": "[]\n", "one": "[\n{\"id\":\"a\"}\n]\n", "two": "[\n{\"id\":\"a\"},\n{\"id\":\"b\"}\n]\n"} {
+		profiles, problems := ParseJSON("x.json", []byte(text))
+		if len(problems) > 0 {
+			t.Fatal(problems[0])
+		}
+		for i := range profiles {
+			profiles[i].Source = SourceDatabase // is not written
+		}
+		out.Reset()
+		if err := WriteJSONLines(&out, profiles); err != nil || out.String() != text {
+			t.Errorf("%s: a profile a line: %s %v", name, &out, err)
+		}
+	}
+	out.Reset()
+	if err := WriteJSONLines(&out, first); err != nil {
+		t.Fatal(err)
+	}
+	if third, problems := ParseJSON("x.json", out.Bytes()); len(problems) > 0 || !reflect.DeepEqual(first, third) {
+		t.Errorf("a profile a line, read again\n%+v %v", third, problems)
+	}
+
 	// Nothing that is unset comes back as set.
 	bare, _ := ParseJSON("x.json", []byte(`{"connections": [{"apn": "a"}]}`))
 	if c := bare[0].Connections[0]; !reflect.DeepEqual(c, Connection{APN: "a"}) {
@@ -127,6 +148,29 @@ func TestJSONErrorsHideSecrets(t *testing.T) {
 		_, problems := ParseJSON("f.json", []byte(in))
 		if len(problems) == 0 || strings.Contains(problems[0].Error(), "31337") {
 			t.Errorf("%s: %v", in, problems)
+		}
+	}
+}
+
+func TestTooMany(t *testing.T) {
+	conns, values := make([]Connection, MaxProfileConnections), make([]string, MaxValues)
+	for name, tt := range map[string]struct {
+		p    OperatorProfile
+		n    int
+		want string
+	}{
+		"as many as may be": {OperatorProfile{}, MaxProfiles, ""},
+		"profiles":          {OperatorProfile{}, MaxProfiles + 1, "more than 20000 profiles"},
+		"connections":       {OperatorProfile{Connections: conns}, MaxConnections/MaxProfileConnections + 1, "more than 40000 connections"},
+		"targets":           {OperatorProfile{Targets: make([]Target, MaxTargets)}, MaxFileTargets/MaxTargets + 1, "more than 40000 targets"},
+		"values":            {OperatorProfile{Targets: []Target{{MCCMNC: values}}}, MaxTargetValues/MaxValues + 1, "more than 400000 values of targets"},
+	} {
+		profiles := make([]OperatorProfile, tt.n)
+		for i := range profiles {
+			profiles[i] = tt.p
+		}
+		if got := TooMany(profiles); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }

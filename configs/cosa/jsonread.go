@@ -18,7 +18,8 @@ func ParseJSON(file string, data []byte) ([]OperatorProfile, []*Problem) {
 	d := &jsonReader{file: file, data: data}
 	var out []OperatorProfile
 	ids := map[string]bool{}
-	profiles, connections := 0, 0
+	profiles := 0
+	var have fileSize
 	err := eachProfile(data, func(n *node) bool {
 		profiles++
 		p := OperatorProfile{
@@ -35,13 +36,8 @@ func ParseJSON(file string, data []byte) ([]OperatorProfile, []*Problem) {
 		if ids[p.ID] {
 			d.problem(n.find("id").offset, "each profile needs an id of its own", "id %q is there twice", p.ID)
 		}
-		connections += len(p.Connections)
-		if profiles > MaxProfiles {
-			d.problem(n.offset, "", "more than %d profiles in the file", MaxProfiles)
-			return false
-		}
-		if connections > MaxConnections {
-			d.problem(n.offset, "", "more than %d connections in the file", MaxConnections)
+		if why := have.add(&p); why != "" {
+			d.problem(n.offset, "", "%s in the file", why)
 			return false
 		}
 		if len(d.problems) == 0 {
@@ -57,6 +53,43 @@ func ParseJSON(file string, data []byte) ([]OperatorProfile, []*Problem) {
 		return nil, d.problems
 	}
 	return out, nil
+}
+
+// fileSize counts what is in an operators file.
+type fileSize struct{ profiles, connections, targets, values int }
+
+// add counts a profile, and says of what there are too many then.
+func (s *fileSize) add(p *OperatorProfile) string {
+	s.profiles++
+	s.connections += len(p.Connections)
+	s.targets += len(p.Targets)
+	for i := range p.Targets {
+		s.values += p.Targets[i].Values()
+	}
+	for _, l := range []struct {
+		n, limit int
+		what     string
+	}{
+		{s.profiles, MaxProfiles, "profiles"}, {s.connections, MaxConnections, "connections"},
+		{s.targets, MaxFileTargets, "targets"}, {s.values, MaxTargetValues, "values of targets"},
+	} {
+		if l.n > l.limit {
+			return fmt.Sprintf("more than %d %s", l.limit, l.what)
+		}
+	}
+	return ""
+}
+
+// TooMany says of what there are more in profiles than one file may have, "" if
+// all of them fit.
+func TooMany(profiles []OperatorProfile) string {
+	var s fileSize
+	for i := range profiles {
+		if why := s.add(&profiles[i]); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // maxProblems bounds what one file may report.

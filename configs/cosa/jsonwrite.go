@@ -1,6 +1,7 @@
 package cosa
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 )
@@ -79,43 +80,70 @@ type (
 // WriteJSON writes an operators file that ParseJSON reads back as it was,
 // passwords included: the file is for operators.d, not for a log. Origin is
 // not part of it, nor is Source db, because a file cannot claim it.
-func WriteJSON(w io.Writer, profiles []OperatorProfile) error {
-	out := make([]jsonProfile, len(profiles))
-	for i := range profiles {
-		p := &profiles[i]
-		j := jsonProfile{
-			ID: p.ID, Name: p.Name, Country: p.Country,
-			AllowFallback: p.AllowFallback.pointer(), NetworkAssigned: p.NetworkAssigned.pointer(),
-			Ext: p.Ext.toMap(),
-		}
-		if p.Source != SourceDatabase && p.Source != SourceModem {
-			j.Source = p.Source.String()
-		}
-		if p.Rank != DefaultRank {
-			j.Rank = &p.Rank
-		}
-		for k := range p.Targets {
-			j.Targets = append(j.Targets, p.Targets[k].toJSON())
-		}
-		for k := range p.Connections {
-			j.Connections = append(j.Connections, p.Connections[k].toJSON())
-		}
-		if s := p.SIM; s != (SIMSettings{}) {
-			j.SIM = &jsonSIM{AccountURL: s.AccountURL, BrandName: s.BrandName, Hotspot: s.Hotspot.String(), ESIMProvisioning: s.ESIMProvisioning.pointer()}
-			if s.BrandRoaming != BrandUnset {
-				code := int(s.BrandRoaming) - 1
-				j.SIM.BrandRoaming = &code
-			}
-		}
-		if q := p.Portal; q.URL != "" || len(q.CallbackHosts)+len(q.Countries)+len(q.ICCIDRanges) > 0 {
-			j.Portal = &jsonPortal{URL: q.URL, CallbackHosts: q.CallbackHosts, Countries: q.Countries, ICCIDRanges: rangesToJSON(q.ICCIDRanges)}
-		}
-		out[i] = j
-	}
-	enc := json.NewEncoder(w)
+func WriteJSON(w io.Writer, profiles []OperatorProfile) error { return writeJSON(w, profiles, "  ") }
+
+// WriteJSONLines is WriteJSON with a profile on each line, which takes half the
+// room.
+func WriteJSONLines(w io.Writer, profiles []OperatorProfile) error {
+	return writeJSON(w, profiles, "")
+}
+
+// writeJSON writes one profile after the other, so that the whole text is never
+// in memory.
+func writeJSON(w io.Writer, profiles []OperatorProfile, indent string) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	enc.SetIndent(indent, indent)
+	between := "[\n" + indent
+	for i := range profiles {
+		b.WriteString(between)
+		if err := enc.Encode(profiles[i].toJSON()); err != nil {
+			return err
+		}
+		b.Truncate(b.Len() - 1) // Encode ends the line
+		if _, err := b.WriteTo(w); err != nil {
+			return err
+		}
+		between = ",\n" + indent
+	}
+	end := "\n]\n"
+	if len(profiles) == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
+
+func (p *OperatorProfile) toJSON() jsonProfile {
+	j := jsonProfile{
+		ID: p.ID, Name: p.Name, Country: p.Country,
+		AllowFallback: p.AllowFallback.pointer(), NetworkAssigned: p.NetworkAssigned.pointer(),
+		Ext: p.Ext.toMap(),
+	}
+	if p.Source != SourceDatabase && p.Source != SourceModem {
+		j.Source = p.Source.String()
+	}
+	if p.Rank != DefaultRank {
+		j.Rank = &p.Rank
+	}
+	for k := range p.Targets {
+		j.Targets = append(j.Targets, p.Targets[k].toJSON())
+	}
+	for k := range p.Connections {
+		j.Connections = append(j.Connections, p.Connections[k].toJSON())
+	}
+	if s := p.SIM; s != (SIMSettings{}) {
+		j.SIM = &jsonSIM{AccountURL: s.AccountURL, BrandName: s.BrandName, Hotspot: s.Hotspot.String(), ESIMProvisioning: s.ESIMProvisioning.pointer()}
+		if s.BrandRoaming != BrandUnset {
+			code := int(s.BrandRoaming) - 1
+			j.SIM.BrandRoaming = &code
+		}
+	}
+	if q := p.Portal; q.URL != "" || len(q.CallbackHosts)+len(q.Countries)+len(q.ICCIDRanges) > 0 {
+		j.Portal = &jsonPortal{URL: q.URL, CallbackHosts: q.CallbackHosts, Countries: q.Countries, ICCIDRanges: rangesToJSON(q.ICCIDRanges)}
+	}
+	return j
 }
 
 func (t *Target) toJSON() jsonTarget {

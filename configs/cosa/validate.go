@@ -23,10 +23,17 @@ const (
 // Limits of an operators file. A file of that size, however it is filled, is
 // read within 100 MB of memory.
 const (
-	MaxFileBytes   = 10 << 20
-	MaxProfiles    = 20_000
-	MaxConnections = 40_000
+	MaxFileBytes    = 10 << 20
+	MaxProfiles     = 20_000
+	MaxConnections  = 40_000
+	MaxFileTargets  = 40_000
+	MaxTargetValues = 400_000 // of all targets
 )
+
+// Values counts the values of the target's conditions.
+func (t *Target) Values() int {
+	return len(t.MCCMNC) + len(t.MCC) + len(t.ICCID) + len(t.IMSI) + len(t.IMSIPattern) + len(t.GID1) + len(t.GID2) + len(t.SPN) + len(t.PNN)
+}
 
 // Check says what is wrong with the profile, "" if nothing is.
 func (p *OperatorProfile) Check() string { return first(p.validate()) }
@@ -133,16 +140,11 @@ func (c *checker) target(path string, t *Target) {
 	c.text(path+".uiName", t.UIName, maxName)
 
 	switch {
-	case t.empty():
+	case t.Values() == 0:
 		c.add(path, `give mccmnc or another key`, "the target has no condition, it would match every SIM")
 	case len(t.MCCMNC) == 0 && len(t.ICCID) == 0 && len(t.IMSI)+len(t.IMSIPattern) == 0 && len(t.GID1)+len(t.GID2)+len(t.SPN)+len(t.PNN) > 0:
 		c.add(path, "add mccmnc", "gid1, gid2, spn and pnn are not unique in the world and need mccmnc beside them")
 	}
-}
-
-func (t *Target) empty() bool {
-	return len(t.MCCMNC)+len(t.MCC)+len(t.ICCID)+len(t.IMSI)+len(t.IMSIPattern)+
-		len(t.GID1)+len(t.GID2)+len(t.SPN)+len(t.PNN) == 0
 }
 
 func (c *checker) connection(path string, n *Connection) {

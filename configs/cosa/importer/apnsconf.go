@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"path/filepath"
 	"slices"
@@ -92,6 +93,11 @@ func (a *apnsConf) row(attrs []xml.Attr) error {
 	id := "apns:" + a.country + "/" + mcc + mnc
 	if mvno != "" {
 		id += "/" + mvno + "=" + strings.ToLower(data)
+	}
+	if len(id) > 150 { // a long list of card numbers
+		hash := fnv.New64a()
+		_, _ = hash.Write([]byte(id))
+		id = fmt.Sprintf("%s...%016x", strings.ToValidUTF8(id[:100], ""), hash.Sum64())
 	}
 	at, there := a.index[id]
 	if !there {

@@ -35,13 +35,11 @@ type customizations struct {
 	refs    [][]string             // of each profile: Ids in lower case
 	lines   []int                  // of each profile
 	ids     map[string]bool        // of the profiles that are in
-	count   int                    // targets of all
+	used    int                    // targets of all profiles
 }
 
 // cosaTarget is a Target that was read: a cosa.Target for each of its states.
 type cosaTarget struct{ states []cosa.Target }
-
-const maxFileTargets = 40_000
 
 func readCustomizations(rd *reader, file *File) error {
 	c := &customizations{reader: rd, file: file, targets: map[string]*cosaTarget{}, ids: map[string]bool{}}
@@ -88,17 +86,36 @@ func (c *customizations) target(start xml.StartElement) error {
 		c.file.Report.lose(e.line, what, "the Id is there twice: the states of both count")
 	}
 	for state := range e.each("targetstate") {
-		s, why := targetOf(state, func(line int, why string) { c.file.Report.lose(line, what, why) })
-		if why != "" {
-			c.file.Report.refuse(state.line, what, why)
-			continue
+		if err := c.state(state, t, what); err != nil {
+			return err
 		}
-		t.states = append(t.states, s)
-		if c.count++; c.count > maxFileTargets {
-			return fmt.Errorf("more than %d target states", maxFileTargets)
+	}
+	if len(t.states) == 0 { // it takes room all the same
+		if err := c.file.count(&cosa.Target{}); err != nil {
+			return err
 		}
 	}
 	return c.file.bounded()
+}
+
+// state adds a TargetState, or those that it is but a wrapper of.
+func (c *customizations) state(e *element, t *cosaTarget, what string) error {
+	own := slices.ContainsFunc(e.children, func(c element) bool { return c.name == "condition" })
+	if inner := slices.Collect(e.all("targetstate")); len(inner) > 0 && !own {
+		for _, i := range inner {
+			if err := c.state(i, t, what); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s, why := targetOf(e, func(line int, why string) { c.file.Report.lose(line, what, why) })
+	if why != "" {
+		c.file.Report.refuse(e.line, what, why)
+		return nil
+	}
+	t.states = append(t.states, s)
+	return c.file.count(&s)
 }
 
 // common refuses the connections of a section that applies without a target.
@@ -208,6 +225,9 @@ func (c *customizations) resolve() error {
 					break
 				}
 				p.Targets = append(p.Targets, state)
+				if c.used++; c.used > cosa.MaxFileTargets {
+					return fmt.Errorf("more than %d targets of all profiles", cosa.MaxFileTargets)
+				}
 			}
 		}
 		if len(p.Targets) == 0 {

@@ -43,7 +43,7 @@ const cosaSample = `<?xml version="1.0" encoding="utf-8"?>
    </Profile>
    <Targets>
     <Target Id="t-1">
-     <TargetState><TargetState><Condition Name="Mcc" Value="001"/><Condition Name="MNC" Value="01"/><Condition Name="iccid" Value="Range:8900000000000000000, 8900000000000000099"/>
+     <TargetState><TargetState><Condition Name="ICCID" Value="pattern:nothing\s+"/></TargetState><TargetState><Condition Name="Mcc" Value="001"/><Condition Name="MNC" Value="01"/><Condition Name="iccid" Value="Range:8900000000000000000, 8900000000000000099"/>
        <Condition Name="uiname" Value="Lab card"/><Condition Name="uiorder" Value="2"/></TargetState></TargetState>
      <TargetState><Condition Name="MCC" Value="range:310,311"/><Condition Name="Mnc" Value="Pattern:2(6|7)0"/><Condition Name="SPN" Value="pattern:^(Lab|Field)$"/></TargetState>
     </Target>
@@ -122,6 +122,7 @@ line 18: profile "Lab (Nowhere)": connection "Lab_i2": APN "#777" has the charac
 line 19: profile "Lab (Nowhere)": connection "Lab_i3": it is for no purpose that is known
 line 20: profile "Lab (Nowhere)": connection "Lab_i4": ConnectionType cdma: only for CDMA or Wi-Fi
 line 22: profile "Lab (Nowhere)": connection "Lab_i6": Roaming "9" is not 0 to 5
+line 32: target "t-1": condition iccid: pattern: too involved to be matched
 line 43: target "T-2": condition mnc: a value with ! is not understood
 line 44: target "T-2": no condition that tells SIMs apart
 line 45: target "T-2": condition processortype: pattern: too involved to be matched

@@ -52,7 +52,7 @@ type File struct {
 	Replaces []string
 	Report   Report
 
-	connections int
+	connections, targets, values int
 }
 
 // Read reads a file; name stands for it in reasons and errors. With a problem
@@ -149,7 +149,25 @@ func (f *File) add(p cosa.OperatorProfile) error {
 		return fmt.Errorf("more than %d operators", maxProfiles)
 	}
 	f.Profiles = append(f.Profiles, p)
+	for i := range p.Targets {
+		if err := f.count(&p.Targets[i]); err != nil {
+			return err
+		}
+	}
 	return f.bounded()
+}
+
+// count bounds the targets of a file.
+func (f *File) count(t *cosa.Target) error {
+	f.targets++
+	f.values += t.Values()
+	switch {
+	case f.targets > cosa.MaxFileTargets:
+		return fmt.Errorf("more than %d targets", cosa.MaxFileTargets)
+	case f.values > cosa.MaxTargetValues:
+		return fmt.Errorf("more than %d values of targets", cosa.MaxTargetValues)
+	}
+	return nil
 }
 
 // addConnection appends a connection to the profile at index at. why is the

@@ -103,16 +103,34 @@ func TestMemory(t *testing.T) {
 			return fmt.Sprintf("<Target Id='%d'><TargetState><Condition Name='ICCID' Value='range:8900000000%09d,8900000000%09d'/></TargetState></Target><Profile Name='%d'><TargetRef Id='%d'/><Settings><Connection><AccessPointName>a%d</AccessPointName></Connection></Settings></Profile><!--%s-->", i, i, i, i, i, i, strings.Repeat("x", 300))
 		}, false},
 		{"COSA, conditions that stand for many values", "<WindowsCustomizations>", "</WindowsCustomizations>", func(i int) string {
-			return fmt.Sprintf(`<Target Id='%d'><TargetState><Condition Name='ICCID' Value='pattern:89\d\d.*'/></TargetState></Target>`, i)
+			return fmt.Sprintf(`<Target Id='%d'><TargetState><Condition Name='ICCID' Value='pattern:89\d\d1.*'/></TargetState></Target>`, i)
+		}, true},
+		{"COSA, numbers in a range", "<WindowsCustomizations>", "</WindowsCustomizations>", func(i int) string {
+			return fmt.Sprintf(`<Target Id='%d'><TargetState><Condition Name='MCC' Value='range:001,005'/><Condition Name='MNC' Value='range:00,99'/></TargetState></Target>`, i)
+		}, true},
+		{"COSA, targets without states", "<WindowsCustomizations>", "</WindowsCustomizations>", func(i int) string {
+			return fmt.Sprintf(`<Target Id='%d'/>`, i)
 		}, true},
 		{"COSA, one target for many profiles", "<WindowsCustomizations><Target Id='t'>" + strings.Repeat(`<TargetState><Condition Name='ICCID' Value='8900'/></TargetState>`, 256) + "</Target>", "</WindowsCustomizations>", func(i int) string {
-			return fmt.Sprintf(`<Profile Name='%d'><TargetRef Id='t'/></Profile>`, i)
+			return fmt.Sprintf(`<Profile Name='%d'><TargetRef Id='t'/></Profile><!--%s-->`, i, strings.Repeat("x", 300))
+		}, true},
+		{"Android, values that are kept", "<apns>", "</apns>", func(i int) string {
+			return fmt.Sprintf("<apn mcc='%03d' mnc='%02d' apn='a' mmsc='1' mmsproxy='1' mmsport='1' proxy='1' port='1' server='1' carrier_id='1' profile_id='1' apn_set_id='1' max_conns='1' wait_time='1' max_conns_time='1' mtu_v6='1'/><!--%s-->", i/100, i%100, strings.Repeat("x", 330))
+		}, false},
+		{"Android, lists of card numbers", "<apns>", "</apns>", func(i int) string {
+			return fmt.Sprintf("<apn mcc='%03d' mnc='%02d' apn='a' mvno_type='iccid' mvno_match_data='%s1'/>", i/100, i%100, strings.Repeat("1,", 500))
 		}, true},
 		{"JSON, profiles", "[", "{}]", func(i int) string {
 			return fmt.Sprintf(`{"targets":[{"mccmnc":["%05d"]}],"connections":[{"apn":"a%d"}],"ext":{"x":"%s"}},`, i, i, strings.Repeat("x", 500))
 		}, false},
 		{"JSON, connections", `[`, `{}]`, func(i int) string {
 			return `{"connections":[` + strings.Repeat(`{"apn":"a"},`, 63) + `{"apn":"a"}]},`
+		}, true},
+		{"JSON, targets", `[`, `{}]`, func(i int) string {
+			return `{"targets":[` + strings.Repeat(`{"mcc":["001"]},`, 255) + `{"mcc":["001"]}]},`
+		}, true},
+		{"JSON, values of targets", `[`, `{}]`, func(i int) string {
+			return `{"targets":[{"mccmnc":[` + strings.Repeat(`"00101",`, 511) + `"00101"]}]},`
 		}, true},
 		{"JSON, one profile of many values", `{"targets":[`, `{}]}`, func(i int) string { return `{},` }, true},
 		{"JSON, empty profiles", `[`, `{}]`, func(i int) string { return `{},` }, true},
