@@ -49,6 +49,14 @@ func TestWaysWithoutCode(t *testing.T) {
 	activate(exitOK, "ICCID 8900101000000000108", "--default-smdp")
 	bound("8900101000000000116", "001010000000116", smdpsim.Order{})
 	activate(exitOK, "ICCID 8900101000000000116", "--smdp", "SMDP.lab.test")
+
+	// Discovery servers of the configuration go before the card's own, in turn.
+	b.stop()
+	b.config("[lpa]\n", "[lpa]\nsmds = [\"smdp.lab.test\", \"smds.lab.test\"]\n")
+	b.start()
+	b.waitUp()
+	bound("8900101000000000124", "001010000000124", smdpsim.Order{MatchingID: secretID + "2", Discover: "smdp.lab.test"})
+	activate(exitOK, "ICCID 8900101000000000124", "--discover")
 	b.noSecrets("the daemon's log", b.log())
 	b.noSecretFiles()
 }

@@ -1,5 +1,6 @@
 // Package es9p is the client's side of ES9+, the interface between LPA and
-// SM-DP+ (SGP.22 5.6): one HTTPS POST per function, JSON both ways (6.5.2).
+// SM-DP+ (SGP.22 5.6), and of ES11, between LPA and SM-DS (5.8): one HTTPS POST
+// per function, JSON both ways (6.5.2).
 //
 // A function is a request type with Execute, which posts it to a server and
 // returns the decoded response. A status code of the server is a *StatusError;
