@@ -79,7 +79,7 @@ func (i *apnImport) run(_ context.Context, args []string, s std) error {
 			}
 		}
 		for _, p := range problems {
-			report.Problems = append(report.Problems, fileProblem{p.File, fileError{p.Line, p.Col, p.Msg, p.Hint}})
+			report.Problems = append(report.Problems, fileProblem{p.File, fileError{"", p.Line, p.Col, p.Msg, p.Hint}})
 			if !i.json {
 				fmt.Fprintln(s.err, clean(p.Error(), "\n"))
 			}

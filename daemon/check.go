@@ -35,6 +35,9 @@ that is named but missing is a warning: it may be there when it is needed.`,
 			var warnings []string
 			if err == nil {
 				warnings = missing(cfg)
+				if _, bad := config.LoadDialects(cfg.Modem.Dialects); len(bad) > 0 {
+					err = bad
+				}
 			}
 			if *asJSON {
 				return checkJSON(s, path, err, warnings)
@@ -53,6 +56,7 @@ that is named but missing is a warning: it may be there when it is needed.`,
 
 // fileError is config.Error as JSON.
 type fileError struct {
+	File string `json:"file,omitempty"` // if it is another than the configuration
 	Line int    `json:"line,omitempty"`
 	Col  int    `json:"col,omitempty"`
 	Text string `json:"text"`
@@ -71,7 +75,11 @@ func checkJSON(s std, path string, err error, warnings []string) error {
 		return err
 	}
 	for _, e := range errs {
-		out.Errors = append(out.Errors, fileError{e.Line, e.Col, e.Msg, e.Hint})
+		f := fileError{Line: e.Line, Col: e.Col, Text: e.Msg, Hint: e.Hint}
+		if e.File != path {
+			f.File = e.File
+		}
+		out.Errors = append(out.Errors, f)
 	}
 	if perr := printJSON(s.out, out); perr != nil {
 		return perr

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Identity is what a modem says of itself.
 type Identity struct {
@@ -24,37 +21,27 @@ func all() []*Dialect {
 // Find returns the dialect whose pattern fits most closely, counted in
 // literal characters, and the generic one when none fits. The caller owns the
 // result and may change it.
-func Find(id Identity) *Dialect {
-	best, score := generic(), 0
-	for _, d := range all() {
+func Find(id Identity) *Dialect { return (*Set)(nil).Find(id) }
+
+// ByName returns the dialect with the given name, or nil. The caller owns the
+// result and may change it.
+func ByName(name string) *Dialect { return (*Set)(nil).ByName(name) }
+
+// Names returns the names of all dialects, sorted.
+func Names() []string { return (*Set)(nil).Names() }
+
+// closest returns the dialect of a list that fits most closely, and whether any
+// does.
+func closest(list []*Dialect, id Identity) (best *Dialect, ok bool) {
+	score := 0
+	for _, d := range list {
 		for _, m := range d.Match {
-			if n, ok := m.fits(id); ok && n > score {
+			if n, fits := m.fits(id); fits && n > score {
 				best, score = d, n
 			}
 		}
 	}
-	return best
-}
-
-// ByName returns the dialect with the given name, or nil. The caller owns the
-// result and may change it.
-func ByName(name string) *Dialect {
-	for _, d := range all() {
-		if d.Name == name {
-			return d
-		}
-	}
-	return nil
-}
-
-// Names returns the names of all dialects, sorted.
-func Names() []string {
-	var names []string
-	for _, d := range all() {
-		names = append(names, d.Name)
-	}
-	slices.Sort(names)
-	return names
+	return best, best != nil
 }
 
 // fits reports whether all patterns of m match, and how many literal

@@ -48,7 +48,10 @@ type Modem struct {
 	Port    string // path of the AT port, or Auto
 	Baud    int    // bit/s; for USB ports without meaning
 	Dialect string // name of the modem family, or Auto
-	PINFile string // file that holds the SIM PIN, "" for none
+	// Dialects is a directory of *.toml with further modem families, and
+	// changes of the built-in ones; see LoadDialects.
+	Dialects string
+	PINFile  string // file that holds the SIM PIN, "" for none
 	// APDUTimeout is how long the modem may take for one card command, 0 for
 	// the modem family's own limit.
 	APDUTimeout time.Duration
@@ -181,7 +184,7 @@ const (
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto},
+		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d"},
 		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
 		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true},
 		Uplink: Uplink{

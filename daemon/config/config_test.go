@@ -42,7 +42,7 @@ var optional = regexp.MustCompile(`(?m)^#(\[|"?[a-z])`)
 
 func TestReferenceHasEveryKey(t *testing.T) {
 	full := optional.ReplaceAll(configs.Reference, []byte("$1"))
-	d := &document{file: "reference.toml", data: full, values: map[string]int{}}
+	d := newDocument("reference.toml", full, root)
 	d.walk()
 	if len(d.errs) > 0 {
 		t.Fatal(d.errs)

@@ -33,17 +33,7 @@ func Load(path string) (*Config, error) {
 // Parse checks the text of a file; name is its name for errors. The error is
 // an Errors with everything that is wrong, up to 20 entries.
 func Parse(name string, data []byte) (*Config, error) {
-	d := &document{file: name, data: data, values: map[string]int{}}
-	switch {
-	case len(data) > maxFileBytes:
-		d.fail(0, "", "the file has more than %d bytes", maxFileBytes)
-	case !utf8.Valid(data):
-		at := 0
-		for r, n := utf8.DecodeRune(data); r != utf8.RuneError || n > 1; r, n = utf8.DecodeRune(data[at:]) {
-			at += n
-		}
-		d.fail(at, "save the file as UTF-8", "not UTF-8")
-	}
+	d := newDocument(name, data, root)
 	if len(d.errs) > 0 {
 		return nil, d.errs
 	}
@@ -55,6 +45,22 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, errs
 	}
 	return c, nil
+}
+
+// newDocument is a file whose size and characters are checked.
+func newDocument(name string, data []byte, root *schema) *document {
+	d := &document{file: name, data: data, root: root, values: map[string]int{}, tables: map[string]int{}}
+	switch {
+	case len(data) > maxFileBytes:
+		d.fail(0, "", "the file has more than %d bytes", maxFileBytes)
+	case !utf8.Valid(data):
+		at := 0
+		for r, n := utf8.DecodeRune(data); r != utf8.RuneError || n > 1; r, n = utf8.DecodeRune(data[at:]) {
+			at += n
+		}
+		d.fail(at, "save the file as UTF-8", "not UTF-8")
+	}
+	return d
 }
 
 // ReadSecret reads a PIN or password: the first and only line of a file of at

@@ -21,6 +21,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.path("modem.port", raw.Modem.Port, &c.Modem.Port, Auto)
 	d.integer("modem.baud", raw.Modem.Baud, &c.Modem.Baud, 1200, 4_000_000, "bit/s")
 	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
+	d.path("modem.dialects", raw.Modem.Dialects, &c.Modem.Dialects, "/")
 	d.path("modem.pin_file", raw.Modem.PINFile, &c.Modem.PINFile, "")
 	d.duration("modem.apdu_timeout", raw.Modem.APDUTimeout, &c.Modem.APDUTimeout, 5*time.Second, 10*time.Minute)
 

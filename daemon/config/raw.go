@@ -8,6 +8,7 @@ type rawConfig struct {
 		Port        *string   `toml:"port"`
 		Baud        *int64    `toml:"baud"`
 		Dialect     *string   `toml:"dialect"`
+		Dialects    *string   `toml:"dialects"`
 		PINFile     *string   `toml:"pin_file"`
 		APDUTimeout *duration `toml:"apdu_timeout"`
 	} `toml:"modem"`

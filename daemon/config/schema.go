@@ -2,9 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"dynamod/atcmd/dialect"
 )
 
 // kind is what a key takes.
@@ -18,6 +21,9 @@ const (
 	isBool
 	isStrings // array of strings
 	isMap     // table of any keys with string values
+	isTables  // array of tables
+	isInts    // array of whole numbers
+	isFloat
 )
 
 // what says it in an error, hint in the line below.
@@ -29,6 +35,9 @@ var kindText = map[kind]struct{ what, hint string }{
 	isBool:     {"true or false", "without quotes"},
 	isStrings:  {"an array of strings", `such as ["a", "b"]`},
 	isMap:      {"a table of strings", ""},
+	isTables:   {"an array of tables", "write [[...]] above each, or [{...}, {...}]"},
+	isInts:     {"an array of whole numbers", "such as [2, 3]"},
+	isFloat:    {"a number", "without quotes"},
 }
 
 // schema is one allowed key; tables have children.
@@ -44,17 +53,23 @@ func schemaOf(t reflect.Type) *schema {
 		t = t.Elem()
 	}
 	switch {
-	case t == reflect.TypeFor[duration]():
+	case t == reflect.TypeFor[duration](), t == reflect.TypeFor[dialect.Duration]():
 		return &schema{kind: isDuration}
 	case t.Kind() == reflect.String:
 		return &schema{kind: isString}
-	case t.Kind() == reflect.Int64:
+	case t.Kind() == reflect.Int64, t.Kind() == reflect.Int:
 		return &schema{kind: isInt}
 	case t.Kind() == reflect.Bool:
 		return &schema{kind: isBool}
-	case t == reflect.TypeFor[[]string]():
+	case t.Kind() == reflect.Float64:
+		return &schema{kind: isFloat}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String:
 		return &schema{kind: isStrings}
-	case t == reflect.TypeFor[map[string]string]():
+	case t == reflect.TypeFor[[]int]():
+		return &schema{kind: isInts}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return &schema{kind: isTables, children: schemaOf(t.Elem()).children}
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.String:
 		return &schema{kind: isMap}
 	case t.Kind() != reflect.Struct:
 		panic("config: no schema for " + t.String())
@@ -62,6 +77,10 @@ func schemaOf(t reflect.Type) *schema {
 	s := &schema{kind: isTable, children: map[string]*schema{}}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			maps.Copy(s.children, schemaOf(f.Type).children)
+			continue
+		}
 		s.children[f.Tag.Get("toml")] = schemaOf(f.Type)
 	}
 	return s
@@ -78,7 +97,7 @@ func (s *schema) names() []string {
 
 // hintUnknown finds the key that was meant: a near one in the same table, or
 // the same one in another table.
-func hintUnknown(table *schema, tableName, key string) string {
+func hintUnknown(root, table *schema, tableName, key string) string {
 	if near := nearest(key, table.names()); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}

@@ -17,7 +17,9 @@ import (
 type document struct {
 	file   string
 	data   []byte
+	root   *schema
 	values map[string]int // path such as "lpa.ci[1]" -> offset of the value
+	tables map[string]int // path of an array of tables -> how many there were so far
 	bad    []span         // expressions that were refused
 	errs   Errors
 }
@@ -46,7 +48,7 @@ func (d *document) position(offset int) (line, col int) {
 func (d *document) walk() {
 	p := &unstable.Parser{}
 	p.Reset(d.data)
-	table, tableName := root, ""
+	table, tableName := d.root, ""
 	known := true // the table that the following keys belong to
 	badFrom := -1 // offset of a refused expression that ends where the next begins
 	endBad := func(next int) {
@@ -61,12 +63,7 @@ func (d *document) walk() {
 		endBad(d.lineStart(offset))
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
-			tableName = strings.Join(parts, ".")
-			table, known = d.enter(parts, offset)
-			if known && e.Kind == unstable.ArrayTable {
-				d.fail(offset, fmt.Sprintf("write [%s]", tableName), "[[%s]] must be a table, not an array of tables", tableName)
-				known = false
-			}
+			table, tableName, known = d.enter(parts, offset, e.Kind == unstable.ArrayTable)
 			if !known {
 				badFrom = d.lineStart(offset)
 			}
@@ -96,22 +93,47 @@ func keyOf(e *unstable.Node) (parts []string, offset int) {
 	return parts, max(offset, 0)
 }
 
-// enter follows the name of a table header.
-func (d *document) enter(parts []string, offset int) (*schema, bool) {
-	t := root
+// enter follows the name of a table header. It returns the table's path, in
+// which tables of an array have their number: "dialect[1].apdu".
+func (d *document) enter(parts []string, offset int, array bool) (_ *schema, path string, ok bool) {
+	t, name := d.root, strings.Join(parts, ".")
 	for i, part := range parts {
 		next := t.children[part]
-		if next == nil && t.kind == isTable {
-			d.fail(offset, hintUnknown(t, strings.Join(parts[:i], "."), part), "unknown table [%s]", strings.Join(parts, "."))
-			return nil, false
+		if next == nil && (t.kind == isTable || t.kind == isTables) {
+			d.fail(offset, hintUnknown(d.root, t, strings.Join(parts[:i], "."), part), "unknown table [%s]", name)
+			return nil, name, false
 		}
-		if next == nil || next.kind != isTable && next.kind != isMap {
-			d.fail(offset, fmt.Sprintf("write it as a key of [%s]", strings.Join(parts[:i], ".")), "[%s] is not a table", strings.Join(parts, "."))
-			return nil, false
+		if next == nil || next.kind != isTable && next.kind != isMap && next.kind != isTables {
+			d.fail(offset, fmt.Sprintf("write it as a key of [%s]", strings.Join(parts[:i], ".")), "[%s] is not a table", name)
+			return nil, name, false
 		}
-		t = next
+		t, path = next, join(path, part)
+		if t.kind != isTables {
+			continue
+		}
+		if !array && i == len(parts)-1 {
+			d.fail(offset, fmt.Sprintf("write [[%s]]", name), "[%s] must be an array of tables", name)
+			return nil, name, false
+		}
+		n := d.tables[path]
+		if array && i == len(parts)-1 {
+			if n == 0 {
+				d.values[path] = offset
+			}
+			n++
+			d.tables[path] = n
+		} else if n == 0 {
+			d.fail(offset, fmt.Sprintf("write [[%s]]", strings.Join(parts[:i+1], ".")), "there is no [[%s]] above", strings.Join(parts[:i+1], "."))
+			return nil, name, false
+		}
+		path = fmt.Sprintf("%s[%d]", path, n-1)
+		d.values[path] = offset
 	}
-	return t, true
+	if array && t.kind != isTables {
+		d.fail(offset, fmt.Sprintf("write [%s]", name), "[[%s]] must be a table, not an array of tables", name)
+		return nil, name, false
+	}
+	return t, path, true
 }
 
 // checkKey checks one key = value below table.
@@ -120,7 +142,7 @@ func (d *document) checkKey(table *schema, tableName string, parts []string, off
 	for i, part := range parts {
 		var next *schema
 		switch s.kind {
-		case isTable:
+		case isTable, isTables:
 			next = s.children[part]
 		case isMap:
 			if i == len(parts)-1 {
@@ -131,7 +153,7 @@ func (d *document) checkKey(table *schema, tableName string, parts []string, off
 			}
 		}
 		if next == nil {
-			d.fail(offset, hintUnknown(s, path, part), "unknown key %q", strings.Join(parts, "."))
+			d.fail(offset, hintUnknown(d.root, s, path, part), "unknown key %q", strings.Join(parts, "."))
 			return false
 		}
 		s, path = next, join(path, part)
@@ -152,23 +174,12 @@ func (d *document) checkKey(table *schema, tableName string, parts []string, off
 		}
 		return ok
 	case value.Kind == unstable.Array && s.kind == isStrings:
-		i := 0
-		for it := value.Children(); it.Next(); {
-			n := it.Node()
-			if n.Kind == unstable.Comment {
-				continue
-			}
-			elementAt := at
-			if n.Raw.Length > 0 {
-				elementAt = int(n.Raw.Offset)
-			}
-			if n.Kind != unstable.String {
-				d.fail(elementAt, kindText[isString].hint, "each value of %q must be a string, not %s", path, nodeText(n))
-				return false
-			}
-			d.values[fmt.Sprintf("%s[%d]", path, i)] = elementAt
-			i++
-		}
+		return d.elements(path, at, value, isString, unstable.String, "a string")
+	case value.Kind == unstable.Array && s.kind == isInts:
+		return d.elements(path, at, value, isInt, unstable.Integer, "a whole number")
+	case value.Kind == unstable.Array && s.kind == isTables:
+		return d.inlineTables(s, path, at, value)
+	case value.Kind == unstable.Integer && s.kind == isFloat, value.Kind == unstable.Float && s.kind == isFloat:
 		return true
 	case value.Kind == unstable.String && (s.kind == isString || s.kind == isDuration),
 		value.Kind == unstable.Bool && s.kind == isBool,
@@ -178,6 +189,52 @@ func (d *document) checkKey(table *schema, tableName string, parts []string, off
 	t := kindText[s.kind]
 	d.fail(at, t.hint, "%q must be %s, not %s", path, t.what, nodeText(value))
 	return false
+}
+
+// elements checks an array of plain values.
+func (d *document) elements(path string, at int, value *unstable.Node, k kind, want unstable.Kind, text string) bool {
+	i := 0
+	for it := value.Children(); it.Next(); {
+		n := it.Node()
+		if n.Kind == unstable.Comment {
+			continue
+		}
+		elementAt := at
+		if n.Raw.Length > 0 {
+			elementAt = int(n.Raw.Offset)
+		}
+		if n.Kind != want {
+			d.fail(elementAt, kindText[k].hint, "each value of %q must be %s, not %s", path, text, nodeText(n))
+			return false
+		}
+		d.values[fmt.Sprintf("%s[%d]", path, i)] = elementAt
+		i++
+	}
+	return true
+}
+
+// inlineTables checks [{...}, {...}].
+func (d *document) inlineTables(s *schema, path string, at int, value *unstable.Node) bool {
+	i, ok := 0, true
+	for it := value.Children(); it.Next(); {
+		n := it.Node()
+		if n.Kind == unstable.Comment {
+			continue
+		}
+		if n.Kind != unstable.InlineTable {
+			d.fail(at, kindText[isTables].hint, "each value of %q must be a table, not %s", path, nodeText(n))
+			return false
+		}
+		element := fmt.Sprintf("%s[%d]", path, i)
+		d.values[element] = at
+		for it := n.Children(); it.Next(); {
+			key := it.Node()
+			inner, innerAt := keyOf(key)
+			ok = d.checkKey(&schema{kind: isTable, children: s.children}, element, inner, innerAt, key.Value()) && ok
+		}
+		i++
+	}
+	return ok
 }
 
 func join(path, part string) string {
@@ -208,7 +265,7 @@ func nodeText(n *unstable.Node) string {
 
 // decode reads what the walk has left into raw, strictly. Refused expressions
 // are blanked out first, so that what remains is still checked.
-func (d *document) decode(raw *rawConfig) {
+func (d *document) decode(raw any) {
 	data := bytes.Clone(d.data)
 	for _, s := range d.bad {
 		for i := s.from; i < s.to; i++ {

@@ -250,15 +250,16 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	// An earlier process may have been killed in the middle of a command.
 	opts := atcmd.Options{Logger: g.log, Trace: g.trace, Dirty: true}
 	if g.cfg.Modem.Dialect != config.Auto {
-		if d := dialect.ByName(g.cfg.Modem.Dialect); d != nil {
+		if d := g.dialects.ByName(g.cfg.Modem.Dialect); d != nil {
 			opts.Finals, opts.URCs = d.Finals, d.URCTags()
 		}
 	} else {
 		// Who it is can only be asked after the session has begun, so that one
 		// knows every family's URCs.
-		for _, name := range dialect.Names() {
-			opts.URCs = append(opts.URCs, dialect.ByName(name).URCTags()...)
-			opts.Finals = append(opts.Finals, dialect.ByName(name).Finals...)
+		for _, name := range g.dialects.Names() {
+			d := g.dialects.ByName(name)
+			opts.URCs = append(opts.URCs, d.URCTags()...)
+			opts.Finals = append(opts.Finals, d.Finals...)
 		}
 	}
 	s := atcmd.New(p, opts)
@@ -280,10 +281,10 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if err != nil {
 		return nil, silent(err)
 	}
-	d := dialect.Find(id.Identity)
+	d := g.dialects.Find(id.Identity)
 	if name := g.cfg.Modem.Dialect; name != config.Auto {
-		if d = dialect.ByName(name); d == nil {
-			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(dialect.Names(), ", ")}
+		if d = g.dialects.ByName(name); d == nil {
+			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(g.dialects.Names(), ", ")}
 		}
 	}
 	m := modem.New(s, d, g.log)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dynamod/atcmd"
+	"dynamod/atcmd/dialect"
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/activation"
@@ -66,6 +67,7 @@ type Gateway struct {
 	runs    *activation.Orchestrator
 	hook    *hook.Server
 
+	dialects   *dialect.Set
 	cardToken  chan struct{} // held by the eUICC's user
 	memory     lpa.Memory    // of the holder of cardToken
 	pinRefused bool          // only keepModem's
@@ -208,6 +210,11 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	if err := g.loadOperators(); err != nil {
 		return nil, nil, err
+	}
+	var bad config.Errors
+	g.dialects, bad = config.LoadDialects(cfg.Modem.Dialects)
+	for _, e := range bad {
+		g.log.Error("a file of modem families is left out", "error", e)
 	}
 	if g.kernel = opts.Kernel; g.kernel == nil {
 		k, err := dialKernel()
