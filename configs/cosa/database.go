@@ -18,8 +18,9 @@ import (
 //		APN	PURPOSES	PLAN	FRIENDLYNAME	USERNAME	PASSWORD	AUTH
 //
 // A line that begins with a tab is a connection of the operator above it.
-// Operators are sorted by COUNTRY/NAME, which is the id; connections keep their
-// order. UIORDER is the operator's place in the country's list of the source.
+// Operators are sorted by COUNTRY/NAME, which is the id; connections stand in the
+// order in which they are tried, which the converter made. UIORDER is the
+// operator's place in the country's list of the source.
 // PURPOSES is i (internet), m (MMS) or im; empty is unset. PLAN is pre, post or
 // both. The strings of the records point into this text.
 //

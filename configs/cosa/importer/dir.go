@@ -68,11 +68,29 @@ func Load(dir string) (*cosa.DB, []*cosa.Problem, error) {
 		embedded[p.ID] = true
 	}
 	profiles, problems := loadDir(dir, embedded)
+	for i := range profiles {
+		if p := &profiles[i]; p.Country == "" {
+			p.Country = countryOf(db, p)
+		}
+	}
 	with, err := db.With(profiles)
 	if err != nil { // whatever With checks was checked before
 		return db, append(problems, &cosa.Problem{File: dir, Msg: err.Error()}), nil
 	}
 	return with, problems, nil
+}
+
+// countryOf is the country in which the database knows the profile's MCC, "" if
+// there is none or more than one. Android's and COSA's files do not tell it.
+func countryOf(db *cosa.DB, p *cosa.OperatorProfile) string {
+	for i := range p.Targets {
+		for _, plmn := range slices.Concat(p.Targets[i].MCCMNC, p.Targets[i].MCC) {
+			if countries := db.Countries(plmn); len(countries) == 1 {
+				return countries[0]
+			}
+		}
+	}
+	return ""
 }
 
 // LoadDir reads the operators files of a directory, DIR/*.json and DIR/*.xml in

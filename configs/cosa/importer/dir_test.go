@@ -71,6 +71,7 @@ func TestLoad(t *testing.T) {
 		"US.xml":     `<apns><apn carrier="A" mcc="310" mnc="26" apn="two" type="default"/><apn carrier="B" mcc="310" mnc="01" apn="wap mms" type="mms"/></apns>`,
 		"same.xml":   `<serviceproviders><country code="ad"><provider><name>Andorra Telecom (Mobiland)</name><gsm><network-id mcc="213" mnc="03"/><apn value="mine"/></gsm></provider></country></serviceproviders>`,
 		"html.xml":   `<html/>`,
+		"apns.xml":   `<apns><apn carrier="C" mcc="262" mnc="98" apn="c" type="default"/><apn carrier="D" mcc="001" mnc="01" apn="d" type="default"/></apns>`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
@@ -102,9 +103,19 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: %+v %v", plmn, list, err)
 		}
 	}
+	// Where the file does not tell the country, the database may know it.
+	countries := map[string]string{}
+	for p := range db.Profiles() {
+		if strings.HasSuffix(p.Origin, "apns.xml") {
+			countries[p.Name] = p.Country
+		}
+	}
+	if want := map[string]string{"C": "de", "D": ""}; !reflect.DeepEqual(countries, want) {
+		t.Errorf("countries %v, want %v", countries, want)
+	}
 	base, _, err := Load(filepath.Join(dir, "none"))
-	if err != nil || db.Len() != base.Len()+2 {
-		t.Errorf("%d profiles with two more than %d: %v", db.Len(), base.Len(), err)
+	if err != nil || db.Len() != base.Len()+4 {
+		t.Errorf("%d profiles with four more than %d: %v", db.Len(), base.Len(), err)
 	}
 }
 

@@ -71,6 +71,8 @@ func Read(name string, r io.Reader) (*File, []*cosa.Problem) {
 	switch start = bytes.TrimSpace(start); {
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
 		return nil, []*cosa.Problem{{File: name, Line: 1, Col: 1, Msg: "the file is UTF-16", Hint: "save it as UTF-8"}}
+	case bytes.HasPrefix(start, []byte("MSWIM")):
+		return nil, []*cosa.Problem{{File: name, Msg: "a provisioning package (.ppkg)", Hint: "unpack it, with 7-Zip for example, and import the customizations.xml in it"}}
 	case bytes.HasPrefix(start, []byte("<")):
 		if p := file.readXML(in); p != nil {
 			return nil, []*cosa.Problem{p}

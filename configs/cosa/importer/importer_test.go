@@ -40,6 +40,7 @@ func TestReadErrors(t *testing.T) {
 		{"many bad rows", io.MultiReader(strings.NewReader("<apns>"), &loop{text: "<apn/>"}), "more than 20000 rows that cannot be taken as they are"},
 		{"Latin-1", strings.NewReader(`<?xml version="1.0" encoding="iso-8859-1"?><apns/>`), `encoding "iso-8859-1" is not read, only UTF-8`},
 		{"UTF-16", strings.NewReader("\xff\xfe<\x00"), "x:1:1: the file is UTF-16\nhint: save it as UTF-8"},
+		{"provisioning package", strings.NewReader("MSWIM\x00\x00\x00\xd0\x00"), "x: a provisioning package (.ppkg)\nhint: unpack it, with 7-Zip for example, and import the customizations.xml in it"},
 		{"unreadable", io.MultiReader(broken{}), "x: cannot read the file: broken"},
 	} {
 		file, problems := Read("x", tt.in)
