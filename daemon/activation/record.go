@@ -32,6 +32,7 @@ type Record struct {
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
+	Cancelled     bool                `json:"cancelled,omitempty"` // too late to keep the profile off the card
 	Resumes       int                 `json:"resumes,omitempty"`
 	Retries       int                 `json:"retries,omitempty"` // sessions begun after one that failed
 	Outcome       status.Outcome      `json:"outcome,omitempty"`

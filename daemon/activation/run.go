@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type run struct {
 	tries  int         // confirmation codes that the server has refused
 	failed error       // why a further session was begun
 
+	alive context.Context // ends with the daemon
+
 	mu      sync.Mutex
 	rec     Record
 	abort   context.CancelFunc // nil once the run cannot be cancelled any more
@@ -53,8 +56,14 @@ func (r *run) change(f func(*Record)) Record {
 }
 
 func (r *run) answer(a Answer) error {
-	if r.state() != Waiting {
+	r.mu.Lock()
+	state, question := r.rec.State, r.rec.Waiting
+	r.mu.Unlock()
+	switch {
+	case state != Waiting:
 		return ErrNotWaiting
+	case question == WaitConsent && a.Consent == nil, question == WaitConfirmationCode && a.ConfirmationCode == "":
+		return &Fault{Code: "bad-answer", Text: "the answer has nothing to say to the question for " + question, Advice: "consent is true or false, the confirmation code came with the order", Retry: euicc.RetryNow}
 	}
 	select {
 	case r.answers <- a:
@@ -91,7 +100,7 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 	if err != nil {
 		state = r.fail(state, err)
 	}
-	r.req = req
+	r.req, r.alive = req, ctx
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	r.mu.Lock()
@@ -118,12 +127,18 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 			continue
 		}
 		if !before(state, Installed) {
-			// From here on only the daemon's own end interrupts the run.
+			// From here on only the daemon's own end interrupts the run, also
+			// when somebody cancelled it a moment too late.
 			r.mu.Lock()
 			r.abort = nil
 			r.mu.Unlock()
+			ctx = r.alive
 		}
-		row := table[state]
+		row, known := table[state]
+		if !known || row.do == nil {
+			state = r.fail(state, unknownState(state))
+			continue
+		}
 		limit := row.limit
 		switch state {
 		case Enabling, Attaching:
@@ -141,9 +156,9 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 		}
 		next, err := r.perform(ctx, row, limit)
 		switch {
-		case err == nil:
-		case ctx.Err() != nil && !r.wasAborted():
+		case r.alive.Err() != nil:
 			return false // shut down: the next start goes on from the record
+		case err == nil:
 		default:
 			next = r.fail(state, err)
 		}
@@ -178,10 +193,15 @@ func (r *run) perform(ctx context.Context, row step, limit time.Duration) (State
 func (r *run) begin() (State, Request, error) {
 	from := r.rec.State
 	req, err := r.o.Vault.Get(r.rec.ID)
-	if row, ok := table[from]; ok && from != Accepted && !r.fresh {
+	row, known := table[from]
+	if !known {
+		return from, req, unknownState(from)
+	}
+	if from != Accepted && !r.fresh {
 		r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
 		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)
-		if r.rec.Resumes > maxResumes && from != Undoing && from != Notifying {
+		// What became of a download is asked in any case; it cannot repeat one.
+		if r.rec.Resumes > maxResumes && from != Downloading && from != Undoing && from != Notifying {
 			return from, req, &Fault{
 				Code: "interrupted", Text: fmt.Sprintf("interrupted %d times in state %s", r.rec.Resumes, from),
 				Advice: "look for the cause of the restarts in `dynamod log`, then start it again", Retry: euicc.RetryLater,
@@ -193,6 +213,14 @@ func (r *run) begin() (State, Request, error) {
 		return from, req, &Fault{Code: "request-lost", Text: "the request cannot be read any more", Advice: "submit the activation code again", Retry: euicc.RetryNow, Err: err}
 	}
 	return from, req, nil
+}
+
+// unknownState is for a journal that another dynamod wrote.
+func unknownState(s State) error {
+	return &Fault{
+		Code: "unknown-state", Text: fmt.Sprintf("the journal has the run in a state %q that this dynamod does not know", s),
+		Advice: "look at the card with `dynamod profiles`, then submit the activation code again", Retry: euicc.RetryNow,
+	}
 }
 
 // enter journals a state before its action.
@@ -213,12 +241,16 @@ func (r *run) fail(s State, err error) State {
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*Fault)) && !errors.As(err, new(*euicc.Error)) {
 		err = &Fault{Code: "deadline", Text: fmt.Sprintf("%s took longer than allowed", s), Err: err, Advice: "see `dynamod diag` for what is slow", Retry: euicc.RetryLater}
 	}
-	next := table[s].onError
-	r.o.Log.Warn("activation step failed", "run", r.rec.ID, "state", s, "next", next, "error", err)
+	next := cmp.Or(table[s].onError, Failed)
+	at := s
+	if now := r.state(); s == Attaching && (now == Configuring || now == Probing) {
+		at = now // one step does all three
+	}
+	r.o.Log.Warn("activation step failed", "run", r.rec.ID, "state", at, "next", next, "error", err)
 	if s != Reporting && s != Notifying { // those are offered again later
 		r.change(func(rec *Record) {
 			if rec.Error == nil {
-				rec.Error = Problem(s, err)
+				rec.Error = Problem(at, err)
 				if next == Undoing && rec.SMDP != "" {
 					// Its code may be used up: the way on is the profile itself.
 					rec.Error.Advice = strings.TrimPrefix(rec.Error.Advice+"; the profile stays on the card: `dynamod profiles enable "+rec.ICCID+"` tries it again", "; ")

@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	// Who has agreed once in this run agreed to this profile, with the rules
 	// that were shown beside it.
 	if !r.req.Consent && r.agreed != md.ICCID {
-		a, err := r.wait(ctx, "consent")
+		a, err := r.wait(ctx, WaitConsent)
 		if err != nil {
 			return refuse(euicc.CancelTimeout, err)
 		}
@@ -96,7 +97,7 @@ func (r *run) agree(ctx context.Context) (State, error) {
 		r.agreed = md.ICCID
 	}
 	if r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
-		a, err := r.wait(ctx, "confirmation-code")
+		a, err := r.wait(ctx, WaitConfirmationCode)
 		if err != nil {
 			return refuse(euicc.CancelTimeout, err)
 		}
@@ -158,7 +159,7 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 	r.tries++
 	r.o.Status.Log("the server refused the confirmation code")
 	r.req.ConfirmationCode = ""
-	a, err := r.wait(ctx, "confirmation-code")
+	a, err := r.wait(ctx, WaitConfirmationCode)
 	if err != nil {
 		return "", errors.Join(refused, err)
 	}
@@ -169,6 +170,12 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 // codeConfirmationRefused is the server's answer to a wrong confirmation code
 // (SGP.22 5.6.2).
 const codeConfirmationRefused = "es9p-8.2.7-3.8"
+
+// What a run waits for, as Record.Waiting has it.
+const (
+	WaitConsent          = "consent"
+	WaitConfirmationCode = "confirmation-code"
+)
 
 // wait holds the card session until somebody answers.
 func (r *run) wait(ctx context.Context, what string) (Answer, error) {
@@ -224,8 +231,10 @@ func (r *run) download(ctx context.Context) (State, error) {
 	switch {
 	case err == nil && result.Success:
 		return Installed, nil
+	case r.alive.Err() != nil:
+		return "", err // shut down: the next start reads the card
 	case ctx.Err() != nil && !r.wasAborted():
-		return "", err // shut down, or too slow: the next start reads the card
+		return r.settleDownload(ctx, cmp.Or(err, ctx.Err())) // too slow
 	case err != nil && !unknown(err):
 		next, err := r.askAgain(ctx, err)
 		if err != nil {
@@ -283,8 +292,14 @@ func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
 		return "", errors.Join(cause, context.Canceled)
 	}
 	// A retry costs the order an attempt, so only an interruption earns one.
-	if cause != nil || !r.req.hasWay() {
+	if cause != nil {
 		return "", settled(cause)
+	}
+	if !r.req.hasWay() {
+		return "", &Fault{
+			Code: "request-lost", Text: "the download was interrupted, nothing of the profile is on the card, and the request cannot be read any more",
+			Advice: "submit the activation code again", Retry: euicc.RetryNow,
+		}
 	}
 	return Accepted, nil
 }
@@ -330,6 +345,10 @@ func (r *run) settledProfiles(ctx context.Context) ([]euicc.Profile, error) {
 }
 
 func (r *run) installed(ctx context.Context) (State, error) {
+	if r.wasAborted() {
+		// Reporting is where it ends, after a power cut too.
+		r.change(func(rec *Record) { rec.Cancelled = true })
+	}
 	if _, err := r.o.Card.Collect(ctx); err != nil {
 		r.o.Log.Warn("cannot copy the installation result off the card yet", "run", r.rec.ID, "error", err)
 	}
@@ -339,7 +358,18 @@ func (r *run) installed(ctx context.Context) (State, error) {
 // report offers the installation result over the present link: some operators
 // activate the line when it arrives. The run goes on whatever comes of it.
 func (r *run) report(ctx context.Context) (State, error) {
-	return Enabling, r.o.Card.Deliver(ctx)
+	err := r.o.Card.Deliver(ctx)
+	if !r.rec.Cancelled {
+		return Enabling, err
+	}
+	r.change(func(rec *Record) {
+		rec.Outcome = status.Failed
+		rec.Error = Problem(Reporting, &Fault{
+			Code: "cancelled", Text: "cancelled on request, when the profile was on the card already; it is not enabled", Retry: euicc.RetryNow,
+			Advice: "`dynamod profiles enable " + rec.ICCID + "` enables it, `dynamod profiles delete` deletes it",
+		})
+	})
+	return Notifying, nil // with what could not be delivered
 }
 
 func (r *run) iccid() (euicc.ICCID, error) { return euicc.ParseICCID(r.rec.ICCID) }
@@ -393,22 +423,9 @@ func (r *run) undo(ctx context.Context) (State, error) {
 		if err != nil {
 			return "", err
 		}
-		return Notifying, r.o.Card.Disable(ctx, id)
+		return Notifying, r.insist(ctx, "disable the new profile", func() error { return r.o.Card.Disable(ctx, id) })
 	}
-	for try := 1; ; try++ {
-		if err = r.o.Card.Enable(ctx, previous); err == nil || ctx.Err() != nil {
-			break
-		}
-		r.o.Log.Error("cannot enable the previous profile", "run", r.rec.ID, "try", try, "error", err)
-		if try == undoRetries {
-			break
-		}
-		select {
-		case <-time.After(time.Duration(try) * 5 * time.Second):
-		case <-ctx.Done():
-		}
-	}
-	if err != nil {
+	if err := r.insist(ctx, "enable the previous profile", func() error { return r.o.Card.Enable(ctx, previous) }); err != nil {
 		return "", err
 	}
 	r.change(func(rec *Record) { rec.Outcome = status.RolledBack })
@@ -423,6 +440,25 @@ func (r *run) undo(ctx context.Context) (State, error) {
 		return "", fmt.Errorf("the previous profile is enabled again, but gives no traffic yet: %w", err)
 	}
 	return Notifying, nil
+}
+
+// insist repeats what the way back depends on. Each try reads the card first.
+func (r *run) insist(ctx context.Context, what string, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		r.o.Log.Error("cannot "+what, "run", r.rec.ID, "try", try, "error", err)
+		if try == undoRetries {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 5 * time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (r *run) notify(ctx context.Context) (State, error) {
