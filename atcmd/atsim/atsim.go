@@ -173,6 +173,7 @@ type Habits struct {
 	Reenumerate   bool // +CFUN=1,1 makes the port vanish for ReplugAfter
 	DropWhileBusy bool // what arrives while a command runs is lost
 	OneContext    bool // context 1 is the only one
+	NoDual        bool // no PDP type IPV4V6, as before TS 27.007 Release 8
 
 	SplitBytes   int           // answers leave in writes of at most so many bytes
 	SplitGap     time.Duration // pause between those writes
@@ -191,7 +192,7 @@ func (h Habits) or(o Habits) Habits {
 		{&h.QuotesNeeded, &o.QuotesNeeded}, {&h.NoQuotes, &o.NoQuotes}, {&h.NoTestForms, &o.NoTestForms},
 		{&h.HandUp61, &o.HandUp61}, {&h.StrictCLA, &o.StrictCLA}, {&h.NoEcho, &o.NoEcho}, {&h.NoCME, &o.NoCME},
 		{&h.OldContrdp, &o.OldContrdp}, {&h.APNWithOI, &o.APNWithOI}, {&h.Reenumerate, &o.Reenumerate},
-		{&h.DropWhileBusy, &o.DropWhileBusy}, {&h.OneContext, &o.OneContext},
+		{&h.DropWhileBusy, &o.DropWhileBusy}, {&h.OneContext, &o.OneContext}, {&h.NoDual, &o.NoDual},
 	} {
 		*p.to = *p.to || *p.from
 	}

@@ -65,6 +65,9 @@ var packetVerbs = []verb{
 // testCGDCONT is +CGDCONT=?: one line a type.
 func testCGDCONT(x *exec) error {
 	for _, typ := range []string{"IP", "IPV6", "IPV4V6"} {
+		if typ == "IPV4V6" && x.m.habits.NoDual {
+			continue
+		}
 		x.tagged(`(1-%d),"%s",,,(0,1),(0-4)`, maxCID, typ)
 	}
 	return nil
@@ -102,7 +105,7 @@ func setCGDCONT(x *exec) error {
 		return nil
 	}
 	typ := strings.ToUpper(x.str(1))
-	if typ != "IP" && typ != "IPV6" && typ != "IPV4V6" {
+	if typ != "IP" && typ != "IPV6" && typ != "IPV4V6" || typ == "IPV4V6" && m.habits.NoDual {
 		return cmeBadParameters
 	}
 	apn := x.str(2)

@@ -253,7 +253,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 		return nil, err
 	}
 	reg, plmn, err := b.register(ctx, r)
-	if err != nil && reg.Cause == modem.RejectESM {
+	if err != nil && reg.Cause == modem.RejectESM && ctx.Err() == nil {
 		reg, plmn, err = b.registerWithout(ctx, r, err)
 	}
 	if err != nil {

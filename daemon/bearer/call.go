@@ -31,6 +31,22 @@ func callOf(c cosa.Connection, ask attempt, kind dialect.Kind) modem.Call {
 	return call
 }
 
+// actOf is the access technology as records name it (27.007, 10.1.22), 0 if it
+// is not known.
+func actOf(a modem.AcT) cosa.AcT {
+	switch a {
+	case 0, 1, 3, 8:
+		return cosa.GSM
+	case 2, 4, 5, 6:
+		return cosa.UMTS
+	case 7, 9, 10, 13, 14, 15: // 13: NR beside an LTE cell that has the contexts
+		return cosa.LTE
+	case 11, 12, 16:
+		return cosa.NR
+	}
+	return 0
+}
+
 func ipTypeOf(t modem.PDPType) cosa.IPType {
 	switch t {
 	case modem.IPv4:

@@ -29,6 +29,7 @@ type choice struct {
 	db      *cosa.DB
 	match   cosa.Decision
 	plmn    string // serving network
+	act     cosa.AcT
 	roaming bool
 	roam    cosa.RoamState
 	given   bool // a connection outranks the records
@@ -141,7 +142,7 @@ func (b *Bearer) chooseFor(sim cosa.SIM) choice {
 
 // at adds where the modem is registered.
 func (c choice) at(reg modem.Registration, plmn string) choice {
-	c.plmn, c.roaming = plmn, reg.State.Roaming()
+	c.plmn, c.act, c.roaming = plmn, actOf(reg.AcT), reg.State.Roaming()
 	c.roam = cosa.RoamStateOf(c.roaming, c.match.HomeNetwork, plmn)
 	return c
 }
@@ -182,7 +183,11 @@ func roamingOff(s cosa.RoamState) error {
 // the records where the modem is attached with it, and is the only hope beside
 // an empty APN where no record knows the SIM.
 func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
-	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, NetworkAssigned: b.NetworkAssigned}
+	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act}
+	if none, ok := errors.AsType[*cosa.NoAPNError](errOf(p.choice.match.Candidates(req))); ok && none.Why != "" {
+		return nil, none // what the operator does not allow here is not got round
+	}
+	req.NetworkAssigned = b.NetworkAssigned
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
 	if known {
 		req.LastGood = good.Key
@@ -202,6 +207,8 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 	}
 	return list, nil
 }
+
+func errOf[T any](_ T, err error) error { return err }
 
 func (b *Bearer) noAPN(err error, home string) *activation.Fault {
 	f := &activation.Fault{Code: "no-apn", Text: err.Error(), Retry: euicc.RetryNow, Advice: "give an APN with the request, set [apn] apn, or add a file to operators.d"}

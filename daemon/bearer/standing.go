@@ -56,9 +56,9 @@ func (b *Bearer) Run(ctx context.Context) error {
 			early, ok := errors.AsType[*tooEarly](err)
 			switch wait := b.waiting(); {
 			case ok:
-				next = early.wait
+				next = min(next, early.wait)
 			case wait > 0: // the connections that were tried have a pace of their own
-				next = wait
+				next = min(next, wait)
 			default:
 				next = backoff
 				backoff = min(3*backoff, lastBackoff)
@@ -201,7 +201,8 @@ func (b *Bearer) stillRight(ctx context.Context, r Radio, a *active) bool {
 		return true
 	}
 	now := b.chooseFor(simOf(facts))
-	now.plmn, now.roaming, now.roam, now.late = a.choice.plmn, a.choice.roaming, a.choice.roam, facts.Incomplete
+	now.plmn, now.act, now.roaming, now.roam = a.choice.plmn, a.choice.act, a.choice.roaming, a.choice.roam
+	now.late = facts.Incomplete
 	same := now.match.Equal(a.choice.match)
 	if !same {
 		own, usable := b.ownContext(ctx, r)

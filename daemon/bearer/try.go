@@ -192,6 +192,10 @@ func openAuth(c *cosa.Connection) bool {
 // gave (TS 24.301, 6.5.1.4; TS 24.008, 6.1.3.1). ok is false where nothing else
 // is worth asking.
 func (a attempt) after(c *cosa.Connection, err error) (next attempt, ok bool) {
+	if errors.Is(err, modem.ErrDefine) && a.ipType == cosa.IPv4v6 {
+		a.ipType = cosa.IPv4 // older modems have no type for both
+		return a, true
+	}
 	refused, ok := errors.AsType[*modem.ActivationError](err)
 	if !ok {
 		return a, false
@@ -246,9 +250,9 @@ func (b *Bearer) try(ctx context.Context, r Radio, p *plan, c cosa.Candidate, ki
 			return a, reach, err
 		}
 		next, ok := ask.after(&c.Connection, err)
-		if errors.Is(err, modem.ErrDefine) && !ask.shared && b.mayShare(r, kind) {
-			b.noOwn, next, ok = r, ask, true
-			next.shared = true
+		if !ok && errors.Is(err, modem.ErrDefine) && !ask.shared && b.mayShare(r, kind) {
+			b.noOwn, ok = r, true
+			next = attempt{ipType: asked[0].ipType, auth: ask.auth, shared: true}
 		}
 		if !ok || slices.Contains(asked, next) {
 			return nil, reach, err

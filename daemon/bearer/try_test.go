@@ -58,6 +58,8 @@ func TestTries(t *testing.T) {
 		{"the record's IPv6 refused, cause 50", simOptions{records: record(`{"apn": "data.test", "ipType": "ipv6"}`), core: only([]string{"IP"}, 0)}, "data.test IPV6, data.test IP", "data.test v4", ""},
 		{"the cause is told by +CEER alone", simOptions{records: record(data), core: only([]string{"IP"}, 28), modem: func(c *atsim.Config) { c.Habits.NoCME = true }}, "data.test IPV4V6, data.test IP", "data.test v4", ""},
 
+		{"the modem has no type for both", simOptions{records: record(data), core: have("data.test"), modem: func(c *atsim.Config) { c.Habits.NoDual = true }}, "data.test IP", "data.test v4", ""},
+		{"the modem has no type for both, and one context", simOptions{records: record(data), core: have("data.test"), modem: func(c *atsim.Config) { c.Habits.NoDual, c.Habits.OneContext = true, true }}, "data.test IP", "data.test v4", ""},
 		{"authentication: CHAP", simOptions{records: record(credentials), core: login(2)}, "login.test IPV4V6 chap", "login.test v4+v6", ""},
 		{"authentication: PAP after cause 29", simOptions{records: record(credentials), core: login(1)}, "login.test IPV4V6 chap, login.test IPV4V6 pap", "login.test v4+v6", ""},
 		{"authentication: the record's method and no other", simOptions{records: record(`{"apn": "login.test", "auth": "chap", "username": "me", "password": "secret"}, ` + data), core: login(1)}, "login.test IPV4V6 chap, data.test IPV4V6, IPV4V6", "down", "no-data"},
@@ -68,6 +70,10 @@ func TestTries(t *testing.T) {
 		{"roaming: its own IP type", simOptions{records: record(`{"apn": "data.test", "ipType": "ipv6", "roamingIpType": "ipv4v6"}`), core: abroad(have("data.test"))}, "data.test IPV4V6", "data.test v4+v6", ""},
 		{"at home: the other", simOptions{records: record(`{"apn": "data.test", "ipType": "ipv6", "roamingIpType": "ipv4v6"}`), core: have("data.test")}, "data.test IPV6", "data.test v6", ""},
 		{"roaming: not for a home-only connection", simOptions{records: record(`{"apn": "home.test", "roaming": 0}, ` + data), core: abroad(have("home.test", "data.test"))}, "data.test IPV4V6", "data.test v4+v6", ""},
+		{"roaming: a home-only operator is not got round", simOptions{records: record(`{"apn": "home.test", "roaming": 0}`), core: abroad(func(c *atsim.Core) { c.APNs, c.Default = apns("home.test"), "home.test" })}, "", "down", "no-apn"},
+		{"access technology: not for LTE", simOptions{records: record(`{"apn": "old.test", "act": ["gsm", "umts"]}, ` + data), core: have("old.test", "data.test")}, "data.test IPV4V6", "data.test v4+v6", ""},
+		{"access technology: for UMTS", simOptions{records: record(`{"apn": "old.test", "act": ["gsm", "umts"]}, ` + data), core: func(c *atsim.Core) { have("old.test", "data.test")(c); c.Cell.AcT = 2 }}, "old.test IPV4V6", "old.test v4+v6", ""},
+		{"only connections of other purposes: the network assigns", simOptions{records: record(`{"apn": "mms.test", "purposes": ["mms"]}`), core: func(c *atsim.Core) { c.APNs, c.Default = apns("mms.test", "given.test"), "given.test" }}, "IPV4V6", "v4+v6", ""},
 		{"roaming switched off", simOptions{records: record(data), core: abroad(have("data.test")), bearer: func(c *Config) { c.Roaming = func(s cosa.RoamState) bool { return s == cosa.Home } }}, "", "down", "roaming-off"},
 		{"the network refuses the APN abroad, cause 66", simOptions{records: record(`{"apn": "home.test"}, ` + data), core: abroad(func(c *atsim.Core) {
 			c.APNs = append(apns("data.test"), atsim.APN{Name: "home.test", HomeOnly: true, Lease: simLease})

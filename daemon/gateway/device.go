@@ -82,8 +82,8 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	return nil
 }
 
-// listen wakes the bearer when the modem announces that registration or context
-// changed, until the modem goes or ctx ends.
+// listen wakes the bearer when the modem announces that registration, context or
+// SIM changed, until the modem goes or ctx ends.
 func (g *Gateway) listen(ctx context.Context, d *device) {
 	// What the card is has to be known to tell an eUICC without an enabled
 	// profile from an empty slot.
@@ -97,24 +97,31 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	})
 	defer wg.Wait()
 	defer stop()
-	subs := make([]*atcmd.Subscription, 0, 4)
-	for _, tag := range []string{"+CEREG", "+C5GREG", "+CGREG", "+CGEV"} {
-		s := d.session.Subscribe(tag)
-		defer s.Close()
-		subs = append(subs, s)
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.session.Done():
-			return
-		case <-subs[0].C():
-		case <-subs[1].C():
-		case <-subs[2].C():
-		case <-subs[3].C():
+	tags := []string{"+CEREG", "+C5GREG", "+CGREG", "+CGEV", "+CPIN"}
+	for _, u := range d.modem.Dialect().URCs {
+		if u.Event == dialect.EventSIM {
+			tags = append(tags, u.Tag)
 		}
-		g.bearer.Kick()
+	}
+	for _, tag := range tags {
+		s := d.session.Subscribe(tag)
+		wg.Go(func() {
+			defer s.Close()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-d.session.Done():
+					return
+				case <-s.C():
+					g.bearer.Kick()
+				}
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-d.session.Done():
 	}
 }
 

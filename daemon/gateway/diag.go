@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (g *Gateway) checks() []check {
 		{"apn", func(context.Context) (string, string, error) {
 			s := g.status.Snapshot()
 			if s.Link == nil {
-				return "", s.Advice, errors.New(strings.TrimSpace("no context is active: " + s.Reason))
+				return "", cmp.Or(s.Advice, "`dynamod apn explain` tells which APNs are tried, and when"), errors.New(strings.TrimSpace("no context is active: " + s.Reason))
 			}
 			return fmt.Sprintf("%q: %s", s.Link.APN, s.Link.APNReason), "", nil
 		}},
