@@ -106,6 +106,8 @@ func TestStoreData(t *testing.T) {
 		sw      Status
 		at      int
 		is      error
+
+		executed bool // the status word was GET RESPONSE's
 	}{
 		{name: "one block (GetEID)", data: "BF3E035C015A", answers: []string{"AABB9000"}, sent: []string{"80E2910006BF3E035C015A"}, want: "AABB"},
 		{name: "chained", data: "0102030405", block: 2, answers: []string{"9000", "9000", "AA9000"},
@@ -117,13 +119,15 @@ func TestStoreData(t *testing.T) {
 		{name: "wrong Le in GET RESPONSE", data: "01", answers: []string{"6100", "6C02", "AABB9000"},
 			sent: []string{"80E291000101", "00C0000000", "00C0000002"}, want: "AABB"},
 		{name: "wrong Le twice", data: "01", answers: []string{"6100", "6C02", "6C03"},
-			sent: []string{"80E291000101", "00C0000000", "00C0000002"}, sw: 0x6C03},
+			sent: []string{"80E291000101", "00C0000000", "00C0000002"}, sw: 0x6C03, executed: true},
 		{name: "a block is not repeated for 6Cxx", data: "01", answers: []string{"6C02"}, sent: []string{"80E291000101"}, sw: 0x6C02},
 		{name: "REFRESH waits", data: "01", answers: []string{"AA910B"}, sent: []string{"80E291000101"}, want: "AA"},
 		{name: "refused in the middle", data: "0102030405", block: 2, answers: []string{"9000", "6985"},
 			sent: []string{"80E21100020102", "80E21101020304"}, sw: 0x6985, at: 1},
 		{name: "refused at once", data: "01", answers: []string{"6A80"}, sent: []string{"80E291000101"}, sw: 0x6A80},
-		{name: "announces for ever", data: "01", answers: []string{"6110", "6110", "6110"}, sent: []string{"80E291000101", "00C0000010"}, sw: 0x6110},
+		{name: "announces for ever", data: "01", answers: []string{"6110", "6110", "6110"}, sent: []string{"80E291000101", "00C0000010"}, sw: 0x6110, executed: true},
+		{name: "the answer is refused, and the command not repeated in smaller blocks", data: strings.Repeat("01", 130), block: 200, answers: []string{"6110", "6700"},
+			sent: []string{"80E2910082" + strings.Repeat("01", 130), "00C0000010"}, sw: 0x6700, executed: true},
 		{name: "lost", data: "0102", block: 1, answers: []string{"9000"}, fail: lost, sent: []string{"80E211000101", "80E291010102"}, is: lost},
 		{name: "no status word", data: "01", answers: []string{"90"}, sent: []string{"80E291000101"}, is: nil, want: "!"},
 	}
@@ -145,7 +149,7 @@ func TestStoreData(t *testing.T) {
 			se, isSW := errors.AsType[*StatusError](err)
 			switch {
 			case tt.sw != 0:
-				if !isSW || se.SW != tt.sw || se.Block != tt.at || Unknown(err) {
+				if !isSW || se.SW != tt.sw || se.Block != tt.at || Unknown(err) != tt.executed || se.Executed != tt.executed {
 					t.Errorf("got %v", err)
 				}
 			case tt.is != nil:
@@ -206,7 +210,7 @@ func (notSent) StateUnknown() bool { return false }
 func TestUnknown(t *testing.T) {
 	for err, want := range map[error]bool{
 		nil: false, errors.New("x"): true, context.Canceled: true,
-		&StatusError{SW: 0x6985}: false, fmt.Errorf("a: %w", notSent{errors.New("busy")}): false,
+		&StatusError{SW: 0x6985}: false, &StatusError{SW: 0x6F00, Executed: true}: true, fmt.Errorf("a: %w", notSent{errors.New("busy")}): false,
 	} {
 		if Unknown(err) != want {
 			t.Errorf("%v: %v", err, !want)

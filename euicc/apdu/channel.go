@@ -35,9 +35,15 @@ type StatusError struct {
 	// Block is the index of the refused block of a chained STORE DATA. Only
 	// when it is 0 has the card seen nothing of the command.
 	Block int
+	// Executed says that the card had carried the command out: what it refused
+	// was GET RESPONSE, the rest of its answer.
+	Executed bool
 }
 
 func (e *StatusError) Error() string {
+	if e.Executed {
+		return fmt.Sprintf("card answered %s to GET RESPONSE after command %02X", e.SW, e.INS)
+	}
 	if e.INS == insStoreData {
 		return fmt.Sprintf("card answered %s to block %d of STORE DATA", e.SW, e.Block)
 	}
@@ -50,13 +56,14 @@ var ErrTooLong = errors.New("too long")
 
 // Unknown reports whether a failed command may have been executed: unless the
 // card refused it, or the transport's error says by a method StateUnknown() bool
-// that the card never got it.
+// that the card never got it. A command whose answer the card would not hand out
+// has been executed.
 func Unknown(err error) bool {
 	if err == nil {
 		return false
 	}
-	if _, refused := errors.AsType[*StatusError](err); refused {
-		return false
+	if se, ok := errors.AsType[*StatusError](err); ok {
+		return se.Executed
 	}
 	var s interface{ StateUnknown() bool }
 	if errors.As(err, &s) {
@@ -165,8 +172,8 @@ func (c *Channel) ProactivePending() bool {
 // is refused for what may be its length, the data come again in blocks of
 // SmallBlockSize, because the card has executed nothing yet and block 00 begins
 // a new chain. When a later one is refused for it, the command has failed, and
-// only the next ones are in small blocks. After an error other than a StatusError
-// whether the card has executed the command is unknown.
+// only the next ones are in small blocks. Unknown tells of an error whether the
+// card may have executed the command.
 func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
 	if err := c.acquire(ctx); err != nil {
 		return nil, err
@@ -202,7 +209,8 @@ func (c *Channel) StoreData(ctx context.Context, data []byte) ([]byte, error) {
 // the modem answered with an error.
 func tooLarge(err error) (byCard, may bool) {
 	if se, ok := errors.AsType[*StatusError](err); ok {
-		return se.SW == 0x6700, se.SW == 0x6700
+		long := se.SW == 0x6700 && !se.Executed
+		return long, long
 	}
 	var r interface{ Refused() bool }
 	return false, errors.As(err, &r) && r.Refused()
@@ -271,7 +279,7 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, out []byte) ([]byte
 			// A card that announces more and never sends any would go on for
 			// ever.
 			if cmd.INS == insGetResponse && len(data) == 0 {
-				return nil, &StatusError{SW: sw, INS: ins}
+				return nil, &StatusError{SW: sw, INS: ins, Executed: true}
 			}
 			// CLA 0X, the interindustry class: TS 102 221, table 10.5.
 			cmd = Command{INS: insGetResponse, Ne: ne(byte(sw))}
@@ -280,7 +288,7 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, out []byte) ([]byte
 			cmd.Ne = ne(byte(sw))
 			corrected = true
 		default:
-			return nil, &StatusError{SW: sw, INS: ins}
+			return nil, &StatusError{SW: sw, INS: ins, Executed: cmd.INS == insGetResponse}
 		}
 	}
 }

@@ -187,7 +187,7 @@ func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress)
 	// What the card refused, or answered without sense, it will again; a line that
 	// was lost leaves the order as it is.
 	reason := euicc.CancelPostponed
-	if _, is := errors.AsType[*apdu.StatusError](err); is || errors.Is(err, es10.ErrNoResult) {
+	if se, is := errors.AsType[*apdu.StatusError](err); is && !se.Executed || errors.Is(err, es10.ErrNoResult) {
 		reason = euicc.CancelLoadBPPError
 	}
 	o.abort(ctx, reason, true)

@@ -75,6 +75,8 @@ type walk struct {
 	code euicc.ActivationCode
 	// giveUp makes the caller give up as soon as the fault acts.
 	giveUp bool
+	// afterOpen arms a fault that counts from the first function.
+	afterOpen func()
 	// struck reports whether the fault has acted.
 	struck func() bool
 	// deliver is armed before the result is delivered.
@@ -218,6 +220,9 @@ func (w *walk) attempt(c *Card) (*euicc.InstallResult, *Order, error) {
 func (w *walk) run() (got outcome) {
 	w.Helper()
 	c := w.open()
+	if w.afterOpen != nil {
+		w.afterOpen()
+	}
 	r, o, err := w.attempt(c)
 	got.fill(w, err)
 	if w.struck != nil && !w.struck() {

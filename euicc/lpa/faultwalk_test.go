@@ -139,6 +139,7 @@ func (r *walkList) card() {
 		r.add(f.name, "answer lost", atCard(f.tag, 1, lastBlock, lost), end("card-transport"))
 		r.add(f.name, "not executed", atCard(f.tag, 1, lastBlock, mute), end("card-transport"))
 		r.add(f.name, "rest of the answer lost", atCard(f.tag, 1, getResponse, lost), end("card-transport"))
+		r.add(f.name, "rest of the answer refused", atCard(f.tag, 1, getResponse, swFault), end("sw-6F00"))
 		// The reset that follows ends the card's session; nobody can sign for it then.
 		r.add(f.name, "power cut before", atCard(f.tag, 1, lastBlock, cut), unharmed("card-transport", euicc.RetryNow))
 		r.add(f.name, "power cut after", atCard(f.tag, 1, lastBlock, cutAfter), unharmed("card-transport", euicc.RetryNow))
@@ -261,6 +262,7 @@ func (r *walkList) segments() {
 		}
 		r.add(s.name, "answer lost", atCard(s.tag, s.nth, lastBlock, lost), success())
 		r.add(s.name, "rest of the result lost", atCard(s.tag, s.nth, getResponse, lost), success())
+		r.add(s.name, "rest of the result refused", atCard(s.tag, s.nth, getResponse, swFault), success())
 		r.add(s.name, "power cut after", atCard(s.tag, s.nth, lastBlock, cutAfter), done)
 		r.add(s.name, "power cut in the result", atCard(s.tag, s.nth, getResponse, cut), done)
 	}
