@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"dynamod/atcmd/port"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
 )
@@ -103,8 +104,11 @@ func missing(cfg *config.Config) (warnings []string) {
 			warn(key, err)
 		}
 	}
-	if cfg.Modem.Port != config.Auto {
-		_, err := os.Stat(cfg.Modem.Port)
+	if p := cfg.Modem.Port; strings.HasPrefix(p, "/") {
+		_, err := os.Stat(p)
+		warn("[modem] port", err)
+	} else if place, err := port.ParsePlace(p); err == nil {
+		_, err = port.Tree{}.Find(place)
 		warn("[modem] port", err)
 	}
 	secret("[modem] pin_file", cfg.Modem.PINFile)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,7 +40,7 @@ func openDevice(ctx context.Context, name string, opts Options) (_ *Port, err er
 			file.Close()
 		}
 	}()
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		if err == unix.EWOULDBLOCK {
 			return nil, fmt.Errorf("open %s: %w", name, holder(name, fd))
 		}
@@ -47,19 +49,20 @@ func openDevice(ctx context.Context, name string, opts Options) (_ *Port, err er
 	if busy := lockFile(name); busy != nil {
 		return nil, fmt.Errorf("open %s: %w", name, busy)
 	}
-	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+	if err := retry(func() error { _, err := unix.IoctlGetTermios(fd, unix.TCGETS); return err }); err != nil {
 		return plainDevice(name, file, fd, opts)
 	}
 	// Root may open a tty that somebody took for himself with TIOCEXCL.
 	// ModemManager does that, and does not lock.
 	other, found := user(fd)
-	if exclusive, err := unix.IoctlGetInt(fd, unix.TIOCGEXCL); err == nil && exclusive != 0 {
+	exclusive := 0
+	if retry(func() (err error) { exclusive, err = unix.IoctlGetInt(fd, unix.TIOCGEXCL); return err }) == nil && exclusive != 0 {
 		if found {
 			return nil, fmt.Errorf("open %s: %w", name, other)
 		}
 		// Its owner is dead. The flag outlives it where the other end of the
 		// line keeps the tty, as a pseudo terminal's does.
-		unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+		ioctl(fd, unix.TIOCNXCL, 0)
 	} else if found {
 		opts.Logger.Warn("another program has the modem port open; answers may get lost",
 			"port", name, "program", other.Program, "pid", other.PID)
@@ -76,7 +79,7 @@ func openDevice(ctx context.Context, name string, opts Options) (_ *Port, err er
 	if isPTY(fd) {
 		// The other end keeps the terminal, and the flag with it, when we are
 		// killed: an ordinary user could never open it again. The lock suffices.
-		unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+		ioctl(fd, unix.TIOCNXCL, 0)
 	}
 	if err := file.SetWriteDeadline(time.Time{}); err != nil {
 		line.Close()
@@ -85,13 +88,36 @@ func openDevice(ctx context.Context, name string, opts Options) (_ *Port, err er
 	return newPort(name, tty{file}, line), nil
 }
 
-func openRetry(name string) (int, error) {
+// retry repeats a system call that a signal cut short. Go's runtime sends
+// SIGURG to its own threads to preempt them, at any moment, and only the calls
+// of package os are repeated by themselves.
+func retry(call func() error) error {
 	for {
-		fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != unix.EINTR {
-			return fd, err
+		if err := call(); !interrupted(err) {
+			return err
 		}
 	}
+}
+
+// interrupted looks into the library's errors too, which wrap nothing.
+func interrupted(err error) bool {
+	if errors.Is(err, unix.EINTR) {
+		return true
+	}
+	var line *serial.PortError
+	return errors.As(err, &line) && strings.Contains(line.Error(), unix.EINTR.Error())
+}
+
+func ioctl(fd int, req uint, value int) error {
+	return retry(func() error { return unix.IoctlSetInt(fd, req, value) })
+}
+
+func openRetry(name string) (fd int, err error) {
+	err = retry(func() (err error) {
+		fd, err = unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
 }
 
 // plainDevice is for nodes without line settings, such as smd8.
@@ -112,7 +138,11 @@ func plainDevice(name string, file *os.File, fd int, opts Options) (*Port, error
 func openSerial(name string, fd, baud int) (serial.Port, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	line, err := serial.Open(name, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+	var line serial.Port
+	err := retry(func() (err error) {
+		line, err = serial.Open(name, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +177,14 @@ type tty struct{ *os.File }
 
 func (t tty) Close() error {
 	if raw, err := t.File.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { unix.IoctlSetInt(int(fd), unix.TCFLSH, unix.TCOFLUSH) })
+		raw.Control(func(fd uintptr) { ioctl(int(fd), unix.TCFLSH, unix.TCOFLUSH) })
 	}
 	return t.File.Close()
+}
+
+// dieWithUs ends the program when the thread that started it ends.
+func dieWithUs(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 }
 
 // isGone reports the errors of a device that has a node and nothing behind it.

@@ -3,6 +3,7 @@ package port
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,13 +44,16 @@ func lockOwner(st unix.Stat_t) int {
 	}
 	defer file.Close()
 	dev := uint64(st.Dev)
-	want := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino)
-	scanner := bufio.NewScanner(file)
+	return lockOwnerIn(file, fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino))
+}
+
+func lockOwnerIn(locks io.Reader, want string) int {
+	scanner := bufio.NewScanner(locks)
 	for scanner.Scan() {
 		f := strings.Fields(scanner.Text())
 		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == want {
-			pid, _ := strconv.Atoi(f[4])
-			return pid
+			pid, _ := strconv.Atoi(f[4]) // -1 for an owner in another pid namespace
+			return max(pid, 0)
 		}
 	}
 	return 0
@@ -139,10 +143,18 @@ func lockFilePID(path string) int {
 	defer file.Close()
 	var b [32]byte
 	n, _ := file.Read(b[:])
-	fields := strings.Fields(string(b[:n]))
+	return pidIn(string(b[:n]))
+}
+
+// pidIn reads the number that a lock file begins with, 0 for none.
+func pidIn(text string) int {
+	fields := strings.Fields(text)
 	if len(fields) == 0 {
 		return 0
 	}
-	pid, _ := strconv.Atoi(fields[0])
+	pid, err := strconv.Atoi(fields[0])
+	if err != nil || pid < 0 {
+		return 0
+	}
 	return pid
 }

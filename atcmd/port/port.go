@@ -53,7 +53,18 @@ func (e *BusyError) Error() string {
 	case e.PID == os.Getpid():
 		return fmt.Sprintf("port is in use by this program already (pid %d)", e.PID)
 	}
-	return fmt.Sprintf("port is in use by %s (pid %d); stop it, or let it ignore this modem", e.Program, e.PID)
+	return fmt.Sprintf("port is in use by %s (pid %d)", e.Program, e.PID)
+}
+
+// Hint says what to do about it.
+func (e *BusyError) Hint() string {
+	switch {
+	case e.PID == os.Getpid():
+		return ""
+	case e.Program == mmProgram:
+		return `install mmcli, so that it can be asked to let the modem go, or give the modem ENV{ID_MM_DEVICE_IGNORE}="1" in a udev rule`
+	}
+	return "stop it, or let it ignore this modem"
 }
 
 // Is makes errors.Is(err, ErrBusy) true.
@@ -75,6 +86,7 @@ func (e *WriteError) Written() int { return e.N }
 type Options struct {
 	Baud   int          // of a serial line; 0 means 115200. USB modems ignore it
 	Logger *slog.Logger // nil discards
+	Tree   Tree         // where a place on USB is looked up
 }
 
 const defaultBaud = 115200
@@ -106,9 +118,9 @@ type lines interface {
 	Close() error
 }
 
-// Open opens the port that name stands for: a device path, "unix:PATH",
-// "unix:@NAME" for an abstract socket, the path of a unix socket, or
-// "tcp:HOST:PORT".
+// Open opens the port that name stands for: a device path, "usb:1-1.2:3" for a
+// place on USB (see Place), "unix:PATH", "unix:@NAME" for an abstract socket,
+// the path of a unix socket, or "tcp:HOST:PORT".
 //
 // Its error is ErrNoDevice, ErrPermission, ErrNotPort or ErrBusy where one of
 // these is the reason.
@@ -120,6 +132,16 @@ func Open(ctx context.Context, name string, opts Options) (*Port, error) {
 		opts.Baud = defaultBaud
 	}
 	network, address, ok := strings.Cut(name, ":")
+	if network == "usb" && ok {
+		place, err := ParsePlace(name)
+		if err != nil {
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		if name, err = opts.Tree.Find(place); err != nil {
+			return nil, fmt.Errorf("open %w", err)
+		}
+		ok = false
+	}
 	if !ok || network != "unix" && network != "tcp" {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -262,7 +284,7 @@ func (p *Port) SetDTR(on bool) error {
 	if p.lines == nil {
 		return ErrNotSupported
 	}
-	if err := p.lines.SetDTR(on); err != nil {
+	if err := retry(func() error { return p.lines.SetDTR(on) }); err != nil {
 		if notSupported(err) {
 			return ErrNotSupported
 		}

@@ -45,7 +45,7 @@ type Config struct {
 
 // Modem says which modem, and how to talk to it.
 type Modem struct {
-	Port    string // path of the AT port, or Auto
+	Port    string // name of the AT port as port.Open takes it, or Auto
 	Baud    int    // bit/s; for USB ports without meaning
 	Dialect string // name of the modem family, or Auto
 	// Dialects is a directory of *.toml with further modem families, and

@@ -157,10 +157,30 @@ level = "debug"
 	}
 }
 
+func TestPortNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"auto": "auto", "/dev//ttyUSB2": "/dev/ttyUSB2", "usb:1-1.2:3": "usb:1-1.2:3", "usb:1-1.2:1.3": "usb:1-1.2:1.3",
+		"unix:@modem": "unix:@modem", "unix:/run/modem": "unix:/run/modem", "tcp:192.0.2.1:4001": "tcp:192.0.2.1:4001", "tcp:[::1]:4001": "tcp:[::1]:4001",
+	} {
+		c, err := Parse("t.toml", []byte("[modem]\nport = \""+in+"\"\n"))
+		if err != nil || c.Modem.Port != want {
+			t.Errorf("%s: %q, %v", in, c.Modem.Port, err)
+		}
+	}
+	for _, in := range []string{"", "unix:", "unix:@", "unix:modem", "tcp::4001", "tcp:host:", "tcp:host:0", "tcp:host:99999", "serial:1", "usb:"} {
+		if _, err := Parse("t.toml", []byte("[modem]\nport = \""+in+"\"\n")); err == nil {
+			t.Errorf("%q passed", in)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"unknown key, near", "[uplink]\nmetrik = 5\n", "t.toml:2:1: unknown key \"metrik\"\nhint: did you mean \"metric\"?"},
 		{"unknown key, exchanged letters", "[modem]\n  prot = \"auto\"\n", "t.toml:2:3: unknown key \"prot\"\nhint: did you mean \"port\"?"},
+		{"port without a kind", "[modem]\nport = \"ttyUSB2\"\n", "t.toml:2:8: \"ttyUSB2\" is not the name of a modem port\nhint: \"auto\", a path such as \"/dev/ttyUSB2\", a place on USB such as \"usb:1-1.2:3\", \"unix:@NAME\", \"unix:/PATH\" or \"tcp:HOST:PORT\""},
+		{"port that is no place", "[modem]\nport = \"usb:modem:3\"\n", "t.toml:2:8: \"usb:modem:3\" is not a place on USB, such as usb:1-1.2:3\nhint: see /sys/bus/usb/devices, or `dynamod diag`"},
+		{"port that is no server", "[modem]\nport = \"tcp:4001\"\n", "t.toml:2:8: \"tcp:4001\" does not name host and port\nhint: such as \"tcp:192.0.2.1:4001\""},
 		{"key of another table", "[modem]\nmetric = 5\n", "t.toml:2:1: unknown key \"metric\"\nhint: \"metric\" belongs to [uplink]"},
 		{"secret inline", "[modem]\npin = \"1234\"\n", "t.toml:2:1: unknown key \"pin\"\nhint: did you mean \"pin_file\"?"},
 		{"password inline", "[apn]\napn = \"a\"\npassword = \"hush\"\n", "t.toml:3:1: unknown key \"password\"\nhint: did you mean \"password_file\"?"},

@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
 )
 
 // typed turns the raw file into c, which holds the defaults. Each parser
 // reports a value that it refuses and leaves the default.
 func (d *document) typed(raw *rawConfig, c *Config) {
-	d.path("modem.port", raw.Modem.Port, &c.Modem.Port, Auto)
+	d.port("modem.port", raw.Modem.Port, &c.Modem.Port)
 	d.integer("modem.baud", raw.Modem.Baud, &c.Modem.Baud, 1200, 4_000_000, "bit/s")
 	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
 	d.path("modem.dialects", raw.Modem.Dialects, &c.Modem.Dialects, "/")
@@ -117,6 +120,44 @@ func (d *document) path(path string, raw, to *string, extra string) {
 			*to = filepath.Clean(*raw)
 		}
 	}
+}
+
+// port reads the name of a modem port in one of the forms that port.Open takes.
+func (d *document) port(path string, raw, to *string) {
+	if raw == nil {
+		return
+	}
+	kind, rest, _ := strings.Cut(*raw, ":")
+	const hint = `"auto", a path such as "/dev/ttyUSB2", a place on USB such as "usb:1-1.2:3", "unix:@NAME", "unix:/PATH" or "tcp:HOST:PORT"`
+	switch {
+	case *raw == Auto:
+	case len(*raw) > 255 || strings.ContainsFunc(*raw, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		d.failAt(path, "", "%q is longer than 255 bytes or has control characters", *raw)
+		return
+	case strings.HasPrefix(*raw, "/"):
+		*to = filepath.Clean(*raw)
+		return
+	case kind == "usb":
+		if _, err := port.ParsePlace(*raw); err != nil {
+			d.failAt(path, "see /sys/bus/usb/devices, or `dynamod diag`", "%v", err)
+			return
+		}
+	case kind == "unix" && len(rest) > 1 && (rest[0] == '@' || rest[0] == '/'):
+	case kind == "tcp":
+		if host, number, err := net.SplitHostPort(rest); err != nil || host == "" || !isPort(number) {
+			d.failAt(path, `such as "tcp:192.0.2.1:4001"`, "%q does not name host and port", *raw)
+			return
+		}
+	default:
+		d.failAt(path, hint, "%q is not the name of a modem port", *raw)
+		return
+	}
+	*to = *raw
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 func (d *document) absolute(path, s string) bool {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +43,7 @@ const (
 
 // keepModem opens the modem and opens it again whenever it goes, until ctx ends.
 func (g *Gateway) keepModem(ctx context.Context) error {
+	defer func() { g.manager.Close() }()
 	wait := firstReopen
 	for ctx.Err() == nil {
 		d, err := g.openModem(ctx)
@@ -213,44 +213,34 @@ func (g *Gateway) waitDevice(ctx context.Context, limit time.Duration) (*device,
 	}
 }
 
-// openModem opens the configured port, or the first that answers as a modem.
+// openModem opens the first of the ports that answers as a modem.
 func (g *Gateway) openModem(ctx context.Context) (*device, error) {
-	if p := g.cfg.Modem.Port; p != config.Auto {
-		return g.openPort(ctx, p)
-	}
-	paths := atPorts()
-	if len(paths) == 0 {
-		return nil, &activation.Fault{Code: "no-modem", Text: "no modem port was found", Advice: "plug the modem in, or name its AT port in [modem] port"}
+	names, err := g.portNames()
+	if err != nil {
+		return nil, err
 	}
 	var errs []error
-	for _, p := range paths {
-		d, err := g.openPort(ctx, p)
+	for _, name := range names {
+		g.askManager(ctx, name)
+		d, err := g.openPort(ctx, name)
+		if err == nil {
+			g.place = nil
+			if place, ok := g.opts.Tree.Place(d.path); ok {
+				g.place = &place
+			}
+		}
 		if err == nil || ctx.Err() != nil {
 			return d, err
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
-}
-
-// atPorts lists the device nodes that may be AT ports, likeliest first.
-func atPorts() []string {
-	var paths []string
-	for _, glob := range []string{"/dev/wwan*at*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/smd*"} {
-		found, err := filepath.Glob(glob)
-		if err != nil {
-			continue // the patterns are constants
-		}
-		slices.Sort(found)
-		paths = append(paths, found...)
-	}
-	return paths
+	return nil, advised(errs)
 }
 
 func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err error) {
 	ctx, done := context.WithTimeout(ctx, openTime)
 	defer done()
-	p, err := port.Open(ctx, path, port.Options{Baud: g.cfg.Modem.Baud, Logger: g.log})
+	p, err := port.Open(ctx, path, port.Options{Baud: g.cfg.Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
 	if err != nil {
 		return nil, fmt.Errorf("modem: %w", err)
 	}
@@ -348,25 +338,6 @@ func (g *Gateway) rememberSessions(open []string) {
 	}
 }
 
-// modemInterface names the network interface of the modem: the configured one,
-// or the one below the same USB device as the AT port.
-func (g *Gateway) modemInterface() (string, error) {
-	if g.cfg.Uplink.Interface != config.Auto {
-		return g.cfg.Uplink.Interface, nil
-	}
-	g.mu.Lock()
-	d := g.device
-	g.mu.Unlock()
-	if d == nil {
-		return "", &activation.Fault{Code: "no-modem", Text: "no modem is there"}
-	}
-	name, err := interfaceOf("/sys", d.path)
-	if err != nil {
-		return "", &activation.Fault{Code: "no-interface", Text: "cannot find the modem's network interface", Err: err, Advice: "name it in [uplink] interface"}
-	}
-	return name, nil
-}
-
 // modemID is the IMEI of the modem that is there.
 func (g *Gateway) modemID() string {
 	g.mu.Lock()
@@ -375,37 +346,6 @@ func (g *Gateway) modemID() string {
 		return ""
 	}
 	return g.device.id.IMEI
-}
-
-// interfaceOf finds the network interface of the USB or PCI device that an AT
-// port belongs to.
-func interfaceOf(sysfs, tty string) (string, error) {
-	real, err := filepath.EvalSymlinks(tty)
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Base(real)
-	for _, class := range []string{"tty", "wwan"} {
-		dir, err := filepath.EvalSymlinks(filepath.Join(sysfs, "class", class, name, "device"))
-		if err != nil {
-			continue
-		}
-		// A few levels up stands the device that both functions belong to.
-		for range 4 {
-			for _, glob := range []string{"net/*", "*/net/*", "wwan/*/net/*"} {
-				found, err := filepath.Glob(filepath.Join(dir, glob))
-				if err == nil && len(found) > 0 {
-					slices.Sort(found)
-					return filepath.Base(found[0]), nil
-				}
-			}
-			if _, err := os.Stat(filepath.Join(dir, "idVendor")); err == nil {
-				break // the USB device itself: above it is the hub
-			}
-			dir = filepath.Dir(dir)
-		}
-	}
-	return "", fmt.Errorf("no network interface belongs to %s", tty)
 }
 
 func shortIMEI(imei string) string {

@@ -19,6 +19,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
+	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/activation"
@@ -47,6 +48,8 @@ type Options struct {
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	DHCP   func(ctx context.Context, ifname string) (bearer.Lease, error)
 	Probe  func(ctx context.Context, spec uplink.Spec) bearer.Reach
+	// Tree is where devices are looked up.
+	Tree port.Tree
 	// Ready is called when the hook answers; nil is fine.
 	Ready func()
 }
@@ -68,9 +71,12 @@ type Gateway struct {
 	hook    *hook.Server
 
 	dialects   *dialect.Set
-	cardToken  chan struct{} // held by the eUICC's user
-	memory     lpa.Memory    // of the holder of cardToken
-	pinRefused bool          // only keepModem's
+	cardToken  chan struct{}    // held by the eUICC's user
+	memory     lpa.Memory       // of the holder of cardToken
+	pinRefused bool             // only keepModem's
+	manager    *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
+	managerOf  string           // the device that it is for
+	place      *port.Place      // of the modem on USB when it was open last; only keepModem's
 
 	mu           sync.Mutex
 	device       *device
@@ -147,7 +153,10 @@ func lock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); { // Go's own signals cut it short
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		var pid [16]byte
 		n, _ := f.ReadAt(pid[:], 0)
 		f.Close()

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"dynamod/atcmd/port"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
+)
+
+// portNames lists the ports to try, likeliest first. The number in a tty's name
+// is the kernel's choice at each start of the modem, so that a modem that was
+// open once is looked for at its place on USB.
+func (g *Gateway) portNames() ([]string, error) {
+	tree, name := g.opts.Tree, g.cfg.Modem.Port
+	var at string // where the modem of before is now
+	if g.place != nil {
+		at, _ = tree.Find(*g.place)
+	}
+	switch {
+	case name == config.Auto:
+		names := tree.Candidates()
+		if at != "" {
+			names = slices.DeleteFunc(names, func(s string) bool { return s == at })
+			names = slices.Insert(names, 0, at)
+		}
+		if len(names) == 0 {
+			return nil, &activation.Fault{Code: "no-modem", Text: "no modem port was found", Advice: "plug the modem in, or name its AT port in [modem] port"}
+		}
+		return names, nil
+	case strings.HasPrefix(name, "usb:"):
+		place, err := port.ParsePlace(name)
+		if err == nil {
+			at, err = tree.Find(place)
+		}
+		if err != nil {
+			return nil, &activation.Fault{Code: "no-modem", Text: "no modem port was found", Advice: "plug the modem in there, or name another place in [modem] port", Err: err}
+		}
+		return []string{at}, nil
+	case g.place == nil, !strings.HasPrefix(name, "/"), isLink(name):
+		return []string{name}, nil // who made the link keeps it right
+	case at != "":
+		if at != name {
+			g.log.Info("the modem's port has another name now", "configured", name, "port", at, "place", g.place.String())
+		}
+		return []string{at}, nil
+	}
+	if now, ok := tree.Place(name); ok && now.Device == g.place.Device {
+		return nil, &activation.Fault{
+			Code: "no-modem", Text: fmt.Sprintf("modem: %s is another port of the modem now; waiting for interface %d", name, g.place.Interface),
+			Advice: "if this stays so, the modem's USB mode was changed: name the port in [modem] port and restart",
+		}
+	}
+	return []string{name}, nil // plugged in elsewhere, perhaps
+}
+
+// managerTime is how long the start waits for ModemManager to let go a modem
+// that it is still finding out about; it goes on asking afterwards.
+const managerTime = 20 * time.Second
+
+// askManager keeps ModemManager off the modem that a port belongs to, from now
+// on until another modem is tried or the daemon ends.
+func (g *Gateway) askManager(ctx context.Context, name string) {
+	of := cmp.Or(g.opts.Tree.Physical(name), name)
+	if g.manager != nil && g.managerOf == of {
+		return
+	}
+	g.manager.Close()
+	ctx, done := context.WithTimeout(ctx, managerTime)
+	defer done()
+	var err error
+	if g.manager, err = port.Inhibit(ctx, name, port.InhibitOptions{Logger: g.log, Tree: g.opts.Tree}); err != nil {
+		g.log.Warn("another program may take the modem's answers", "error", err, "hint", "install mmcli, let it ask, or tell ModemManager to ignore the modem")
+	}
+	g.managerOf = of
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
+}
+
+// modemInterface names the network interface of the modem: the configured one,
+// or the one below the same USB device as the AT port.
+func (g *Gateway) modemInterface() (string, error) {
+	if g.cfg.Uplink.Interface != config.Auto {
+		return g.cfg.Uplink.Interface, nil
+	}
+	g.mu.Lock()
+	d := g.device
+	g.mu.Unlock()
+	if d == nil {
+		return "", &activation.Fault{Code: "no-modem", Text: "no modem is there"}
+	}
+	name, err := interfaceOf(g.opts.Tree, d.path)
+	if err != nil {
+		return "", &activation.Fault{Code: "no-interface", Text: "cannot find the modem's network interface", Err: err, Advice: "name it in [uplink] interface"}
+	}
+	return name, nil
+}
+
+// interfaceOf finds the network interface of the device that an AT port belongs
+// to: USB, PCI, or a part of the chip.
+func interfaceOf(tree port.Tree, tty string) (string, error) {
+	for _, dir := range tree.Above(tty, 5) {
+		for _, glob := range []string{"net/*", "*/net/*", "wwan/*/net/*"} {
+			found, err := filepath.Glob(filepath.Join(dir, glob))
+			if err == nil && len(found) > 0 {
+				slices.Sort(found)
+				return filepath.Base(found[0]), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no network interface belongs to %s", tty)
+}
+
+// advised keeps the advice of the first error that has one.
+func advised(errs []error) error {
+	all := errors.Join(errs...)
+	for _, err := range errs {
+		if h := hintOf(err); h != "" && len(errs) > 1 {
+			return &activation.Fault{Code: "no-modem", Text: strings.ReplaceAll(all.Error(), "\n", "; "), Advice: h, Err: all}
+		}
+	}
+	return all
+}
