@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -297,5 +298,33 @@ func TestPurposeGUIDs(t *testing.T) {
 	}
 	if _, ok := ParsePurpose(""); ok {
 		t.Error("empty purpose")
+	}
+}
+
+// The order is total: of two matches of different profiles one is better, and
+// better than better is better.
+func TestOrderIsTotal(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	small := func(n int) int { return r.IntN(n) } // few values, so that every step of the order is a tie now and then
+	var all []Match
+	for i := range 60 {
+		p := &OperatorProfile{ID: fmt.Sprint("p", i), Source: Source(1 + small(3)), Rank: small(2)}
+		all = append(all, Match{Profile: p, Target: &Target{UIOrder: small(2)}, hit: hit{
+			keys:   Keys(small(3)),
+			narrow: narrowness{iccid: uint64(small(2)), imsi: uint64(small(2)), gid1: uint16(small(2)), gid2: uint16(small(2))},
+		}})
+	}
+	for _, a := range all {
+		for _, b := range all {
+			ab := compareMatches(a, b)
+			if (ab == 0) != (a.Profile == b.Profile) || ab != -compareMatches(b, a) {
+				t.Fatalf("%+v against %+v: %d", a, b, ab)
+			}
+			for _, c := range all {
+				if ab < 0 && compareMatches(b, c) < 0 && compareMatches(a, c) >= 0 {
+					t.Fatalf("%+v, %+v and %+v go round", a, b, c)
+				}
+			}
+		}
 	}
 }

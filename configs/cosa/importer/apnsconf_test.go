@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"dynamod/configs/cosa"
@@ -109,5 +111,21 @@ line 26: 310-02, Odd: apn "a": a proxy is not used
 line 28: 208-01, Same: apn "same": the IMSI prefix says no more than mcc and mnc: taken as the network's own row
 `; got != want {
 		t.Errorf("with loss\n%s\nwant\n%s", got, want)
+	}
+}
+
+func BenchmarkAPNsConf(b *testing.B) {
+	var text strings.Builder
+	text.WriteString("<apns>")
+	for i := range 1000 {
+		fmt.Fprintf(&text, "<apn carrier=\"Operator %d\" mcc=\"%03d\" mnc=\"01\" apn=\"internet.%d.example\" type=\"default,supl\" protocol=\"IPV4V6\" mvno_type=\"gid\" mvno_match_data=\"%04X\"/>\n", i, i%900, i, i%7)
+	}
+	text.WriteString("</apns>")
+	b.SetBytes(int64(text.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if file, problems := Read("x", strings.NewReader(text.String())); len(problems) > 0 || file.Report.Taken != 1000 {
+			b.Fatal(problems)
+		}
 	}
 }
