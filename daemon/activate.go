@@ -17,6 +17,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
 
@@ -52,6 +53,7 @@ this command is interrupted or its line drops.`,
 		fs.StringVar(&a.apn.IPType, "apn-type", "", "with --apn: ipv4, ipv6 or ipv4v6, the `TYPE` that is asked for first")
 		fs.DurationVar(&a.deadline, "deadline", 0, "`TIME` from the switch to traffic, after which it goes back, such as 5m")
 		fs.StringVar(&a.key, "key", "", "idempotency `KEY`: the same one always names the same activation")
+		fs.BoolVar(&a.cancel, "cancel", false, "give up the activation that is under way, as long as no profile is on the card")
 		fs.BoolVar(&a.noWait, "no-wait", false, "return when the daemon has accepted it")
 		return a.run
 	},
@@ -66,7 +68,7 @@ type activate struct {
 	apnPasswordFile  string
 	deadline         time.Duration
 	key              string
-	noWait           bool
+	noWait, cancel   bool
 }
 
 func (a *activate) run(ctx context.Context, args []string, s std) error {
@@ -79,6 +81,12 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 	}
 	if a.deadline < 0 {
 		return usageError{errors.New("--deadline is negative"), "for example --deadline 5m"}
+	}
+	if a.cancel {
+		if len(args) > 0 || a.codeFile != "" || a.direct {
+			return usageError{errors.New("--cancel stands alone"), "`dynamod activate --cancel` gives up what is under way"}
+		}
+		return a.do(ctx, s, func(c *hook.Client) error { return a.giveUp(ctx, c, s) })
 	}
 	without, err := a.withoutCode(len(args) == 1)
 	if err != nil {
@@ -140,6 +148,10 @@ func (a *activate) readAPN() error {
 func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *terminal) error {
 	var rec activation.Record
 	err := c.Do(ctx, http.MethodPost, "/v1/activations", http.Header{"Idempotency-Key": {a.key}}, a.request, &rec)
+	given := hook.AnswerRequest{ConfirmationCode: a.request.ConfirmationCode}
+	if a.request.Consent {
+		given.Consent = &a.request.Consent
+	}
 	a.request.Code, a.request.ConfirmationCode, a.request.APN = "", "", nil
 	if err != nil {
 		return err
@@ -151,7 +163,7 @@ func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *termi
 		fmt.Fprintf(s.out, "accepted as %s; `dynamod status` shows how it goes\n", rec.ID)
 		return nil
 	}
-	f := &follower{client: c, id: rec.ID, direct: a.direct, tty: tty}
+	f := &follower{client: c, id: rec.ID, direct: a.direct, tty: tty, given: given}
 	if a.json {
 		f.show = &jsonNarrator{w: s.out}
 	} else {
@@ -163,6 +175,25 @@ func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *termi
 		return f.ended(ctx)
 	}
 	return f.follow(ctx)
+}
+
+// giveUp cancels the activation that is under way.
+func (a *activate) giveUp(ctx context.Context, c *hook.Client, s std) error {
+	var snap status.Snapshot
+	if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+		return err
+	}
+	if snap.Run == nil || snap.Run.Ended != nil {
+		return fault{exitRefused, "no activation is under way", "`dynamod log` shows the last ones"}
+	}
+	if err := c.Do(ctx, http.MethodDelete, "/v1/activations/"+snap.Run.ID, nil, nil, nil); err != nil {
+		return err
+	}
+	if a.json {
+		return printJSON(s.out, map[string]string{"id": snap.Run.ID, "done": "cancelled"})
+	}
+	fmt.Fprintf(s.out, "cancelled %s\n", snap.Run.ID)
+	return nil
 }
 
 // code gets the activation code from where the command line says.

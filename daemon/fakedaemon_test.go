@@ -315,7 +315,12 @@ func (f *fakeDaemon) Answer(_ string, a activation.Answer) error {
 	return nil
 }
 
-func (f *fakeDaemon) Cancel(string) error { return nil }
+func (f *fakeDaemon) Cancel(id string) error {
+	if _, err := f.Get(id); err != nil {
+		return err
+	}
+	return f.change("cancel", id)
+}
 
 func (f *fakeDaemon) Card(context.Context) (hook.Card, error) {
 	if f.story == "empty" {

@@ -31,6 +31,10 @@ type follower struct {
 	show   narration
 
 	confirmed bool // a confirmation code was asked for; only ask's
+
+	// What the command line has said already answers a run of this order that an
+	// earlier command has begun.
+	given hook.AnswerRequest
 }
 
 // narration tells a run as it goes.
@@ -88,9 +92,14 @@ func (f *follower) follow(ctx context.Context) error {
 			if u.run.Waiting == "" || q.what != "" {
 				continue // nothing is asked, or it is asked or answered already
 			}
+			if a, ok := f.known(u.run.Waiting); ok {
+				q = question{what: u.run.Waiting}
+				f.give(ctx, a)
+				continue
+			}
 			if f.tty == nil {
 				return fault{exitWaiting, "the activation waits for " + questionText(u.run.Waiting) + ", and there is no terminal to ask on",
-					"it is given up after two minutes and the order is kept; start again with --yes, and --confirmation-code-file where needed"}
+					"it waits for a day: the same command with --yes, and --confirmation-code-file where needed, answers it; `dynamod activate --cancel` gives it up"}
 			}
 			q = f.put(ctx, u.run)
 		case a := <-q.answer:
@@ -102,6 +111,20 @@ func (f *follower) follow(ctx context.Context) error {
 			f.give(ctx, a.AnswerRequest)
 		}
 	}
+}
+
+// known answers a question from the command line, once: a confirmation code that
+// the server refuses is not tried again.
+func (f *follower) known(what string) (hook.AnswerRequest, bool) {
+	a := f.given
+	switch {
+	case what == "consent" && a.Consent != nil:
+		return a, true
+	case what == "confirmation-code" && a.ConfirmationCode != "":
+		f.given.ConfirmationCode = ""
+		return hook.AnswerRequest{ConfirmationCode: a.ConfirmationCode}, true
+	}
+	return hook.AnswerRequest{}, false
 }
 
 // question is one that a run waits with. It stays when it was answered, until

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -143,4 +144,92 @@ func TestValidateWay(t *testing.T) {
 			t.Errorf("%s: sealed and opened %+v, %v", tt.name, got, err)
 		}
 	}
+}
+
+// An answer after the session was given up begins one new session, also after a
+// restart; the question costs the order nothing meanwhile.
+func TestLateAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		restart bool
+		yes     bool
+		outcome status.Outcome
+		code    string
+	}{
+		{"an hour later", false, true, status.Committed, ""},
+		{"after a restart", true, true, status.Committed, ""},
+		{"no, an hour later", false, false, status.Failed, "rejected"},
+		{"no, after a restart", true, false, status.Failed, "rejected"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w := t.TempDir(), newWorld(t)
+				w.confirm = true
+				o, shutdown := boot(t, dir, w)
+				req := request(t)
+				req.Consent = false
+				rec, err := o.Submit(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				if tt.restart {
+					shutdown()
+					o, shutdown = boot(t, dir, w)
+					time.Sleep(time.Hour)
+				}
+				defer func() { shutdown() }()
+				if rec, err = o.Get(rec.ID); err != nil || rec.State != Waiting || rec.Waiting != "consent" || rec.Resumes != 0 {
+					t.Fatalf("%+v, %v", rec, err)
+				}
+				if !slices.Equal(w.cancelled, []euicc.CancelReason{euicc.CancelTimeout}) || w.sessions != 1 {
+					t.Errorf("cancelled %v, %d sessions", w.cancelled, w.sessions)
+				}
+				if err := o.Answer(rec.ID, Answer{Consent: &tt.yes, ConfirmationCode: "1234"}); err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				code := ""
+				if rec.Error != nil {
+					code = rec.Error.Code
+				}
+				sessions := 1
+				if tt.yes {
+					sessions = 2
+				}
+				if rec.Outcome != tt.outcome || code != tt.code || w.sessions != sessions {
+					t.Errorf("outcome %s, error %q, %d sessions", rec.Outcome, code, w.sessions)
+				}
+			})
+		})
+	}
+}
+
+// A run that waits without a session can be cancelled, and a daemon that ends
+// while the session is held puts the order off.
+func TestCancelWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, w := t.TempDir(), newWorld(t)
+		o, shutdown := boot(t, dir, w)
+		req := request(t)
+		req.Consent = false
+		rec, err := o.Submit(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		shutdown()
+		if !slices.Equal(w.cancelled, []euicc.CancelReason{euicc.CancelPostponed}) {
+			t.Errorf("at the daemon's end: cancelled %v", w.cancelled)
+		}
+		o, shutdown = boot(t, dir, w)
+		defer func() { shutdown() }()
+		synctest.Wait()
+		if err := o.Cancel(rec.ID); err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Error == nil || rec.Error.Code != "cancelled" || w.sessions != 1 {
+			t.Errorf("%+v, %d sessions", rec.Error, w.sessions)
+		}
+	})
 }

@@ -198,7 +198,9 @@ func (r *run) begin() (State, Request, error) {
 		return from, req, unknownState(from)
 	}
 	if from != Accepted && !r.fresh {
-		r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
+		if from != Waiting { // which costs nothing, and keeps its question
+			r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
+		}
 		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)
 		// What became of a download is asked in any case; it cannot repeat one.
 		if r.rec.Resumes > maxResumes && from != Downloading && from != Undoing && from != Notifying {

@@ -13,15 +13,21 @@ import (
 )
 
 func (r *run) preflight(ctx context.Context) (State, error) {
-	if id := r.rec.TransactionID; id != "" {
-		// An interruption has left a session open, on the card too if it keeps
-		// such over a reset. The order lives on when it is ended properly.
-		if err := r.o.Card.Abandon(ctx, r.rec.SMDP, id); err != nil {
-			r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
-		}
-		r.change(func(rec *Record) { rec.TransactionID = "" })
-	}
+	r.abandon(ctx)
 	return Authenticated, r.o.Card.Preflight(ctx, r.req.Code)
+}
+
+// abandon ends the session that an interruption has left open, on the card too
+// if it keeps such over a reset. The order lives on when it is ended properly.
+func (r *run) abandon(ctx context.Context) {
+	id := r.rec.TransactionID
+	if id == "" {
+		return
+	}
+	if err := r.o.Card.Abandon(ctx, r.rec.SMDP, id); err != nil {
+		r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
+	}
+	r.change(func(rec *Record) { rec.TransactionID = "" })
 }
 
 func (r *run) authenticate(ctx context.Context) (State, error) {
@@ -84,26 +90,71 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	// Who has agreed once in this run agreed to this profile, with the rules
 	// that were shown beside it.
 	if !r.req.Consent && r.agreed != md.ICCID {
-		a, err := r.wait(ctx, WaitConsent)
-		if err != nil {
-			return refuse(euicc.CancelTimeout, err)
+		if err := r.ask(ctx, WaitConsent); err != nil {
+			reason := euicc.CancelPostponed // the daemon's own end
+			if f, ok := errors.AsType[*Fault](err); ok && f.Code == "rejected" {
+				reason = euicc.CancelEndUserRejection
+			}
+			return refuse(reason, err)
 		}
-		if a.ConfirmationCode != "" {
-			r.confirm(a.ConfirmationCode)
-		}
-		if a.Consent == nil || !*a.Consent {
-			return refuse(euicc.CancelEndUserRejection, &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow})
-		}
-		r.agreed = md.ICCID
 	}
-	if r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
-		a, err := r.wait(ctx, WaitConfirmationCode)
-		if err != nil {
-			return refuse(euicc.CancelTimeout, err)
+	if r.order != nil && r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
+		if err := r.ask(ctx, WaitConfirmationCode); err != nil {
+			return refuse(euicc.CancelPostponed, err)
 		}
-		r.confirm(a.ConfirmationCode)
+	}
+	if r.order == nil {
+		return Accepted, nil // the answer came after the session was given up
 	}
 	return Downloading, nil
+}
+
+// What a run can wait for.
+const (
+	WaitConsent          = "consent"
+	WaitConfirmationCode = "confirmation-code"
+)
+
+// ask holds the session until somebody answers, but not for long: the server
+// counts sessions, and its profile is held back from others meanwhile. Then the
+// order is put off and the question stays; an answer begins one new session.
+func (r *run) ask(ctx context.Context, what string) error {
+	err := r.wait(ctx, what, waitTime)
+	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != codeNoAnswer {
+		return err
+	}
+	if err := r.cancelOrder(ctx, euicc.CancelTimeout); err != nil {
+		r.o.Log.Warn("cannot end the session that waited for an answer", "run", r.rec.ID, "error", err)
+	}
+	r.change(func(rec *Record) { rec.TransactionID = "" })
+	r.o.Card.Release()
+	return r.wait(ctx, what, answerTime)
+}
+
+// await goes on waiting after a restart, without a session.
+func (r *run) await(ctx context.Context) (State, error) {
+	r.abandon(ctx)
+	r.o.Card.Release()
+	if r.rec.Waiting == "" {
+		return Accepted, nil
+	}
+	return Accepted, r.wait(ctx, r.rec.Waiting, answerTime)
+}
+
+// take does what an answer says.
+func (r *run) take(what string, a Answer) error {
+	if a.ConfirmationCode != "" {
+		r.req.ConfirmationCode, r.typed = a.ConfirmationCode, true
+	}
+	if what != WaitConsent {
+		return nil
+	}
+	if a.Consent == nil || !*a.Consent {
+		return &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow}
+	}
+	id, err := r.iccid()
+	r.agreed = id
+	return err
 }
 
 // checkProfiles compares the offered profile with those that are on the card.
@@ -143,11 +194,6 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 	return 0, nil
 }
 
-// confirm takes a confirmation code that somebody has typed just now.
-func (r *run) confirm(cc euicc.ConfirmationCode) {
-	r.req.ConfirmationCode, r.typed = cc, true
-}
-
 // askAgain asks for another confirmation code after the server has refused one
 // that somebody has typed. One that came with the request is not asked for
 // again: nobody may be there, and each try counts against the order. The next
@@ -159,11 +205,9 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 	r.tries++
 	r.o.Status.Log("the server refused the confirmation code")
 	r.req.ConfirmationCode = ""
-	a, err := r.wait(ctx, WaitConfirmationCode)
-	if err != nil {
+	if err := r.wait(ctx, WaitConfirmationCode, waitTime); err != nil {
 		return "", errors.Join(refused, err)
 	}
-	r.confirm(a.ConfirmationCode)
 	return Authenticated, nil
 }
 
@@ -171,37 +215,37 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 // (SGP.22 5.6.2).
 const codeConfirmationRefused = "es9p-8.2.7-3.8"
 
-// What a run waits for, as Record.Waiting has it.
-const (
-	WaitConsent          = "consent"
-	WaitConfirmationCode = "confirmation-code"
-)
+// codeNoAnswer is a question that nobody answered.
+const codeNoAnswer = "no-answer"
 
-// wait holds the card session until somebody answers.
-func (r *run) wait(ctx context.Context, what string) (Answer, error) {
+// wait waits until somebody answers, and does what the answer says.
+func (r *run) wait(ctx context.Context, what string, limit time.Duration) error {
 	r.change(func(rec *Record) { rec.Waiting = what })
 	defer r.change(func(rec *Record) { rec.Waiting = "" })
 	if err := r.enter(Waiting); err != nil {
-		return Answer{}, stateFault(err)
+		return stateFault(err)
 	}
-	t := time.NewTimer(waitTime)
+	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
 	case a := <-r.answers:
-		return a, nil
+		return r.take(what, a)
 	case <-t.C:
-		return Answer{}, &Fault{
-			Code: "no-answer", Text: fmt.Sprintf("nobody answered the question for %s within %v", what, waitTime),
+		return &Fault{
+			Code: codeNoAnswer, Text: fmt.Sprintf("nobody answered the question for %s within %v", what, limit),
 			Advice: "give the answer with the request, or stay attached; the order is kept", Retry: euicc.RetryNow,
 		}
 	case <-ctx.Done():
-		return Answer{}, ctx.Err()
+		return ctx.Err()
 	}
 }
 
 // cancelOrder cancels the RSP session, also while the run itself is being
 // cancelled.
 func (r *run) cancelOrder(ctx context.Context, reason euicc.CancelReason) error {
+	if r.order == nil {
+		return nil // it was put off while the run waited
+	}
 	if r.wasAborted() {
 		reason = euicc.CancelEndUserRejection
 	}

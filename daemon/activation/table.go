@@ -66,7 +66,7 @@ func init() { // not a literal: its functions refer to the table
 		Accepted:      {do: (*run).preflight, resume: Accepted, onError: Failed, limit: 5 * time.Minute},
 		Authenticated: {do: (*run).authenticate, resume: Accepted, onError: Failed, limit: 10 * time.Minute},
 		Agreed:        {do: (*run).agree, resume: Accepted, onError: Failed},
-		Waiting:       {do: nil, resume: Accepted, onError: Failed},
+		Waiting:       {do: (*run).await, resume: Waiting, onError: Failed},
 		Downloading:   {do: (*run).download, resume: Downloading, onError: Failed, limit: 30 * time.Minute},
 		Installed:     {do: (*run).installed, resume: Installed, onError: Failed, limit: 5 * time.Minute},
 		Reporting:     {do: (*run).report, resume: Reporting, onError: Enabling, limit: reportTime},
@@ -84,6 +84,7 @@ func init() { // not a literal: its functions refer to the table
 const (
 	reportTime  = 30 * time.Second  // for the installation result over the present link
 	waitTime    = 120 * time.Second // for an answer, while the card session is held
+	answerTime  = 24 * time.Hour    // for one without a session
 	maxResumes  = 5                 // restarts in one run before it is given up
 	undoRetries = 5                 // tries to enable the previous profile
 
