@@ -15,8 +15,9 @@ const maxRetries = 1
 // has come to its result: one new session from the start, with the same code, when
 // the error may have been of the moment; else the error.
 //
-// Of failed installations only an interrupted one is of the moment. Its result
-// goes to the server first, which would take the order for downloaded otherwise.
+// The result of a failed installation goes to the server whatever follows. Only an
+// interrupted one is of the moment, and is tried again when the server knows of
+// it: it would take the order for downloaded otherwise.
 func (r *run) again(ctx context.Context, cause error) (State, error) {
 	if r.failed != nil && refusedOrder(cause) {
 		// The server does not give the order once more: that is what became of
@@ -25,14 +26,14 @@ func (r *run) again(ctx context.Context, cause error) (State, error) {
 		return "", r.failed
 	}
 	e, ok := errors.AsType[*euicc.Error](cause)
-	if !ok || ctx.Err() != nil || r.wasAborted() || r.rec.Retries >= maxRetries || !ofTheMoment(e) {
-		return "", cause
-	}
-	if e.Install {
+	if ok && e.Install {
 		if err := r.reportFailure(ctx); err != nil {
-			r.o.Log.Warn("the failed installation cannot be reported yet, and is not tried again before", "run", r.rec.ID, "error", err)
+			r.o.Log.Warn("the failed installation is reported later, and not tried again before", "run", r.rec.ID, "error", err)
 			return "", cause
 		}
+	}
+	if !ok || ctx.Err() != nil || r.wasAborted() || r.rec.Retries >= maxRetries || !ofTheMoment(e) {
+		return "", cause
 	}
 	r.o.Log.Warn("a new session is begun", "run", r.rec.ID, "error", cause)
 	r.o.Status.Log("the download failed and is begun again: " + e.Text)
@@ -57,9 +58,10 @@ func refusedOrder(err error) bool {
 	return ok && e.Subject != "" && e.Retry != euicc.RetryAsk
 }
 
-// reportFailure brings a failed installation's result to the server.
+// reportFailure brings a failed installation's result off the card and to the
+// server.
 func (r *run) reportFailure(ctx context.Context) error {
-	ctx, done := context.WithTimeout(ctx, reportTime)
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), reportTime)
 	defer done()
 	if _, err := r.o.Card.Collect(ctx); err != nil {
 		return err

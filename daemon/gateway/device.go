@@ -90,7 +90,14 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) }); err != nil && ctx.Err() == nil {
+		err := g.withCard(ctx, func(c *lpa.Card) error {
+			err := g.showCard(ctx, c)
+			if err == nil { // what a crash has left is delivered before anything new is begun
+				_, err = g.collect(ctx, c)
+			}
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
 			g.log.Warn("the card is no eUICC, or cannot be read", "error", err)
 		}
 		g.bearer.Kick()
