@@ -6,6 +6,10 @@
 // returns the decoded response. A status code of the server is a *StatusError;
 // *TLSError, *HTTPError and *BodyError tell the other failures apart.
 //
+// GetBoundProfilePackage alone answers with a Package that is read while it
+// arrives, for packages are long and cards slow. Client.Connect opens a connection
+// ahead of the first request.
+//
 //	client, err := es9p.NewClient(es9p.Config{Roots: ci.Pool(roots)})
 //	defer client.Close()
 //	r, err := es9p.InitiateAuthentication{Challenge: challenge, Info1: info1, Address: smdp}.Execute(ctx, client, smdp)

@@ -22,6 +22,7 @@ type spy struct {
 	apdu.Transport
 	asked  []string // function tags of STORE DATA chains, with the first block's length
 	max    int      // longest APDU that passes; 0: all
+	later  bool     // first blocks pass
 	fail   error    // what longer ones end with
 	strict bool     // the card does not know what to make of a filled list of tags
 }
@@ -34,7 +35,7 @@ func (s *spy) Transmit(ctx context.Context, session string, cmd []byte) ([]byte,
 		}
 		s.asked = append(s.asked, fmt.Sprintf("%s:%d", tag, cmd[4]))
 	}
-	if s.max > 0 && len(cmd) > s.max {
+	if s.max > 0 && len(cmd) > s.max && !(s.later && cmd[3] == 0) {
 		return nil, s.fail
 	}
 	if s.strict && len(cmd) == 260 && cmd[5] == 0xBF && cmd[6] == 0x2D {
@@ -156,6 +157,30 @@ func TestLaterBlockRefused(t *testing.T) {
 	}
 	if x := o.Cancellation(); x == nil || x.Reason != euicc.CancelLoadBPPError {
 		t.Errorf("%+v", x)
+	}
+}
+
+// A modem that lets a first block pass and no further one: nothing came of it on
+// the card, so that the order lives on, and the next session is in small blocks.
+func TestLaterBlockRefusedByModem(t *testing.T) {
+	l := newLab(t)
+	s := &spy{Transport: l.card}
+	l.cfg.Transport = s
+	code := l.order(smdpsim.Order{})
+	c := l.open()
+	if _, err := c.Profiles(t.Context()); err != nil || c.BlockSize() != 255 {
+		t.Fatal(err)
+	}
+	s.max, s.later, s.fail = 125, true, modemSaysError{errors.New("ERROR")}
+	if _, err := c.Authenticate(t.Context(), code); euicc.CodeOf(err) != "card-transport" || euicc.RetryOf(err) != euicc.RetryNow || c.BlockSize() != 120 {
+		t.Fatalf("%v, blocks of %d", err, c.BlockSize())
+	}
+	o, err := c.Authenticate(t.Context(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := o.Download(t.Context(), "", nil); err != nil || !r.Success {
+		t.Error(err)
 	}
 }
 
