@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"dynamod/euicc"
 	"dynamod/euicc/apdu"
@@ -130,6 +132,49 @@ func TestBlockSizeStaysUnknown(t *testing.T) {
 	if _, err := c.Authenticate(t.Context(), l.order(smdpsim.Order{})); euicc.CodeOf(err) != "card-transport" || c.BlockSize() != 0 {
 		t.Errorf("%v, block size %d", err, c.BlockSize())
 	}
+}
+
+// hung is a modem that never answers a long line, and nothing after it.
+type hung struct {
+	*spy
+	stuck bool
+}
+
+func (h *hung) Transmit(ctx context.Context, session string, cmd []byte) ([]byte, error) {
+	if h.stuck = h.stuck || len(cmd) > 125; h.stuck {
+		h.asked = append(h.asked, fmt.Sprint(len(cmd)))
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.spy.Transmit(ctx, session, cmd)
+}
+
+// It is given half a minute, and the long line is not tried again when it is back.
+func TestModemHangsWithLongLine(t *testing.T) {
+	l := newLab(t)
+	synctest.Test(t, func(t *testing.T) {
+		h := &hung{spy: &spy{Transport: l.card}}
+		l.cfg.Transport, l.cfg.Memory = h, new(Memory)
+		c := must(Open(t.Context(), l.cfg))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, err := c.Profiles(ctx); euicc.CodeOf(err) != "timeout" || c.BlockSize() != 0 || !slices.Equal(h.asked[1:], []string{"260", "21"}) {
+			t.Errorf("after %v: %v, block size %d, asked %v", time.Since(start), err, c.BlockSize(), h.asked)
+		}
+		h.stuck, h.asked = false, nil // the modem was restarted
+		c = must(Open(t.Context(), l.cfg))
+		if _, err := c.Profiles(t.Context()); err != nil || c.BlockSize() != 120 || h.times("BF2D") != 1 {
+			t.Errorf("%v, block size %d, asked %v", err, c.BlockSize(), h.asked)
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // A block in the middle that is refused ends the session; the next one is in

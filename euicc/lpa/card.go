@@ -50,6 +50,7 @@ type Memory struct {
 	aid   []byte
 	eid   euicc.EID
 	info1 *es10.EUICCInfo1
+	small bool // a command of 255 bytes got no answer, and nothing did after it
 }
 
 // Config says how to reach a card and whom to trust. Only Transport is needed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"dynamod/euicc"
@@ -28,26 +29,40 @@ func (c *Card) Profiles(ctx context.Context) ([]euicc.Profile, error) {
 			return nil, diagnose(ctx, euicc.StageProfiles, err)
 		}
 		c.sized = true // it was a matter of the length, if anything
+		if c.cfg.Memory != nil {
+			c.cfg.Memory.small = false
+		}
 	}
 	c.profiles, c.listed = r.Profiles, true
 	return slices.Clone(c.profiles), nil
 }
 
+// probeTime is what modem and card have for a long list of profiles. Some modems
+// never answer a line that is too long for them.
+const probeTime = 30 * time.Second
+
 // probe lists the profiles by the longest command that there is, unless the block
 // size is known. It returns nil when the list has to be asked for again, in a
 // short one; then the block size is small from here on, or the card was only
-// puzzled by the request.
+// puzzled by the request. When nothing is answered after it either, the modem may
+// be stuck with it: Config.Memory keeps that, and it is not tried again.
 func (c *Card) probe(ctx context.Context) *es10.GetProfilesInfoResponse {
-	if c.sized || c.ch.SetBlockSize(apdu.DefaultBlockSize) != nil {
+	m := c.cfg.Memory
+	if c.sized || m != nil && m.small || c.ch.SetBlockSize(apdu.DefaultBlockSize) != nil {
 		return nil
 	}
-	r, err := es10.GetProfilesInfo{Fill: apdu.DefaultBlockSize}.Execute(ctx, c.ch)
+	limited, done := context.WithTimeout(ctx, probeTime)
+	defer done()
+	r, err := es10.GetProfilesInfo{Fill: apdu.DefaultBlockSize}.Execute(limited, c.ch)
 	if _, answer := errors.AsType[*es10.ResultError](err); err == nil || answer {
 		c.sized = true
 		return r
 	}
 	c.log.Info("commands of 255 bytes do not pass", "err", err)
 	c.ch.SetBlockSize(apdu.SmallBlockSize)
+	if m != nil && ctx.Err() == nil {
+		m.small = true
+	}
 	return nil
 }
 
