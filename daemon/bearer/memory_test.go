@@ -1,6 +1,8 @@
 package bearer
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +10,7 @@ import (
 
 	"dynamod/atcmd/atsim"
 	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
 )
 
@@ -272,4 +275,42 @@ func TestRoamingWhileUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the time did not suffice for hides nothing of what failed before.
+func TestOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "old.test"}, {"apn": "dead.test"}`), core: func(c *atsim.Core) { c.APNs = apns("dead.test") }})
+		b.answer("dead.test", status.Down)
+		ctx, done := context.WithTimeout(t.Context(), 2*time.Second)
+		defer done()
+		p, err := b.Plan(ctx, simICCID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.Up(ctx, p, func(activation.State) {})
+		if f, ok := errors.AsType[*activation.Fault](err); !ok || f.Code != "no-data" || !strings.Contains(f.Text, "unknown APN") || !strings.Contains(f.Text, `"dead.test": the time is over`) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// Where no APN is known the error says what to do, and where to look.
+func TestNoAPNSaysWhatToDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{
+			records: `{"id": "n", "name": "Neighbour", "country": "de", "targets": [{"mccmnc": ["00102"]}], "connections": [{"apn": "n.test"}]}`,
+			core:    func(c *atsim.Core) { c.APNs = apns("data.test") },
+		})
+		_, err := b.up()
+		f, ok := errors.AsType[*activation.Fault](err)
+		if !ok || f.Code != "no-apn" || !strings.Contains(f.Text, "home network 00101") || !strings.Contains(f.Text, "unknown APN (#27)") {
+			t.Fatalf("%v", err)
+		}
+		for _, want := range []string{"[apn] apn", "operators.d", "`dynamod apn list --country de`"} {
+			if !strings.Contains(f.Advice, want) {
+				t.Errorf("advice %q lacks %s", f.Advice, want)
+			}
+		}
+	})
 }

@@ -88,7 +88,7 @@ func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*a
 				t.portal, t.portalShared = &c, shared
 			}
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("APN %q: %w", c.Connection.APN, err)
+			return nil, t.outOfTime(ctx, c, err)
 		case others.Err() != nil:
 			return nil, nil
 		default:
@@ -96,6 +96,14 @@ func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*a
 		}
 	}
 	return nil, nil
+}
+
+// outOfTime is the error of a round that ctx ended while c was tried.
+func (t *tries) outOfTime(ctx context.Context, c cosa.Candidate, err error) error {
+	if len(t.failures) == 0 || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("APN %q: %w", c.Connection.APN, err)
+	}
+	return t.noData(t.p, append(t.failures, fmt.Sprintf("%q: the time is over", c.Connection.APN)), causeOf(t.last))
 }
 
 // one goes back to a connection, and takes it as it is.
