@@ -1,0 +1,104 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dynamod/euicc"
+)
+
+// What a run can wait for.
+const (
+	WaitConsent          = "consent"
+	WaitConfirmationCode = "confirmation-code"
+)
+
+// ask holds the session until somebody answers, but not for long: the server
+// counts sessions, and its profile is held back from others meanwhile. Then the
+// order is put off and the question stays; an answer begins one new session.
+func (r *run) ask(ctx context.Context, what string) error {
+	err := r.wait(ctx, what, waitTime)
+	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != codeNoAnswer {
+		return err
+	}
+	if err := r.cancelOrder(ctx, euicc.CancelTimeout); err != nil {
+		r.o.Log.Warn("cannot end the session that waited for an answer", "run", r.rec.ID, "error", err)
+	}
+	r.change(func(rec *Record) { rec.TransactionID = "" })
+	r.o.Card.Release()
+	return r.wait(ctx, what, answerTime)
+}
+
+// await goes on waiting after a restart, without a session.
+func (r *run) await(ctx context.Context) (State, error) {
+	r.abandon(ctx)
+	r.o.Card.Release()
+	if r.rec.Waiting == "" {
+		return Accepted, nil
+	}
+	return Accepted, r.wait(ctx, r.rec.Waiting, answerTime)
+}
+
+// take does what an answer says.
+func (r *run) take(what string, a Answer) error {
+	if a.ConfirmationCode != "" {
+		r.req.ConfirmationCode, r.typed = a.ConfirmationCode, true
+	}
+	if what != WaitConsent {
+		return nil
+	}
+	if a.Consent == nil || !*a.Consent {
+		return &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow}
+	}
+	id, err := r.iccid()
+	r.agreed = id
+	return err
+}
+
+// askAgain asks for another confirmation code after the server has refused one
+// that somebody has typed. One that came with the request is not asked for
+// again: nobody may be there, and each try counts against the order. The next
+// try is a new session, which the answer begins.
+func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
+	if euicc.CodeOf(refused) != codeConfirmationRefused || !r.typed || r.tries >= maxConfirmations {
+		return "", refused
+	}
+	r.tries++
+	r.o.Status.Log("the server refused the confirmation code")
+	r.req.ConfirmationCode = ""
+	if err := r.wait(ctx, WaitConfirmationCode, waitTime); err != nil {
+		return "", errors.Join(refused, err)
+	}
+	return Authenticated, nil
+}
+
+// codeConfirmationRefused is the server's answer to a wrong confirmation code
+// (SGP.22 5.6.2).
+const codeConfirmationRefused = "es9p-8.2.7-3.8"
+
+// codeNoAnswer is a question that nobody answered.
+const codeNoAnswer = "no-answer"
+
+// wait waits until somebody answers, and does what the answer says.
+func (r *run) wait(ctx context.Context, what string, limit time.Duration) error {
+	r.change(func(rec *Record) { rec.Waiting = what })
+	defer r.change(func(rec *Record) { rec.Waiting = "" })
+	if err := r.enter(Waiting); err != nil {
+		return stateFault(err)
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case a := <-r.answers:
+		return r.take(what, a)
+	case <-t.C:
+		return &Fault{
+			Code: codeNoAnswer, Text: fmt.Sprintf("nobody answered the question for %s within %v", what, limit),
+			Advice: "give the answer with the request, or stay attached; the order is kept", Retry: euicc.RetryNow,
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
