@@ -11,6 +11,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
 )
 
 // Exit codes, documented in docs/exit-codes.md.
@@ -98,6 +99,9 @@ func exitCode(err error) int {
 	}
 	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "locked" {
 		return exitRefused // another dynamod has the modem
+	}
+	if e, ok := errors.AsType[*hook.Error](err); ok && e.Outcome == status.RolledBack {
+		return exitRolledBack
 	}
 	if e, ok := errors.AsType[*hook.Error](err); ok && (e.Status < http.StatusInternalServerError || e.Status == http.StatusInsufficientStorage) {
 		return exitRefused // 507: not even begun, for want of room

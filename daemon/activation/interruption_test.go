@@ -133,7 +133,7 @@ func TestCancelComesTooLate(t *testing.T) {
 			}
 			defer func() { shutdown() }()
 			rec = ended(t, o, rec.ID)
-			if rec.Outcome != status.Failed || rec.Error == nil || rec.Error.Code != "cancelled" || !strings.Contains(rec.Error.Advice, newICCID) {
+			if rec.Outcome != status.Failed || rec.Error == nil || rec.Error.Code != "cancelled-late" || !strings.Contains(rec.Error.Advice, newICCID) {
 				t.Errorf("%s, %+v", rec.Outcome, rec.Error)
 			}
 			if w.enabledNow() != oldICCID || w.profiles[newICCID] != euicc.Disabled || w.delivered != 1 || slices.Contains(w.log, "enable") {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
 
@@ -155,3 +156,37 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 // Hint returns the advice.
 func (f *Fault) Hint() string { return f.Advice }
+
+// EndError is a run that did not end as it was meant to.
+type EndError struct {
+	Problem  *status.Problem
+	Outcome  status.Outcome
+	Previous string // ICCID of the profile that is enabled again, after a roll-back
+}
+
+// NewEndError returns the error of a run that has ended, nil if it was
+// committed.
+func NewEndError(rec Record) error {
+	if rec.Outcome == status.Committed {
+		return nil
+	}
+	e := &EndError{Problem: rec.Error, Outcome: rec.Outcome}
+	if e.Problem == nil {
+		e.Problem = &status.Problem{Code: string(rec.Outcome), Text: "the reason is not known", Advice: "see `dynamod log`"}
+	}
+	if rec.Outcome == status.RolledBack {
+		e.Previous = rec.Previous
+	}
+	return e
+}
+
+// Error says how it ended and why.
+func (e *EndError) Error() string {
+	if e.Previous != "" {
+		return "rolled back to profile " + e.Previous + ", which is enabled again: " + e.Problem.Text
+	}
+	return string(e.Outcome) + ": " + e.Problem.Text
+}
+
+// Hint returns the advice.
+func (e *EndError) Hint() string { return e.Problem.Advice }

@@ -315,7 +315,7 @@ func (r *run) report(ctx context.Context) (State, error) {
 	r.change(func(rec *Record) {
 		rec.Outcome = status.Failed
 		rec.Error = Problem(Reporting, &Fault{
-			Code: "cancelled", Text: "cancelled on request, when the profile was on the card already; it is not enabled", Retry: euicc.RetryNow,
+			Code: "cancelled-late", Text: "cancelled on request, when the profile was on the card already; it is not enabled", Retry: euicc.RetryNow,
 			Advice: "`dynamod profiles enable " + rec.ICCID + "` enables it, `dynamod profiles delete` deletes it",
 		})
 	})

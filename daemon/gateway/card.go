@@ -33,6 +33,27 @@ func (g *Gateway) acquireCard(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// acquireIdle is acquireCard for a person's changes of the card, which a run
+// must not meet: its way back could go with them.
+func (g *Gateway) acquireIdle(ctx context.Context) (release func(), err error) {
+	if g.busy() {
+		return nil, errRunning() // at once, not after the run's present step
+	}
+	release, err = g.acquireCard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if g.busy() {
+		release()
+		return nil, errRunning()
+	}
+	return release, nil
+}
+
+func errRunning() error {
+	return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater}
+}
+
 // openCard opens the ISD-R. The card token is held.
 func (g *Gateway) openCard(ctx context.Context, begin func(server string, id euicc.TransactionID) error) (*lpa.Card, error) {
 	d, err := g.waitDevice(ctx, deviceWait)
@@ -411,7 +432,7 @@ func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, err
 }
 
 func (r *runCard) Deliver(ctx context.Context) error {
-	return r.use(ctx, func(c *lpa.Card) error { return r.g.deliver(ctx, c) })
+	return r.use(ctx, func(c *lpa.Card) error { return r.g.send(ctx, c) })
 }
 
 func (r *runCard) Figures() status.Figures {

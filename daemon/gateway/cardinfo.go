@@ -150,14 +150,13 @@ func (g *Gateway) ResetCard(ctx context.Context, eid euicc.EID, what []string, f
 	if options == 0 {
 		return &activation.Fault{Code: "bad-reset", Text: "it is not said what to reset", Advice: "operational, test, default-smdp"}
 	}
-	if g.busy() {
-		return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Retry: euicc.RetryLater}
-	}
-	release, err := g.acquireCard(ctx)
+	release, err := g.acquireIdle(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
+	ctx, done := g.whole(ctx)
+	defer done()
 	d, err := g.waitDevice(ctx, deviceWait)
 	if err != nil {
 		return err

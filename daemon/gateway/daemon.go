@@ -82,10 +82,7 @@ func (g *Gateway) await(ctx context.Context, id string) error {
 			if rec.Outcome == status.Committed {
 				return nil
 			}
-			if rec.Error == nil {
-				return &activation.Fault{Code: string(rec.Outcome), Text: "the switch ended as " + string(rec.Outcome)}
-			}
-			return &activation.Fault{Code: rec.Error.Code, Text: fmt.Sprintf("%s: %s", rec.Outcome, rec.Error.Text), Advice: rec.Error.Advice, Retry: euicc.Retry(rec.Error.Retry)}
+			return activation.NewEndError(rec)
 		}
 		select {
 		case <-ctx.Done():
@@ -113,16 +110,20 @@ func (g *Gateway) DisableProfile(ctx context.Context, iccid string, force bool) 
 	if !force {
 		return &activation.Fault{Code: "last-profile", Text: "this is the enabled profile: without it the modem has no link", Advice: "enable another one instead, or force it", Retry: euicc.RetryNever}
 	}
-	if g.busy() {
-		return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Retry: euicc.RetryLater}
-	}
 	id, err := euicc.ParseICCID(iccid)
 	if err != nil {
 		return err
 	}
+	release, err := g.acquireIdle(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, done := g.whole(ctx)
+	defer done()
 	defer g.bearer.Hold()()
 	g.bearer.Down(ctx)
-	return (&runCard{g: g}).Disable(ctx, id)
+	return g.switchOff(ctx, nil, id)
 }
 
 func (g *Gateway) profile(ctx context.Context, iccid string) (status.Profile, error) {
@@ -156,21 +157,47 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 	if err != nil {
 		return err
 	}
-	return g.withCard(ctx, func(c *lpa.Card) error {
-		// What the card has to report about the profile goes with it.
-		if _, err := g.collect(ctx, c); err != nil {
-			return err
-		}
-		if err := c.Delete(ctx, id); err != nil {
-			return err
-		}
-		g.forgetProfile(iccid)
-		if _, err := g.collect(ctx, c); err != nil {
-			g.log.Warn("cannot copy notifications off the card yet", "error", err)
-		}
-		return g.showCard(ctx, c)
-	})
+	release, err := g.acquireIdle(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, done := g.whole(ctx)
+	defer done()
+	c, err := g.openCard(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer g.closeCard(c)
+	// What the card has to report about the profile goes with it.
+	if _, err := g.collect(ctx, c); err != nil {
+		return err
+	}
+	if err := c.Delete(ctx, id); err != nil {
+		g.uncollected.Store(true) // it may have happened
+		return err
+	}
+	g.forgetProfile(iccid)
+	if _, err := g.collect(ctx, c); err != nil {
+		g.log.Warn("cannot copy notifications off the card yet", "error", err)
+	}
+	return g.showCard(ctx, c)
 }
+
+// whole is for a change of the card that is carried to its end whether or not
+// somebody still waits for it: half a SIM reset is a radio that is off. It ends
+// with the daemon.
+func (g *Gateway) whole(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
+	if g.life == nil {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(g.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// wholeTime bounds a change of the card with the SIM resets that follow it.
+const wholeTime = 10 * time.Minute
 
 // NicknameProfile names a profile.
 func (g *Gateway) NicknameProfile(ctx context.Context, iccid, name string) error {
@@ -211,6 +238,6 @@ func (g *Gateway) DeliverNotifications(ctx context.Context) error {
 		if _, err := g.collect(ctx, c); err != nil {
 			return err
 		}
-		return g.deliver(ctx, c)
+		return g.send(ctx, c)
 	})
 }

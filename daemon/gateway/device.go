@@ -151,6 +151,9 @@ func (g *Gateway) retire(d *device) {
 func (g *Gateway) setDevice(d *device, err error) {
 	g.mu.Lock()
 	g.device, g.deviceErr = d, err
+	if d != nil {
+		g.uncollected.Store(true) // of a card that was elsewhere, or a process that was killed
+	}
 	g.changed()
 	g.mu.Unlock()
 	if d == nil {

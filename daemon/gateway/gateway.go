@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -71,12 +74,16 @@ type Gateway struct {
 	hook    *hook.Server
 
 	dialects   *dialect.Set
+	life       context.Context  // the daemon's, once it runs
 	cardToken  chan struct{}    // held by the eUICC's user
 	memory     lpa.Memory       // of the holder of cardToken
 	pinRefused bool             // only keepModem's
 	manager    *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
 	managerOf  string           // the device that it is for
 	place      *port.Place      // of the modem on USB when it was open last; only keepModem's
+	// uncollected says that the card may have notifications that the outbox has
+	// not.
+	uncollected atomic.Bool
 
 	mu           sync.Mutex
 	device       *device
@@ -128,6 +135,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	g.life = ctx
 	group.Go(func() error { return g.hook.Serve(ctx, l) })
 	group.Go(func() error { return g.keepModem(ctx) })
 	group.Go(func() error { return g.keepOutbox(ctx) })
@@ -196,15 +204,16 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	if g.journal, err = journal.Open(filepath.Join(cfg.State.Dir, "journal"), 0, now); err != nil {
 		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the journal", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
 	}
-	cleanups := []func(){func() { g.journal.Close() }}
-	closeAll = func() {
-		for i := len(cleanups) - 1; i >= 0; i-- {
-			cleanups[i]()
+	var opened []io.Closer
+	undo := func() {
+		for _, c := range slices.Backward(opened) {
+			c.Close()
 		}
 	}
+	opened = append(opened, g.journal)
 	defer func() {
 		if err != nil {
-			closeAll()
+			undo()
 		}
 	}()
 	if d := g.journal.Damage(); d != nil {
@@ -215,7 +224,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		g.log.Warn("what was learned is lost", "error", err)
 	}
 	if g.outbox, err = outbox.Open(filepath.Join(cfg.State.Dir, "outbox"), now, g.log); err != nil {
-		return nil, nil, err
+		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the outbox", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
 	}
 	if err := g.loadOperators(); err != nil {
 		return nil, nil, err
@@ -230,12 +239,12 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		if err != nil {
 			return nil, nil, err
 		}
-		cleanups = append(cleanups, func() { k.Close() })
+		opened = append(opened, k)
 		g.kernel = k
 	}
 	vault, err := activation.OpenVault(cfg.State.Dir)
 	if err != nil {
-		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "check [state] dir"}
+		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "make room on, or remount, the file system of [state] dir; a damaged device.key has to be moved away"}
 	}
 	g.vault = vault
 	if err := g.buildBearer(); err != nil {
@@ -251,7 +260,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g.hook = hook.New(g, g.status, g.log)
 	g.showOutbox()
-	return g, closeAll, nil
+	return g, undo, nil
 }
 
 func (g *Gateway) buildBearer() error {
@@ -288,7 +297,7 @@ func (g *Gateway) buildBearer() error {
 		if cfg.APN.PasswordFile != "" {
 			password, err := config.ReadSecret(cfg.APN.PasswordFile)
 			if err != nil {
-				return err
+				return &activation.Fault{Code: "bad-secret", Text: "[apn] password_file cannot be used", Err: err, Advice: "one line with the password, in a file of mode 0600"}
 			}
 			c.Password = cosa.Secret(password)
 		}
@@ -321,25 +330,6 @@ func (g *Gateway) loadOperators() error {
 	g.operators = db
 	g.mu.Unlock()
 	return nil
-}
-
-// keepOutbox delivers notifications that could not be delivered at once.
-func (g *Gateway) keepOutbox(ctx context.Context) error {
-	t := time.NewTicker(30 * time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-		if len(g.outbox.Due()) == 0 || g.busy() {
-			continue
-		}
-		if err := g.DeliverNotifications(ctx); err != nil && ctx.Err() == nil {
-			g.log.Warn("notifications are delivered later", "error", err)
-		}
-	}
 }
 
 func (g *Gateway) busy() bool {

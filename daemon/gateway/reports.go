@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
@@ -12,10 +15,12 @@ import (
 
 // collect copies the card's notifications to the outbox.
 func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNotification, error) {
+	g.uncollected.Store(true) // until it is done
 	pending, err := c.RetrieveAll(ctx)
 	if err != nil {
 		return nil, err
 	}
+	all := true
 	for _, p := range pending {
 		e := outbox.Entry{EID: c.EID().String(), Seq: p.Seq, Operation: p.Event.String(), Address: p.Address, Pending: p.Raw}
 		if !p.ICCID.IsZero() {
@@ -23,10 +28,21 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 		}
 		if err := g.outbox.Put(e); err != nil {
 			g.log.Error("a notification is on the card only, until there is room for its copy", "seq", p.Seq, "error", err)
+			all = false
 		}
 	}
+	g.uncollected.Store(!all)
 	g.showOutbox()
 	return pending, nil
+}
+
+// send delivers where there is a way to the receivers. Without one no try is
+// counted: it says nothing about them.
+func (g *Gateway) send(ctx context.Context, c *lpa.Card) error {
+	if _, err := g.ways(ctx); err != nil && g.opts.Dial == nil {
+		return errors.Join(err, g.clean(ctx, c))
+	}
+	return g.deliver(ctx, c)
 }
 
 // deliver offers the outbox to its receivers, and removes from the card what
@@ -34,9 +50,8 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 	var failed error
 	for {
-		due := g.outbox.Due()
 		progress := false
-		for _, e := range due {
+		for _, e := range g.outbox.Due() {
 			if err := offer(ctx, c, e); err != nil {
 				failed = fmt.Errorf("%s (%d) to %s: %w", e.Operation, e.Seq, e.Address, err)
 				if ctx.Err() != nil {
@@ -53,14 +68,17 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
 				g.log.Error("outbox", "error", err) // a full disk: after a crash it is delivered once more
 			}
 		}
-		if err := g.clean(ctx, c); err != nil {
-			return err
-		}
 		if !progress {
-			g.showOutbox()
-			return failed
+			break
 		}
 	}
+	// A card that does not answer holds up no receiver.
+	err := g.clean(ctx, c)
+	g.showOutbox()
+	if failed == nil {
+		return err
+	}
+	return failed
 }
 
 // offer sends one entry to its receiver. A server that has nothing to say about a
@@ -122,6 +140,51 @@ func (g *Gateway) clean(ctx context.Context, c *lpa.Card) error {
 		}
 	}
 	return nil
+}
+
+// keepOutbox collects and delivers what could not be at once, and cleans the
+// card of what was delivered.
+func (g *Gateway) keepOutbox(ctx context.Context) error {
+	t := time.NewTicker(outboxTick)
+	defer t.Stop()
+	wasUp := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		up := g.status.Snapshot().State == status.Up
+		if up && !wasUp {
+			g.outbox.Retry() // what failed may have failed for want of this link
+		}
+		wasUp = up
+		if g.busy() || !g.outboxWaits() {
+			continue
+		}
+		if err := g.DeliverNotifications(ctx); err != nil && ctx.Err() == nil {
+			g.log.Warn("notifications are delivered later", "error", err)
+		}
+	}
+}
+
+// outboxTick is how often the outbox is looked at.
+const outboxTick = 30 * time.Second
+
+// outboxWaits reports whether there is something to do with the card or a
+// receiver.
+func (g *Gateway) outboxWaits() bool {
+	g.mu.Lock()
+	there := g.device != nil
+	g.mu.Unlock()
+	if !there {
+		return false
+	}
+	if g.uncollected.Load() || len(g.outbox.Due()) > 0 {
+		return true
+	}
+	card := g.status.Snapshot().Card
+	return card != nil && slices.ContainsFunc(g.outbox.Entries(), func(e outbox.Entry) bool { return e.Delivered && e.EID == card.EID })
 }
 
 func (g *Gateway) showOutbox() {

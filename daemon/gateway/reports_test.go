@@ -148,3 +148,8 @@ func TestCancellationOutlivesTheProcess(t *testing.T) {
 		t.Error("a card that does not answer is no error")
 	}
 }
+
+// showEID says which card is there, as after reading it.
+func (l *cardLab) showEID(c *lpa.Card) {
+	l.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{EID: c.EID().String()} })
+}

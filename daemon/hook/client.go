@@ -139,7 +139,7 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&p); err != nil || p.Detail == "" {
 		return nil, fmt.Errorf("%s %s: %s", method, path, resp.Status)
 	}
-	return nil, &Error{&status.Problem{Code: p.Code, Text: p.Detail, Advice: p.Advice, Retry: p.Retry, Stage: p.Stage, Cause: p.Cause}, resp.StatusCode}
+	return nil, &Error{&status.Problem{Code: p.Code, Text: p.Detail, Advice: p.Advice, Retry: p.Retry, Stage: p.Stage, Cause: p.Cause}, resp.StatusCode, p.Outcome}
 }
 
 // Error is a problem that the daemon answered with; errors.As finds the
@@ -147,6 +147,8 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 type Error struct {
 	*status.Problem
 	Status int // of HTTP: below 500 the request was turned down, from there on it failed
+	// Outcome is that of a switch of profiles which the request waited for.
+	Outcome status.Outcome
 }
 
 // Unwrap returns the problem.

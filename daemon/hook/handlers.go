@@ -285,6 +285,12 @@ func (s *Server) done(w http.ResponseWriter, err error) {
 
 // fail answers with an error of the daemon's.
 func (s *Server) fail(w http.ResponseWriter, err error) {
+	if e, ok := errors.AsType[*activation.EndError](err); ok {
+		p := *e.Problem
+		p.Text = e.Error()
+		writeOutcome(w, http.StatusBadGateway, &p, e.Outcome) // it was tried
+		return
+	}
 	p := activation.Problem("", err)
 	code := http.StatusBadGateway // the card, the modem or a server said no
 	switch {
@@ -334,11 +340,16 @@ type problem struct {
 	Retry  string `json:"retry,omitempty"`
 	Stage  string `json:"stage,omitempty"`
 
-	Cause *status.Cause `json:"cause,omitempty"`
+	Cause   *status.Cause  `json:"cause,omitempty"`
+	Outcome status.Outcome `json:"outcome,omitempty"` // of a switch that was waited for
 }
 
 func writeProblem(w http.ResponseWriter, code int, p *status.Problem) {
-	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage, p.Cause})
+	writeOutcome(w, code, p, "")
+}
+
+func writeOutcome(w http.ResponseWriter, code int, p *status.Problem, o status.Outcome) {
+	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage, p.Cause, o})
 	if err != nil {
 		b = []byte(`{"type":"about:blank"}`)
 	}

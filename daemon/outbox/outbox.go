@@ -132,7 +132,7 @@ func (b *Box) Put(e Entry) error {
 		}
 		return nil
 	}
-	if len(b.entries) >= MaxEntries {
+	if len(b.entries) >= MaxEntries && !b.evict(e.EID) {
 		return fmt.Errorf("%w: %d notifications", ErrFull, len(b.entries))
 	}
 	e.Address = strings.TrimSpace(e.Address) // some servers put blanks around it
@@ -142,6 +142,33 @@ func (b *Box) Put(e Entry) error {
 	b.entries = append(b.entries, e)
 	b.sort()
 	return err
+}
+
+// evict makes room by forgetting the oldest delivered entry of a card that is
+// not there: it waits for a card that may never come back, and would at worst be
+// delivered twice. b.mu is held.
+func (b *Box) evict(present string) bool {
+	oldest := -1
+	for i, e := range b.entries {
+		if e.Delivered && e.EID != present && (oldest < 0 || e.Added.Before(b.entries[oldest].Added)) {
+			oldest = i
+		}
+	}
+	if oldest < 0 || durable.Remove(filepath.Join(b.dir, b.entries[oldest].name())) != nil {
+		return false
+	}
+	b.entries = slices.Delete(b.entries, oldest, oldest+1)
+	return true
+}
+
+// Retry makes all entries due whose times have not come, as after a new way to
+// the network was found. The files keep their times.
+func (b *Box) Retry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.entries {
+		b.entries[i].Next = time.Time{}
+	}
 }
 
 // Entries returns what the outbox holds, by card and sequence number.

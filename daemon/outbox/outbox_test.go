@@ -195,3 +195,62 @@ func TestCancellationsHaveNoOrder(t *testing.T) {
 		t.Errorf("left %q", got)
 	}
 }
+
+// Reports that another card has to forget make room for this card's; those that
+// no receiver has taken do not.
+func TestDeliveredOfAnotherCardMakesRoom(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	for seq := range int64(MaxEntries) {
+		e := entry(seq, "a.example")
+		e.EID = "89049032000000000000000000000099"
+		if err := b.Put(e); err != nil {
+			t.Fatal(err)
+		}
+		c.t = c.t.Add(time.Second)
+	}
+	for range 2 {
+		if err := b.Put(entry(1000, "a.example")); !errors.Is(err, ErrFull) {
+			t.Fatalf("%v", err)
+		}
+	}
+	for range 2 {
+		if err := b.Delivered(b.Entries()[5]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := b.Put(entry(1000, "a.example")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = newBox(t, dir, c)
+	if n := len(b.Entries()); n != MaxEntries {
+		t.Errorf("%d entries", n)
+	}
+	for _, e := range b.Entries() {
+		if e.Seq == 5 && e.EID != entry(5, "").EID {
+			t.Error("the delivered one is still there")
+		}
+	}
+}
+
+func TestRetry(t *testing.T) {
+	c := &clock{time.Unix(1e9, 0)}
+	b := newBox(t, filepath.Join(t.TempDir(), "outbox"), c)
+	if err := b.Put(entry(1, "a.example")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Failed(b.Entries()[0], errors.New("no route")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.Retry()
+		if got := seqs(b.Due()); got != "1 " {
+			t.Errorf("due %q", got)
+		}
+	}
+	if b.Entries()[0].Tries != 1 {
+		t.Error("the tries are forgotten")
+	}
+}
