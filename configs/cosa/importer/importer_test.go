@@ -1,10 +1,13 @@
 package importer
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
+
+	"dynamod/configs/cosa"
 )
 
 func TestReadErrors(t *testing.T) {
@@ -29,7 +32,6 @@ func TestReadErrors(t *testing.T) {
 		{"long record", strings.NewReader(prov + strings.Repeat(strings.Repeat("a", 1000)+"<b/>", 1100)), "a record has more than 1048576 bytes of text"},
 		{"long tag", strings.NewReader("<apns><apn " + strings.Repeat("a='>' ", maxToken)), "a tag, text or comment of more than 262144 bytes"},
 		{"long text", io.MultiReader(strings.NewReader("<apns>"), endless(' ')), "a tag, text or comment of more than 262144 bytes"},
-		{"huge", io.MultiReader(strings.NewReader("<apns>"), &loop{text: "<a></a>"}), "the file is larger than 10485760 bytes"},
 		{"huge JSON", endless(' '), "the file has 10485761 bytes, at most 10485760 are read"},
 		{"many operators", io.MultiReader(strings.NewReader("<apns>"), &loop{row: func(i int) string {
 			return fmt.Sprintf("<apn mcc='%03d' mnc='%02d' apn='a'/>", i/100, i%100)
@@ -47,6 +49,19 @@ func TestReadErrors(t *testing.T) {
 		if len(problems) != 1 || file != nil || !strings.Contains(problems[0].Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, problems, tt.want)
 		}
+	}
+}
+
+// A file of small elements that has no end is read up to the limit of its size.
+func TestTooLarge(t *testing.T) {
+	rd := newReader(bufio.NewReader(io.MultiReader(strings.NewReader("<apns>"), &loop{text: "<a></a>"})), true)
+	if rd.src.fileLeft != cosa.MaxFileBytes {
+		t.Fatalf("the limit is %d", rd.src.fileLeft)
+	}
+	rd.src.fileLeft = 50_000 // the last of it
+	err := readAPNsConf(rd, &File{})
+	if p := rd.problem("x", err); p.Error() != "x:1:50001: the file is larger than 10485760 bytes" {
+		t.Error(p)
 	}
 }
 
