@@ -28,8 +28,8 @@ func (t *Transport) openCGLA(ctx context.Context, aid []byte) (string, *Error) {
 	if e == nil || ctx.Err() != nil || !answered(e.Err) || e.CME == cmeBusy {
 		return handle, e
 	}
-	if !t.clean {
-		// Only after something may have leaked since the sweep above.
+	if !t.clean || t.used {
+		// Only when something may have leaked since the last sweep.
 		t.sweep(ctx)
 		if handle, e = t.ccho(ctx, aid); e == nil {
 			return handle, nil
@@ -160,5 +160,5 @@ func (t *Transport) sweep(ctx context.Context) {
 			return
 		}
 	}
-	t.clean = ctx.Err() == nil
+	t.clean, t.used = ctx.Err() == nil, false
 }

@@ -69,8 +69,11 @@ type Transport struct {
 	gate chan struct{} // holds one token: the right to use what follows
 	// stale are sessions to close before the next channel is opened.
 	stale []string
-	// clean says that no channel can have leaked since the last sweep.
+	// clean says that no channel of ours can have leaked since the last sweep.
 	clean bool
+	// used says that a channel was opened since the last sweep, so that others
+	// may have leaked some meanwhile: there is reason to look again.
+	used bool
 	// capability says that TERMINAL CAPABILITY was sent since the last reset.
 	capability bool
 
@@ -116,7 +119,7 @@ func (t *Transport) Stats() Stats {
 func (t *Transport) Invalidate() {
 	t.gate <- struct{}{}
 	defer func() { <-t.gate }()
-	t.stale, t.clean, t.capability = nil, true, false
+	t.stale, t.clean, t.used, t.capability = nil, true, false, false
 	t.setOpen(func(open map[string]struct{}) { clear(open) })
 }
 
@@ -146,7 +149,7 @@ func (t *Transport) Open(ctx context.Context, aid []byte) (session string, err e
 			t.way = way
 			t.stats.Opened++
 			t.mu.Unlock()
-			t.clean = false
+			t.used = true
 			t.setOpen(func(open map[string]struct{}) { open[session] = struct{}{} })
 			return session, nil
 		}
@@ -205,6 +208,9 @@ func (t *Transport) Transmit(ctx context.Context, session string, cmd []byte) ([
 		return e
 	})
 	if e != nil {
+		if e.Unknown {
+			t.clean = false // the modem may have lost what it knew of its channels
+		}
 		return nil, e
 	}
 	return resp, nil
@@ -227,7 +233,7 @@ func (t *Transport) Close(ctx context.Context, session string) error {
 	}
 	e := t.closeBy(ctx, way, handle)
 	if e != nil && !errors.Is(e, ErrNoCard) {
-		t.stale = append(t.stale, session)
+		t.stale, t.clean = append(t.stale, session), false
 	}
 	t.setOpen(func(open map[string]struct{}) { delete(open, session) })
 	if e != nil {

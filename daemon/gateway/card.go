@@ -89,12 +89,49 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:            g.log,
 	})
+	g.learnWay(d)
 	if err != nil {
+		err = tellM2M(ctx, d, err)
 		g.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: err.Error(), Profiles: []status.Profile{}} })
 		return nil, err
 	}
 	return c, nil
 }
+
+// tellM2M tells an eUICC of the other kind from a card that is none.
+func tellM2M(ctx context.Context, d *device, err error) error {
+	e, ok := errors.AsType[*euicc.Error](err)
+	if !ok || e.Code != "not-euicc" && e.SW == 0 || ctx.Err() != nil {
+		return err
+	}
+	if m2m, merr := d.card.M2M(ctx); merr != nil || !m2m {
+		return err
+	}
+	return &activation.Fault{
+		Code: "m2m-card", Text: "the card is an M2M eUICC (SGP.02), which takes profiles from its operator's server alone", Retry: euicc.RetryNever, Err: err,
+		Advice: "activation codes need a consumer eUICC (SGP.22); this card's profiles are its operator's business",
+	}
+}
+
+// learnWay notes which commands reach the card, so that the next start does not
+// try the others first.
+func (g *Gateway) learnWay(d *device) {
+	way := d.card.Way()
+	if way == "" {
+		return
+	}
+	key := modelKey(d.id)
+	f, _ := g.learned.Firmware(key)
+	if f.Transport == way {
+		return
+	}
+	f.Transport = way
+	if err := g.learned.SetFirmware(key, f); err != nil {
+		g.log.Warn("cannot remember the way to the card", "error", err)
+	}
+}
+
+func modelKey(id modem.Identity) string { return id.Model + " " + id.Revision }
 
 // deviceWait is how long an operation waits for a modem that restarts.
 const deviceWait = 30 * time.Second
@@ -110,7 +147,7 @@ func (g *Gateway) blockSize(d *device, eid euicc.EID) int {
 }
 
 func firmwareKey(d *device, eid euicc.EID) string {
-	return d.id.Model + " " + d.id.Revision + " " + eid.String()
+	return modelKey(d.id) + " " + eid.String()
 }
 
 // learnBlockSize notes how many bytes modem and card take in one command.

@@ -309,7 +309,8 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if g.cfg.Modem.APDUTimeout > 0 {
 		apdu.Transmit = dialect.Duration(g.cfg.Modem.APDUTimeout)
 	}
-	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Stale: g.staleSessions(), Remember: g.rememberSessions})
+	known, _ := g.learned.Firmware(modelKey(id))
+	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Prefer: known.Transport, Stale: g.staleSessions(), Remember: g.rememberSessions})
 	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
 	return dev, nil
 }

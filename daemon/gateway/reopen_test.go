@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,15 +38,56 @@ func serveModem(ctx context.Context, wg *sync.WaitGroup, m *atsim.Modem, at net.
 	return cancel
 }
 
+// m2mCard is an M2M eUICC (SGP.02): its ISD-R can be selected and knows no
+// function of ES10; its EID is in the ECASD. Channels are those of TS 102 221.
+func m2mCard() func([]byte) []byte {
+	open, selected := [4]bool{true}, [4]string{}
+	return func(cmd []byte) []byte {
+		if len(cmd) < 4 { // a reset
+			open, selected = [4]bool{true}, [4]string{}
+			return []byte{0x3B, 0x00}
+		}
+		ch := cmd[0] & 3
+		switch {
+		case cmd[1] == 0x70 && cmd[2] == 0:
+			for n := byte(1); n < 4; n++ {
+				if !open[n] {
+					open[n] = true
+					return []byte{n, 0x90, 0}
+				}
+			}
+			return []byte{0x6A, 0x81}
+		case cmd[1] == 0x70:
+			open[cmd[3]&3] = false
+			return []byte{0x90, 0}
+		case !open[ch]:
+			return []byte{0x68, 0x81}
+		case cmd[1] == 0xA4 && cmd[2] == 4:
+			aid := hex.EncodeToString(cmd[5 : 5+cmd[4]])
+			if aid != "a0000005591010ffffffff8900000100" && aid != "a0000005591010ffffffff8900000200" {
+				return []byte{0x6A, 0x82}
+			}
+			selected[ch] = aid
+			return []byte{0x90, 0}
+		case cmd[1] == 0xCA && strings.HasSuffix(selected[ch], "0200"):
+			return append([]byte{0x5A, 16, 0x89, 0x03, 0x30, 0x23, 0x31, 0x21, 0x70, 0, 0, 0, 0, 1, 0x23, 0x45, 0x67, 0x89}, 0x90, 0)
+		case cmd[1] == 0xE2:
+			return []byte{0x6D, 0}
+		}
+		return []byte{0x6A, 0x82}
+	}
+}
+
 // TestReopenByPlace: the modem resets itself and its AT port comes back under
-// another number, while another of its ports takes the old one.
+// another number, while another of its ports takes the old one. Its card
+// is an M2M eUICC, and the status says so.
 func TestReopenByPlace(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	u := newUSBTree(t)
-	m, err := atsim.New(atsim.Config{Card: func([]byte) []byte { return []byte{0x6F, 0x00} }})
+	m, err := atsim.New(atsim.Config{Card: m2mCard()})
 	u.must(err)
 	nodes := u.plug("1-2", map[int]string{1: "ttyUSB1", 2: "ttyUSB2"})
 	pull := serveModem(ctx, &wg, m, nodes[2])
@@ -74,6 +118,19 @@ func TestReopenByPlace(t *testing.T) {
 		if err := port("ttyUSB2", true); err != nil {
 			return err
 		}
+		for {
+			var now status.Snapshot
+			if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &now); err != nil {
+				return err
+			}
+			if now.Card != nil {
+				if !strings.Contains(now.Card.Error, "M2M eUICC (SGP.02)") {
+					t.Errorf("card: %+v", now.Card)
+				}
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 		u.unplug("1-2", nodes)
 		pull()
 		if err := port("", false); err != nil {
@@ -87,4 +144,9 @@ func TestReopenByPlace(t *testing.T) {
 		l.Close()
 	}
 	u.must(err)
+	// The next start tries first what reached this card.
+	b, err := os.ReadFile(filepath.Join(cfg.State.Dir, "learned.json"))
+	if err != nil || !strings.Contains(string(b), `"transport": "cgla"`) {
+		t.Errorf("learned: %s, %v", b, err)
+	}
 }
