@@ -143,12 +143,19 @@ func children(e bertlv.Element, tag bertlv.Tag, name string) (n int, err error) 
 		if child.Tag != tag {
 			return 0, fmt.Errorf("%w: tag %s in %s", ErrBPP, child.Tag, name)
 		}
+		if len(child.Raw) > maxSegment {
+			return 0, tooLong(child.Tag, len(child.Raw))
+		}
 		n++
 	}
 	if n == 0 {
 		return 0, fmt.Errorf("%w: %s is empty", ErrBPP, name)
 	}
 	return n, nil
+}
+
+func tooLong(tag bertlv.Tag, n int) error {
+	return fmt.Errorf("%w: %s of %d bytes, more than %d", ErrBPP, tag, n, maxSegment)
 }
 
 // ParseBPP checks the structure of a Bound Profile Package that is there as a
@@ -319,7 +326,7 @@ func (p *BPP) read() ([]byte, error) {
 		case total > p.left:
 			return nil, fmt.Errorf("%w: sequenceOf86: %w", ErrBPP, bertlv.ErrTruncated)
 		case total > maxSegment:
-			return nil, fmt.Errorf("%w: 86 of %d bytes, more than %d", ErrBPP, total, maxSegment)
+			return nil, tooLong(tag, total)
 		}
 		if cap(s) < total {
 			s = append(make([]byte, 0, total), s...)

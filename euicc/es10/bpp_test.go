@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"dynamod/euicc/bertlv"
 )
@@ -177,15 +179,67 @@ func TestSegmentsOfSeveral87(t *testing.T) {
 	}
 }
 
+// stream returns the segments of a package that arrives, up to its error.
+func stream(r io.Reader) (list [][]byte, err error) {
+	p, err := ReadBPP(r)
+	if err != nil {
+		return nil, err
+	}
+	for s, err := range p.Segments() {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, bytes.Clone(s))
+	}
+	return list, nil
+}
+
+// The source has the last word: until it has come to its end, the last segment is
+// not given out, and its error takes the package back.
+func TestLastSegmentWaits(t *testing.T) {
+	gone := errors.New("taken back")
+	b := part(bf23, a0, a1, bertlv.Encode(0xA3, []byte{0x86, 1, 1, 0x86, 1, 2}))
+	got, err := stream(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(gone)))
+	if err != gone || !bytes.Equal(bytes.Join(got, nil), b[:len(b)-3]) {
+		t.Errorf("%X, %v", got, err)
+	}
+	if _, err := ReadBPP(io.MultiReader(bytes.NewReader(b[:20]), iotest.ErrReader(gone))); err != gone {
+		t.Errorf("in the head: %v", err)
+	}
+	long := bertlv.Encode(0x86, make([]byte, maxSegment))
+	tooLong := part(bf23, a0, a1, bertlv.Encode(0xA3, long))
+	if _, err := stream(bytes.NewReader(tooLong)); !errors.Is(err, ErrBPP) {
+		t.Errorf("86 of %d bytes: %v", len(long), err)
+	}
+	if _, err := ParseBPP(tooLong); !errors.Is(err, ErrBPP) {
+		t.Errorf("86 of %d bytes in one piece: %v", len(long), err)
+	}
+	if _, err := ReadBPP(bytes.NewReader(part(bf23, bertlv.Encode(0xA0, bertlv.Encode(0x87, make([]byte, maxHead))), a1, a3))); !errors.Is(err, ErrBPP) {
+		t.Errorf("head of more than %d bytes: %v", maxHead, err)
+	}
+}
+
 func FuzzBPP(f *testing.F) {
 	f.Add(part(bf23, a0b, a1, a2, a3))
 	f.Add(part(bf23, a0, a1, a3))
+	f.Add(append(part(bf23, a0, a1, a3), 0))
+	f.Add(part(bf23, a0, a1, bertlv.Encode(0xA3, []byte{0x86, 1, 1, 0x86, 9, 1})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParseBPP(b)
+		streamed, serr := stream(iotest.OneByteReader(bytes.NewReader(b)))
+		if (err == nil) != (serr == nil) || !bytes.HasPrefix(b, bytes.Join(streamed, nil)) {
+			t.Fatalf("in one piece: %v; as it arrives: %d segments, %v", err, len(streamed), serr)
+		}
 		if err != nil {
+			if !errors.Is(serr, ErrBPP) {
+				t.Fatal(serr)
+			}
 			return
 		}
 		list := segments(p)
+		if !slices.EqualFunc(list, streamed, bytes.Equal) {
+			t.Fatalf("%d segments in one piece, %d as they arrive", len(list), len(streamed))
+		}
 		if !bytes.Equal(bytes.Join(list, nil), b) || len(list) != p.Count() {
 			t.Fatalf("segments do not add up to the package")
 		}
