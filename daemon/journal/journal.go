@@ -53,18 +53,19 @@ type Record struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
-// Damage says what Open had to leave out.
+// Damage says what Open had to leave out. The records behind it were used.
 type Damage struct {
 	Offset int64  // where the first bad byte is
 	Bytes  int64  // how many bytes were left out
-	Kept   string // where they were put aside, "" for a torn tail
+	Kept   string // where the file was put aside as it was, "" for a torn tail
+	After  int    // records behind the first bad byte that were good
 }
 
 func (d *Damage) Error() string {
 	if d.Kept == "" {
 		return fmt.Sprintf("journal: the last record was torn by a power cut, %d bytes dropped at offset %d", d.Bytes, d.Offset)
 	}
-	return fmt.Sprintf("journal: damaged at offset %d, %d bytes put aside in %s", d.Offset, d.Bytes, d.Kept)
+	return fmt.Sprintf("journal: damaged at offset %d: %d bytes left out, %d records behind them used; the file as it was is in %s", d.Offset, d.Bytes, d.After, d.Kept)
 }
 
 // Journal is an open journal. Its methods may be called from any goroutine.
@@ -98,16 +99,15 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	if rest := b[good:]; len(rest) > 0 {
-		j.damage = &Damage{Offset: int64(good), Bytes: int64(len(rest))}
+		after, used := salvage(rest, records)
+		j.damage = &Damage{Offset: int64(good), Bytes: int64(len(rest) - used), After: len(after)}
 		// A torn tail is what a power cut leaves: one line without its end, or
 		// zeros that the file system never filled. More than that is damage
 		// that somebody may want to look at.
-		if bytes.IndexByte(rest, '\n') >= 0 && bytes.IndexByte(rest, '\n') < len(rest)-1 {
-			j.damage.Kept = path + ".damaged"
-			if err := os.WriteFile(j.damage.Kept, rest, 0o600); err != nil {
-				j.damage.Kept = "nowhere (" + err.Error() + ")"
-			}
+		if n := bytes.IndexByte(rest, '\n'); n >= 0 && n < len(rest)-1 {
+			j.damage.Kept = putAside(path, b)
 		}
+		records = append(records, after...)
 	}
 	j.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -118,6 +118,14 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 		j.seq = records[n-1].Seq
 	}
 	j.dirty = j.damage != nil
+	if j.damage != nil && j.damage.After > 0 {
+		// Without room for a clean file the damage stays where it is, and what
+		// comes is written behind the last whole line.
+		if err := j.Compact(func(Record) bool { return true }); err != nil {
+			end := bytes.LastIndexByte(b, '\n') + 1
+			j.size, j.dirty = int64(end), end < len(b)
+		}
+	}
 	if len(records) == 0 {
 		if _, err := j.Append(Format, version); err != nil {
 			j.f.Close()
@@ -131,17 +139,55 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 	return j, nil
 }
 
+// salvage finds the whole records behind a damaged line, and how many bytes they
+// have: the last record of a run holds the whole of it, and to go back to an
+// earlier one would be to do again what was done. Numbers that do not count up
+// are not believed.
+func salvage(rest []byte, before []Record) (records []Record, used int) {
+	var last uint64
+	if n := len(before); n > 0 {
+		last = before[n-1].Seq
+	}
+	for len(rest) > 0 {
+		n := bytes.IndexByte(rest, '\n') + 1
+		if n == 0 {
+			break
+		}
+		if rec, ok := decode(rest[:n]); ok && rec.Seq > last && rec.Kind != Format {
+			records = append(records, rec)
+			last = rec.Seq
+			used += n
+		}
+		rest = rest[n:]
+	}
+	return records, used
+}
+
+// putAside keeps a damaged file, but never in place of an earlier one: the first
+// damage tells the most. It returns where, or why not.
+func putAside(path string, b []byte) string {
+	kept := path + ".damaged"
+	if _, err := os.Stat(kept); err == nil {
+		return kept + " (of an earlier damage)"
+	}
+	if err := durable.WriteFile(kept, b, 0o600); err != nil {
+		return "nowhere (" + err.Error() + ")"
+	}
+	return kept
+}
+
 // Read returns the records of a journal that another process may hold open.
 func Read(path string) ([]Record, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	records, _, err := Parse(b)
+	records, good, err := Parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	return records, nil
+	after, _ := salvage(b[good:], records)
+	return append(records, after...), nil
 }
 
 // Parse decodes records up to the first that is torn or damaged, and returns

@@ -109,24 +109,88 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-func TestDamageInTheMiddleIsPutAside(t *testing.T) {
+// A damaged line costs its own record and no later one: a run is not taken back
+// to where it was before.
+func TestDamageInTheMiddle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	for i := range 5 {
+		j.Append("k", i)
+	}
+	j.Close()
+	hit := func(data string) []byte {
+		b, _ := os.ReadFile(path)
+		i := bytes.Index(b, []byte(data))
+		b[i+len(data)-1] ^= 0x08
+		os.WriteFile(path, b, 0o600)
+		return b
+	}
+	data := func(j *Journal) (s string) {
+		for _, r := range j.Records() {
+			s += string(r.Data)
+		}
+		return s
+	}
+	first := hit(`"k","data":1`)
+	if records, err := Read(path); err != nil || len(records) != 5 { // with the format's
+		t.Errorf("read beside the owner: %d records, %v", len(records), err)
+	}
+	j = open(t, path)
+	d := j.Damage()
+	if d == nil || d.Kept != path+".damaged" || d.After != 3 || data(j) != "0234" {
+		t.Fatalf("damage %v, records %s", d, data(j))
+	}
+	if kept, err := os.ReadFile(d.Kept); err != nil || !bytes.Equal(kept, first) {
+		t.Errorf("put aside %d bytes (%v), want %d", len(kept), err, len(first))
+	}
+	if rec, err := j.Append("k", 5); err != nil || rec.Seq != 7 {
+		t.Errorf("appended %d, %v", rec.Seq, err)
+	}
+	j.Close()
+	j = open(t, path)
+	if j.Damage() != nil || data(j) != "02345" {
+		t.Errorf("after a restart damage %v, records %s", j.Damage(), data(j))
+	}
+	j.Close()
+
+	// The first damage is kept, and two at once are no more than one.
+	hit(`"k","data":0`)
+	hit(`"k","data":4`)
+	j = open(t, path)
+	if d = j.Damage(); d == nil || !strings.HasPrefix(d.Kept, path+".damaged") || data(j) != "235" {
+		t.Errorf("damage %v, records %s", d, data(j))
+	}
+	if kept, _ := os.ReadFile(path + ".damaged"); !bytes.Equal(kept, first) {
+		t.Error("the first damage is written over")
+	}
+	j.Close()
+}
+
+// Where there is no room for a clean file, what comes is written behind the last
+// whole line.
+func TestDamageWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "journal")
 	j := open(t, path)
 	for i := range 3 {
 		j.Append("k", i)
 	}
 	j.Close()
 	b, _ := os.ReadFile(path)
-	i := bytes.Index(b, []byte(`"k","data":1`))
-	b[i+11] = '7'
-	os.WriteFile(path, b, 0o600)
-	j = open(t, path)
-	d := j.Damage()
-	if d == nil || d.Kept == "" || len(j.Records()) != 1 {
-		t.Fatalf("damage %v, records %d", d, len(j.Records()))
+	b[bytes.Index(b, []byte(`"k","data":1`))+11] = '7'
+	os.WriteFile(path, append(b, "torn"...), 0o600)
+	if err := os.Mkdir(path+".new", 0o755); err != nil { // in the way of the clean one
+		t.Fatal(err)
 	}
-	if kept, err := os.ReadFile(d.Kept); err != nil || int64(len(kept)) != d.Bytes {
-		t.Errorf("put aside %d bytes (%v), want %d", len(kept), err, d.Bytes)
+	for want := 2; want < 5; want++ {
+		j = open(t, path)
+		if d := j.Damage(); d == nil || len(j.Records()) != want {
+			t.Errorf("damage %v, %d records, want %d", d, len(j.Records()), want)
+		}
+		if _, err := j.Append("k", "later"); err != nil {
+			t.Error(err)
+		}
+		j.Close()
 	}
 }
 
