@@ -51,7 +51,7 @@ func (g *Gateway) acquireIdle(ctx context.Context) (release func(), err error) {
 }
 
 func errRunning() error {
-	return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater}
+	return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Advice: "wait for its end, or give it up with `dynamod activate --cancel`", Retry: euicc.RetryLater}
 }
 
 // openCard opens the ISD-R. The card token is held.

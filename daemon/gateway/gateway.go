@@ -341,6 +341,14 @@ func (g *Gateway) busy() bool {
 	return false
 }
 
+// waiting reports whether the activation that is under way waits for an answer,
+// which it may do for a day. While it holds a session for it, the card's token
+// keeps others off.
+func (g *Gateway) waiting() bool {
+	r := g.status.Snapshot().Run
+	return r != nil && r.State == string(activation.Waiting)
+}
+
 func (g *Gateway) trace(e atcmd.TraceEvent) { g.log.Debug("at", "line", e) }
 
 // Log returns the journal.

@@ -159,7 +159,7 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 			g.outbox.Retry() // what failed may have failed for want of this link
 		}
 		wasUp = up
-		if g.busy() || !g.outboxWaits() {
+		if g.busy() && !g.waiting() || !g.outboxWaits() {
 			continue
 		}
 		if err := g.DeliverNotifications(ctx); err != nil && ctx.Err() == nil {
