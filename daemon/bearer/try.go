@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"dynamod/atcmd/dialect"
@@ -31,7 +30,7 @@ func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind,
 	}
 	t := &tries{Bearer: b, r: r, p: p, kind: kind, stage: stage}
 	a, err := t.all(ctx, due, false)
-	if a == nil && err == nil && len(t.unclear) > 0 {
+	if a == nil && err == nil && t.portal == nil && len(t.unclear) > 0 {
 		// A modem that carries the attach's context alone looks like this, too.
 		a, err = t.all(ctx, t.unclear, true)
 	}
@@ -44,7 +43,7 @@ func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind,
 	if err := b.putBackAttach(context.WithoutCancel(ctx), r); err != nil {
 		b.Log.Warn("the attach context is not as it was", "error", err)
 	}
-	f := b.noData(p, t.failures, causeOf(t.last))
+	f := t.noData(t.failures)
 	b.pace.last = f
 	return nil, f
 }
@@ -57,12 +56,17 @@ type tries struct {
 	kind  dialect.Kind
 	stage func(activation.State)
 
-	failures []string
-	last     error
+	failures []failure
 	unclear  []cosa.Candidate // failed, and may do better on a shared context
 	portal   *cosa.Candidate  // the first with which only a portal answered
 
 	portalShared bool
+}
+
+// failure is why a connection is not the link.
+type failure struct {
+	c   cosa.Candidate
+	err error
 }
 
 // all tries connections until one is the link. A nil link without an error means
@@ -103,7 +107,7 @@ func (t *tries) outOfTime(ctx context.Context, c cosa.Candidate, err error) erro
 	if len(t.failures) == 0 || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("APN %q: %w", c.Connection.APN, err)
 	}
-	return t.noData(t.p, append(t.failures, fmt.Sprintf("%q: the time is over", c.Connection.APN)), causeOf(t.last))
+	return t.noData(append(t.failures, failure{c, errors.New("the time is over")}))
 }
 
 // one goes back to a connection, and takes it as it is.
@@ -124,9 +128,13 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 			t.unclear = append(t.unclear, c)
 		}
 	}
+	key := paceKey(&c.Connection)
+	if i := slices.IndexFunc(t.failures, func(f failure) bool { return paceKey(&f.c.Connection) == key }); i >= 0 {
+		t.failures[i].err = err // on the other context, too
+		return
+	}
 	t.pace.failed(&c.Connection, causeOf(err).Slow())
-	t.failures = append(t.failures, fmt.Sprintf("%q: %v", c.Connection.APN, err))
-	t.last = err
+	t.failures = append(t.failures, failure{c, err})
 }
 
 // use makes a the link.
@@ -150,17 +158,19 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	}
 }
 
-// noData is the error of a round that failed.
-func (b *Bearer) noData(p *plan, failures []string, cause modem.Cause) *activation.Fault {
-	f := &activation.Fault{
-		Code: "no-data", Text: "no connection carries traffic: " + strings.Join(failures, "; "), Retry: euicc.RetryLater,
-		Advice: "check the APN with the operator; `dynamod diag` shows where it ends",
+// noData is the error of a round that failed. The advice is about the connection
+// that was likeliest to work.
+func (t *tries) noData(failures []failure) *activation.Fault {
+	f := &activation.Fault{Code: "no-data", Text: "no connection carries traffic", Retry: euicc.RetryLater, Advice: "check the APN with the operator; `dynamod diag` shows where it ends"}
+	for i, failed := range failures {
+		if i == 0 && causeOf(failed.err).Slow() {
+			f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
+		}
+		f.Text += fmt.Sprintf("%s%q: %v", []string{": ", "; "}[min(i, 1)], failed.c.Connection.APN, failed.err)
 	}
-	if cause.Slow() {
-		f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
-	}
-	if none, ok := errors.AsType[*cosa.NoAPNError](p.choice.match.Err()); ok && len(p.given) == 0 {
-		f.Code, f.Text, f.Advice = "no-apn", none.Error()+"; without one "+f.Text, b.noAPNAdvice(none, p.choice.match.HomeNetwork)
+	choice := t.p.choice
+	if none, ok := errors.AsType[*cosa.NoAPNError](choice.match.Err()); ok && len(t.p.given) == 0 {
+		f.Code, f.Text, f.Advice = "no-apn", none.Error()+"; without one "+f.Text, t.noAPNAdvice(none, choice.match.HomeNetwork)
 	}
 	return f
 }

@@ -95,6 +95,7 @@ func TestTries(t *testing.T) {
 
 		{"an address and no traffic", simOptions{records: record(`{"apn": "dead.test"}, ` + data), core: have("dead.test", "data.test")}, "dead.test IPV4V6, data.test IPV4V6", "data.test v4+v6", ""},
 		{"a portal, then traffic", simOptions{records: record(`{"apn": "portal.test"}, ` + data), core: have("portal.test", "data.test")}, "portal.test IPV4V6, data.test IPV4V6", "data.test v4+v6", ""},
+		{"a portal, and no traffic otherwise: the attach's context is left alone", simOptions{records: record(`{"apn": "portal.test"}, {"apn": "dead.test"}`), core: have("portal.test", "dead.test")}, "portal.test IPV4V6, dead.test IPV4V6, IPV4V6, portal.test IPV4V6", "portal.test v4+v6", ""},
 		{"a portal and nothing better", simOptions{records: record(`{"apn": "portal.test"}, {"apn": "old.test"}`), core: have("portal.test")}, "portal.test IPV4V6, old.test IPV4V6, IPV4V6, portal.test IPV4V6", "portal.test v4+v6", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
