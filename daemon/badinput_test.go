@@ -131,7 +131,7 @@ func TestBadInput(t *testing.T) {
 		{name: "config with a wrong type", verb: (*bench).tryRun, restart: true, before: func(b *bench) { b.config("[modem]\n", "[modem]\nbaud = \"fast\"\n") },
 			repair: func(b *bench) { b.config("baud = \"fast\"\n", "") }, exit: exitFailed, text: "dynamod.toml:4:8: "},
 		{name: "second daemon on the same state", verb: (*bench).tryRun, exit: exitRefused, text: "another dynamod is running", hint: "stop it"},
-		{name: "second daemon on the same port", verb: (*bench).trySecond, exit: exitFailed, text: "in use", hint: "[modem] port"},
+		{name: "second daemon on the same port", verb: (*bench).trySecond, exit: exitFailed, text: "in use", hint: "stop it"},
 		{name: "disk full before the activation", before: (*bench).smallDisk, fault: (*bench).fillDisk, repair: (*bench).freeDisk,
 			exit: exitRefused, text: "no space left", hint: "make room"},
 		{name: "disk full in the activation", before: (*bench).smallDisk, fault: (*bench).fillDiskLater, repair: (*bench).freeDisk,
