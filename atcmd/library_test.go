@@ -86,16 +86,43 @@ func TestDefect1and2URCsInAnswers(t *testing.T) {
 }
 
 func TestDefect3OrderOfURCs(t *testing.T) {
-	// The library starts a goroutine for each indication. What order they run in
-	// is the scheduler's choice, so that only our side can be a test.
+	const n = 200
+	t.Run("library", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			// It starts a goroutine for each indication. Here the handler of the first
+			// is slow; where order was kept, the others would wait for it.
+			a, m := newBare(t, func(*bareModem, string) {})
+			var mu sync.Mutex
+			var order []string
+			a.AddIndication("+CREG:", func(lines []string) {
+				if lines[0] == "+CREG: 0" {
+					time.Sleep(time.Minute)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, lines[0])
+			})
+			for i := range n {
+				m.out <- fmt.Sprintf("\r\n+CREG: %d\r\n", i)
+			}
+			time.Sleep(time.Hour)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(order) != n || order[n-1] != "+CREG: 0" {
+				t.Errorf("library: %d indications, the last is %q", len(order), order[len(order)-1])
+			}
+		})
+	})
 	synctest.Test(t, func(t *testing.T) {
-		const n = 200
 		s, p := ours(t, func(func(string), string) {})
 		urcs := s.Subscribe("+CREG")
 		for i := range n {
 			p.send(fmt.Sprintf("\r\n+CREG: %d\r\n", i))
 		}
 		for i := range n {
+			if i == 0 {
+				time.Sleep(time.Minute)
+			}
 			if u := <-urcs.C(); u.Line != fmt.Sprintf("+CREG: %d", i) {
 				t.Fatalf("URC %d is %q", i, u.Line)
 			}
@@ -320,6 +347,28 @@ func TestDefect11Terminator(t *testing.T) {
 			if got := p.lines(); len(got) != 1 || got[0] != want {
 				t.Errorf("session wrote %q, want %q", got, want)
 			}
+		}
+	})
+}
+
+// The library's Init resets the modem and sends it an ESC; a session sends what
+// it was asked to, from the first byte on. TestRunRefuses keeps Init off it.
+func TestDefect12Init(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		a, _ := newBare(t, func(m *bareModem, line string) { got = append(got, line); m.out <- "\r\nOK\r\n" })
+		a.Init()
+		if all := strings.Join(got, ""); !strings.Contains(all, escape) || !strings.Contains(all, "ATZ") {
+			t.Errorf("library wrote %q", got)
+		}
+		s, p := ours(t, func(send func(string), line string) { send("\r\nOK\r\n") })
+		time.Sleep(time.Hour)
+		if got := p.lines(); len(got) != 0 {
+			t.Errorf("session wrote %q unasked", got)
+		}
+		s.Do(t.Context(), Command{Text: "+CSQ"})
+		if got := p.lines(); !slices.Equal(got, []string{"AT+CSQ\r"}) {
+			t.Errorf("session wrote %q", got)
 		}
 	})
 }

@@ -391,6 +391,33 @@ func TestUnplug(t *testing.T) {
 			time.AfterFunc(time.Second, pull)
 			return sendMessage(context.Background(), s, time.Minute)
 		},
+		"section held": func(s *Session, pull func()) error {
+			x, _ := s.Exclusive(context.Background())
+			defer x.Release()
+			pull()
+			<-s.Done()
+			_, err := x.Do(context.Background(), Command{Text: "+CSQ"})
+			return err
+		},
+		"dialling": func(s *Session, pull func()) error {
+			time.AfterFunc(time.Second, pull)
+			_, err := s.Data(context.Background(), Command{Text: "D*99#", Timeout: time.Minute})
+			return err
+		},
+		"dial given up": func(s *Session, pull func()) error {
+			time.AfterFunc(3*time.Second, pull)
+			s.Data(context.Background(), Command{Text: "D*99#", Timeout: time.Second})
+			_, err := s.Data(context.Background(), Command{Text: "D*99#"})
+			return err
+		},
+		"caller has gone": func(s *Session, pull func()) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			time.AfterFunc(time.Second, cancel)
+			s.Do(ctx, Command{Text: "+CSQ"})
+			pull()
+			<-s.Done()
+			return s.Err()
+		},
 		"after it": func(s *Session, pull func()) error {
 			pull()
 			<-s.Done()
@@ -423,5 +450,48 @@ func TestUnplug(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestUnplugAtStart and while a call is being hung up: a session that knows
+// nothing of its modem yet, and one that gives the port back to commands.
+func TestUnplugAtStart(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 8 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newFakePort()
+			s := New(p, Options{Dirty: true})
+			p.serve(t, func(string) {})
+			time.AfterFunc(after, func() { close(p.gone) })
+			if _, err := s.Do(t.Context(), Command{Text: "+CSQ"}); !errors.Is(err, ErrGone) || !errors.Is(err, ErrNotSent) {
+				t.Errorf("after %v: %v", after, err)
+			}
+			<-s.Done()
+			s.Close()
+		})
+	}
+}
+
+func TestUnplugWhileHangingUp(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Second, 1500 * time.Millisecond, 4 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newFakePort()
+			m := &dataModem{p: p}
+			s := New(p, Options{})
+			p.serve(t, func(line string) {
+				if strings.HasPrefix(line, "ATD") {
+					m.write(line)
+				}
+			})
+			conn, err := s.Data(t.Context(), Command{Text: "D*99#"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(after, func() { close(p.gone) })
+			if err := conn.Close(); !errors.Is(err, ErrGone) {
+				t.Errorf("after %v: %v", after, err)
+			}
+			<-s.Done()
+			s.Close()
+		})
 	}
 }

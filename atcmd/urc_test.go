@@ -1,7 +1,11 @@
 package atcmd
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -68,6 +72,72 @@ func TestURCFlood(t *testing.T) {
 			t.Errorf("stats %+v", st)
 		}
 	})
+}
+
+// TestURCFloodMemory: what a flood leaves behind is what the queues hold, ten
+// times the flood leaves no more, and it all happened beside one command.
+func TestURCFloodMemory(t *testing.T) {
+	live := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	a, b := net.Pipe()
+	defer b.Close()
+	s := New(pipePort{a}, Options{Queue: 64, Timeout: time.Hour})
+	defer s.Close()
+	sub := s.Subscribe("+QIND") // nobody takes them
+	started := make(chan struct{})
+	answered := make(chan error, 1)
+	go func() {
+		close(started)
+		reply, err := s.Do(t.Context(), Command{Text: "+COPS?"})
+		if err == nil && !slices.Equal(reply.Lines, []string{"+COPS: 0"}) {
+			err = fmt.Errorf("answer %q", reply.Lines)
+		}
+		answered <- err
+	}()
+	<-started
+	line := make([]byte, 64)
+	if n, err := b.Read(line); err != nil || string(line[:n]) != "AT+COPS?\r" {
+		t.Fatalf("modem got %q, %v", line[:n], err)
+	}
+	text := bytes.Repeat([]byte("\r\n+QIND: \"cell\",0123456789ABCDEF0123456789ABCDEF\r\n"), 100)
+	flood := func(n int) {
+		for range n / 100 {
+			if _, err := b.Write(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	flood(1000)
+	before := live()
+	flood(10_000)
+	once := live() - before
+	flood(100_000)
+	more := live() - before
+	if const64k := int64(64 << 10); once > const64k || more > const64k {
+		t.Errorf("%d bytes after 10,000 URCs, %d after 110,000", once, more)
+	}
+	if _, err := b.Write([]byte("\r\n+COPS: 0\r\n\r\nOK\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); st.URCs != 111_000 || st.Dropped != 111_000-64 || sub.Dropped() != st.Dropped {
+		t.Errorf("%+v, %d dropped", st, sub.Dropped())
+	}
+	t.Logf("live heap grew by %d bytes after 10,000 URCs and %d after 110,000", once, more)
+}
+
+// pipePort is one end of a net.Pipe, which is as slow as its reader.
+type pipePort struct{ net.Conn }
+
+func (p pipePort) WriteContext(_ context.Context, b []byte) error {
+	_, err := p.Write(b)
+	return err
 }
 
 func TestSubscribe(t *testing.T) {
