@@ -252,7 +252,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 	if err := b.settleAttach(ctx, r, kind); err != nil {
 		return nil, err
 	}
-	reg, plmn, err := b.register(ctx, r)
+	reg, plmn, err := b.registerIn(ctx, r, paced)
 	if err != nil && reg.Cause == modem.RejectESM && ctx.Err() == nil {
 		reg, plmn, err = b.registerWithout(ctx, r, err)
 	}
@@ -309,8 +309,20 @@ func (b *Bearer) function(ctx context.Context, r Radio) (dialect.Kind, error) {
 
 const (
 	registerPoll = time.Second
+	registerWait = 2 * time.Minute  // of a modem that scans all its bands
 	deniedFor    = 45 * time.Second // a denial may be about one cell, or too early
 )
+
+// registerIn is register, which on day two has an end of its own: the back-off
+// is the bearer's, and who asks has to be told meanwhile that there is no link.
+func (b *Bearer) registerIn(ctx context.Context, r Radio, bounded bool) (modem.Registration, string, error) {
+	if bounded {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, registerWait)
+		defer done()
+	}
+	return b.register(ctx, r)
+}
 
 // register waits until the network offers packet data.
 func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration, plmn string, err error) {

@@ -141,6 +141,13 @@ func (b *Bearer) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A switched-off radio shows no SIM on many modems: who was interrupted in a
+	// reset may have left it so.
+	if f, err := r.Functionality(ctx); err == nil && f != modem.Full {
+		if err := r.SetFunctionality(ctx, modem.Full); err != nil {
+			return err
+		}
+	}
 	sim, err := r.SIM(ctx)
 	if err != nil {
 		return err
@@ -185,7 +192,29 @@ func (b *Bearer) look(ctx context.Context) error {
 	// A call that is active already, from before a restart, is taken over as
 	// it is: Up changes nothing that is right.
 	_, err = b.up(ctx, p, func(activation.State) {}, true)
+	if err != nil && ctx.Err() == nil {
+		b.clear(ctx, r)
+	}
 	return err
+}
+
+// clear takes away what a link that is not there any more left in the kernel,
+// also a link of an earlier process: a route that leads nowhere would keep
+// packets from other uplinks.
+func (b *Bearer) clear(ctx context.Context, r Radio) {
+	if a := b.current(); a != nil {
+		b.down(ctx, a, r)
+		return
+	}
+	ifname, err := b.Interface()
+	if err != nil || !b.Apply {
+		return
+	}
+	spec := b.Spec
+	spec.Interface = ifname
+	if _, err := uplink.Down(ctx, b.Kernel, spec); err != nil {
+		b.Log.Warn("cannot take an earlier process's uplink down", "error", err)
+	}
 }
 
 // stillRight redoes the choice that a link came from when the SIM may tell more
@@ -250,6 +279,18 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 	}
 	if !up || !reg.State.Registered() {
 		b.Log.Warn("the network took the link away", "registration", reg.State, "active", up)
+		reason := "the network has ended the context"
+		if !reg.State.Registered() {
+			reason = "the modem is not registered: " + reg.State.String()
+		}
+		b.Status.Update(func(s *status.Snapshot) {
+			s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, reason, "it is brought up again; see `dynamod diag`", nil, nil
+		})
+		// A modem out of coverage for a moment keeps its context, and then what
+		// the kernel has stays right.
+		if !up {
+			b.down(ctx, a, r)
+		}
 		return false, nil
 	}
 	if now := a.choice.at(reg, plmn); now.roam != a.choice.roam || now.plmn != a.choice.plmn {
@@ -266,7 +307,9 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 			b.Log.Warn("the lease cannot be renewed", "error", err)
 			return false, nil
 		}
+		b.mu.Lock()
 		a.spec.Addrs, a.spec.Gateway, a.spec.DNS, a.renew = lease.Addrs, lease.Gateway, lease.DNS, lease.Renew
+		b.mu.Unlock()
 	}
 	if err := b.apply(ctx, a.spec); err != nil { // does nothing when nothing is wrong
 		return false, err
@@ -332,11 +375,12 @@ func (b *Bearer) current() *active {
 
 // Active returns the Spec of the link that is up.
 func (b *Bearer) Active() (uplink.Spec, bool) {
-	a := b.current()
-	if a == nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.active == nil {
 		return uplink.Spec{}, false
 	}
-	return a.spec, true
+	return b.active.spec, true
 }
 
 func (b *Bearer) show(a *active, reach Reach) {

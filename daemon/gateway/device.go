@@ -65,6 +65,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		g.listen(ctx, d)
 		if ctx.Err() == nil {
 			g.log.Warn("the modem went away", "port", d.path, "error", d.session.Err())
+			g.setDevice(nil, d.session.Err()) // the link went with it, for all that is known
 		}
 		g.bearer.SetRadio(nil)
 		g.retire(d)

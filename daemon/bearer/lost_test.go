@@ -1,0 +1,101 @@
+package bearer
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd/modem"
+	"dynamod/daemon/status"
+)
+
+// The network lets the router go: the status says so at once, and the kernel is
+// not left with a route that leads nowhere.
+func TestNetworkLetsGo(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lose  func(r *radio)
+		keeps bool // the kernel's settings for as long as the context lives
+	}{
+		{"context ended", func(r *radio) { r.reg, r.up = modem.RegSearching, "" }, false},
+		{"out of coverage, context kept", func(r *radio) { r.reg = modem.RegSearching }, true},
+		{"thrown out", func(r *radio) { r.reg, r.up = modem.RegDenied, "" }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- b.Run(ctx) }()
+				defer func() { cancel(); <-done }()
+				time.Sleep(10 * time.Second)
+				if b.model.Snapshot().State != status.Up || b.routes(t) == 0 {
+					t.Fatal("the link is not up")
+				}
+				b.radio.set(func() { tt.lose(b.radio) })
+				b.Kick()
+				time.Sleep(minLook + time.Second)
+				s := b.model.Snapshot()
+				if s.State != status.Down || s.Reason == "" || s.Link != nil || s.Registration == nil || s.Registration.Status == "home" {
+					t.Errorf("the status is %s, %q, %+v", s.State, s.Reason, s.Registration)
+				}
+				if kept := b.routes(t) > 0; kept != tt.keeps {
+					t.Errorf("the kernel has the settings: %v", kept)
+				}
+				// Nobody comes back for longer than a registration is waited for.
+				time.Sleep(2 * registerWait)
+				if b.model.Snapshot().State != status.Down || b.routes(t) != 0 {
+					t.Errorf("the link is %s with %d routes", b.model.Snapshot().State, b.routes(t))
+				}
+				b.radio.set(func() { b.radio.reg = modem.RegHome })
+				b.Kick()
+				time.Sleep(10 * time.Second)
+				if b.model.Snapshot().State != status.Up || b.routes(t) == 0 {
+					t.Error("the link does not come back")
+				}
+			})
+		})
+	}
+}
+
+// What a killed process has left in the kernel goes when its link cannot be
+// brought up.
+func TestEarlierProcessLeftALink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newBench(t, nil)
+		if _, err := first.bringUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config, r *radio) {
+			c.Kernel, r.kernel, r.reg = first.kernel, first.kernel, modem.RegDenied
+		})
+		b.kernel = first.kernel
+		if b.routes(t) == 0 {
+			t.Fatal("nothing is left")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		time.Sleep(deniedFor + 10*time.Second)
+		if b.model.Snapshot().State != status.Down || b.routes(t) != 0 {
+			t.Errorf("the link is %s with %d routes", b.model.Snapshot().State, b.routes(t))
+		}
+	})
+}
+
+// routes counts the default routes that the kernel has.
+func (b *bench) routes(t *testing.T) (n int) {
+	t.Helper()
+	snap, err := b.kernel.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range snap.Routes {
+		if r.Default() {
+			n++
+		}
+	}
+	return n
+}
