@@ -167,6 +167,8 @@ func pickDialect(name *string, rawIP bool) error {
 		return usageError{errors.New("a Quectel modem with a raw IP interface is dialled by QMI, not by AT"), "use --dialect generic, or leave --raw-ip out"}
 	case !slices.Contains(demo.Dialects(), *name):
 		return usageError{fmt.Errorf("unknown dialect %q", *name), "one of " + strings.Join(demo.Dialects(), ", ")}
+	case *name != "generic" && rawIP:
+		return usageError{fmt.Errorf("the simulated %s has an Ethernet-like interface", *name), "use --dialect generic, or leave --raw-ip out"}
 	}
 	return nil
 }

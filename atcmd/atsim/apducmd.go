@@ -1,6 +1,7 @@
 package atsim
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"slices"
@@ -68,8 +69,10 @@ func csim(x *exec) error {
 	if err != nil {
 		return err
 	}
-	resp := x.m.hostTransmit(x.ctx, cmd)
-	if resp == nil {
+	var resp []byte
+	if sw := x.m.pers.noChannelSW; sw != 0 && (cmd[1] == 0x70 || cmd[0]&0x43 != 0) {
+		resp = []byte{byte(sw >> 8), byte(sw)}
+	} else if resp = x.m.hostTransmit(x.ctx, cmd); resp == nil {
 		return cmeSIMFailure
 	}
 	x.apduAnswer(resp, false)
@@ -85,6 +88,9 @@ func ccho(x *exec) error {
 	aid, err := hex.DecodeString(x.str(0))
 	if err != nil || len(x.cmd.args) != 1 || len(aid) == 0 || len(aid) > 16 {
 		return cmeBadParameters
+	}
+	if m.pers.hidden != nil && bytes.HasPrefix(aid, []byte{0xA0, 0x00, 0x00, 0x05, 0x59}) {
+		return m.pers.hidden
 	}
 	if len(m.card.sessions) >= maxSessions {
 		return m.pers.noChannel

@@ -37,6 +37,9 @@ type Modem struct {
 	packet  packet
 	sms     smsStore
 	lastErr string // +CEER
+
+	channelFor int    // context of +XDATACHANNEL
+	onReboot   func() // settings that hold from the next restart on
 }
 
 // semaphore is a lock that can be waited for with a context.
@@ -228,6 +231,10 @@ const goodbye = 200 * time.Millisecond
 func (m *Modem) reboot(ctx context.Context) {
 	m.leave()
 	m.powerOff()
+	if m.onReboot != nil {
+		m.onReboot()
+		m.onReboot = nil
+	}
 	for p := range m.ports {
 		p.resetSettings()
 	}

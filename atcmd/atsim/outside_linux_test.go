@@ -98,7 +98,7 @@ func TestModemManager(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("ModemManager wants root")
 	}
-	for _, plugin := range Personalities() {
+	for _, plugin := range []string{"generic", "quectel"} {
 		t.Run(plugin, func(t *testing.T) {
 			card, network := newTestCard(), newTestNetwork()
 			m, err := New(Config{Personality: plugin, Card: card.apdu, Network: network})

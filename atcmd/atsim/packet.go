@@ -17,6 +17,13 @@ type packet struct {
 // maxCID is the highest context identifier.
 const maxCID = 16
 
+func (x *exec) minCID() int {
+	if x.m.pers.zeroCID {
+		return 0
+	}
+	return 1
+}
+
 // pdp is a packet data context (TS 27.007 10.1.0).
 type pdp struct {
 	cid    int
@@ -89,7 +96,7 @@ func readCGDCONT(x *exec) error {
 // until it is activated again.
 func setCGDCONT(x *exec) error {
 	m := x.m
-	cid, err := x.int(0, -1, 1, maxCID)
+	cid, err := x.int(0, -1, x.minCID(), maxCID)
 	if err != nil || cid < 0 {
 		return cmeBadParameters
 	}
@@ -305,7 +312,7 @@ func (m *Modem) linkUp(cid int) error {
 		return nil
 	}
 	if m.cfg.DataUp != nil {
-		if err := m.cfg.DataUp(cid, c.lease); err != nil {
+		if err := m.cfg.DataUp(cid, m.pers.onLink(c.lease)); err != nil {
 			m.log.Debug("network interface stays down", "cid", cid, "err", err)
 			m.deactivate(cid, "ME PDN DEACT")
 			return cmeUnknown

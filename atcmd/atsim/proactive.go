@@ -32,7 +32,7 @@ func (m *Modem) proactive(ctx context.Context, length byte) {
 			break
 		}
 		kind, qualifier := details[1], details[2]
-		reset := kind == cmdRefresh && resets(qualifier) && !m.faults.on("no-refresh")
+		reset := kind == cmdRefresh && resets(qualifier) && !m.faults.on("no-refresh") && !m.pers.noRefresh
 		var sw2 int
 		// A UICC reset is answered by the reset itself, an implicit TERMINAL
 		// RESPONSE (TS 102 223 6.4.7).

@@ -189,6 +189,9 @@ func setCFUN(x *exec) error {
 		return err
 	}
 	fun, err := x.int(0, 1, 0, 127)
+	if err == nil && fun != 0 && fun == m.pers.resetFun {
+		fun, rst = 1, 1
+	}
 	if err != nil || fun != 0 && fun != 1 && fun != 4 {
 		return cmeBadParameters
 	}

@@ -80,6 +80,7 @@ type Step struct {
 	Send     string   `toml:"send"`
 	When     When     `toml:"when"`     // empty: always
 	Optional bool     `toml:"optional"` // an error result does not end the sequence, unless it tells the network's refusal
+	Finals   []string `toml:"finals"`   // further final result codes of this command: "CONNECT"
 	Timeout  Duration `toml:"timeout"`  // 0 = the session's default
 	Pause    Duration `toml:"pause"`    // to wait after it
 

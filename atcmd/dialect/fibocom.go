@@ -107,7 +107,7 @@ func fibocomXMM() *Dialect {
 		Up: []Step{
 			{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)},
 			{Send: `+XDATACHANNEL=1,1,"/USBCDC/0","/USBHS/NCM/0",2,{cid}`},
-			{Send: `+CGDATA="M-RAW_IP",{cid}`, Timeout: Seconds(30)},
+			{Send: `+CGDATA="M-RAW_IP",{cid}`, Finals: []string{"CONNECT"}, Timeout: Seconds(30)},
 		},
 		Down: []Step{
 			{Send: "+CGACT=0,{cid}", Timeout: Seconds(40)},

@@ -187,7 +187,7 @@ func (m *Modem) run(ctx context.Context, steps []dialect.Step, from int, v diale
 		if err != nil {
 			return i, err
 		}
-		_, err = m.s.Do(ctx, atcmd.Command{Text: cmd, Timeout: step.Timeout.Std(), Secret: secret})
+		_, err = m.s.Do(ctx, atcmd.Command{Text: cmd, Finals: step.Finals, Timeout: step.Timeout.Std(), Secret: secret})
 		if err != nil && !(step.Optional && answered(err) && causeOfCME(cmeCode(err)) == CauseUnknown) {
 			return i, err // what the network refused stays refused
 		}
