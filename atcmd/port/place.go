@@ -148,6 +148,24 @@ func (t Tree) Physical(path string) string {
 	return ""
 }
 
+// USB returns maker and model of the USB device that a port belongs to, as
+// "2c7c:0125", or "".
+func (t Tree) USB(path string) string {
+	device := t.Physical(path)
+	if device == "" {
+		return ""
+	}
+	var ids [2]string
+	for i, file := range []string{"idVendor", "idProduct"} {
+		b, err := os.ReadFile(filepath.Join(device, file))
+		ids[i] = strings.ToLower(strings.TrimSpace(string(b)))
+		if _, bad := strconv.ParseUint(ids[i], 16, 16); err != nil || bad != nil {
+			return ""
+		}
+	}
+	return ids[0] + ":" + ids[1]
+}
+
 // Above lists the devices in sysfs that a port belongs to, the nearest first,
 // at most n, up to the USB or PCI device: beyond it are hubs and bridges.
 func (t Tree) Above(path string, n int) (dirs []string) {

@@ -58,6 +58,7 @@ const usbRoot = "sys/devices/platform/soc/3f980000.usb/usb1/1-1"
 func (f *fakeTree) plug(device string, ttys map[int]string) {
 	dev := usbRoot + "/" + device
 	f.write("2c7c\n", dev, "idVendor")
+	f.write("0125\n", dev, "idProduct")
 	f.link("../../../"+strings.TrimPrefix(dev, "sys/"), "sys/bus/usb/devices", device)
 	for n, tty := range ttys {
 		iface := dev + "/" + device + ":1." + strconv.Itoa(n)
@@ -130,6 +131,12 @@ func TestPlace(t *testing.T) {
 		if want := f.path(usbRoot, got.Device); f.Tree.Physical(path) != want {
 			t.Errorf("%s belongs to %s, want %s", tt.dev, f.Tree.Physical(path), want)
 		}
+	}
+	if id := f.Tree.USB(filepath.Join(f.Tree.Dev, "ttyACM0")); id != "2c7c:0125" {
+		t.Errorf("ttyACM0 is of %q", id)
+	}
+	if id := f.Tree.USB(filepath.Join(f.Tree.Dev, "ttyS0")); id != "" {
+		t.Errorf("ttyS0 is of %q", id)
 	}
 	if p := f.Tree.Physical(filepath.Join(f.Tree.Dev, "smd8")); p != "" {
 		t.Errorf("smd8 belongs to %s", p)

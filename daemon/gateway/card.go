@@ -91,18 +91,25 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 	})
 	g.learnWay(d)
 	if err != nil {
-		err = tellM2M(ctx, d, err)
+		err = tellCard(ctx, d, err)
 		g.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: err.Error(), Profiles: []status.Profile{}} })
 		return nil, err
 	}
 	return c, nil
 }
 
-// tellM2M tells an eUICC of the other kind from a card that is none.
-func tellM2M(ctx context.Context, d *device, err error) error {
+// tellCard tells an eUICC of the other kind, and a card that was not reached,
+// from a card that is no eUICC.
+func tellCard(ctx context.Context, d *device, err error) error {
 	e, ok := errors.AsType[*euicc.Error](err)
 	if !ok || e.Code != "not-euicc" && e.SW == 0 || ctx.Err() != nil {
 		return err
+	}
+	if errors.Is(err, uicc.ErrUnreachable) {
+		return &activation.Fault{
+			Code: "card-unreachable", Text: "the card cannot be reached through this port of the modem", Retry: euicc.RetryLater, Err: err,
+			Advice: "try another of the modem's AT ports in [modem] port; see `dynamod diag`",
+		}
 	}
 	if m2m, merr := d.card.M2M(ctx); merr != nil || !m2m {
 		return err

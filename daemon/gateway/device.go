@@ -289,6 +289,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if err != nil {
 		return nil, silent(err)
 	}
+	id.USB = g.opts.Tree.USB(path)
 	d := g.dialects.Find(id.Identity)
 	if name := g.cfg.Modem.Dialect; name != config.Auto {
 		if d = g.dialects.ByName(name); d == nil {

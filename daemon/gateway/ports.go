@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/port"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
@@ -27,7 +28,7 @@ func (g *Gateway) portNames() ([]string, error) {
 	}
 	switch {
 	case name == config.Auto:
-		names := tree.Candidates()
+		names := g.byTables(tree.Candidates())
 		if at != "" {
 			names = slices.DeleteFunc(names, func(s string) bool { return s == at })
 			names = slices.Insert(names, 0, at)
@@ -60,6 +61,30 @@ func (g *Gateway) portNames() ([]string, error) {
 		}
 	}
 	return []string{name}, nil // plugged in elsewhere, perhaps
+}
+
+// byTables puts the ports first that the tables of the modem's family name, and
+// those last that they do not: a diagnostic port never answers, and half a
+// minute is lost with it.
+func (g *Gateway) byTables(names []string) []string {
+	const unknown, notAT = 100, 200
+	rank := map[string]int{}
+	for _, name := range names {
+		rank[name] = unknown
+		usb := g.opts.Tree.USB(name)
+		place, ok := g.opts.Tree.Place(name)
+		if !ok || usb == "" {
+			continue
+		}
+		if ports, ok := g.dialects.Find(dialect.Identity{USB: usb}).PortsOf(usb); ok {
+			rank[name] = notAT
+			if i := slices.Index(ports.AT, place.Interface); i >= 0 {
+				rank[name] = i
+			}
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return rank[a] - rank[b] })
+	return names
 }
 
 // managerTime is how long the start waits for ModemManager to let go a modem

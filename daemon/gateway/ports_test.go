@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/port"
 	"dynamod/daemon/config"
 )
@@ -47,6 +48,7 @@ func (u *usbTree) plug(device string, ttys map[int]string) map[int]net.Listener 
 	dir := filepath.Join(u.Sys, "devices/usb1", device)
 	u.must(os.MkdirAll(filepath.Join(dir, device+":1.9/net/wwan"+device[len(device)-1:]), 0o755))
 	u.must(os.WriteFile(filepath.Join(dir, "idVendor"), []byte("2c7c\n"), 0o644))
+	u.must(os.WriteFile(filepath.Join(dir, "idProduct"), []byte("0125\n"), 0o644)) // EC25: AT on 2, the second on 3
 	u.must(os.MkdirAll(filepath.Join(u.Sys, "class/tty"), 0o755))
 	u.must(os.MkdirAll(filepath.Join(u.Sys, "bus/usb/devices"), 0o755))
 	u.must(os.Symlink(dir, filepath.Join(u.Sys, "bus/usb/devices", device)))
@@ -80,7 +82,7 @@ func TestPortNames(t *testing.T) {
 	u := newUSBTree(t)
 	four := u.plug("1-2", map[int]string{0: "ttyUSB0", 1: "ttyUSB1", 2: "ttyUSB2", 3: "ttyUSB3"})
 	u.must(os.Symlink("ttyUSB2", filepath.Join(u.Dev, "modem")))
-	g := &Gateway{cfg: config.Default(), log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}}
+	g := &Gateway{cfg: config.Default(), log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}, dialects: new(dialect.Set)}
 	was := &port.Place{Device: "1-2", Interface: 2}
 	check := func(what, configured string, place *port.Place, want string) {
 		t.Helper()
@@ -102,8 +104,8 @@ func TestPortNames(t *testing.T) {
 	}
 	check("by name", "ttyUSB2", nil, "ttyUSB2")
 	check("by place", "usb:1-2:2", nil, "ttyUSB2")
-	check("automatic", "auto", nil, "ttyUSB0 ttyUSB1 ttyUSB2 ttyUSB3")
-	check("automatic, known before", "auto", was, "ttyUSB2 ttyUSB0 ttyUSB1 ttyUSB3")
+	check("automatic: as the table says", "auto", nil, "ttyUSB2 ttyUSB3 ttyUSB0 ttyUSB1")
+	check("automatic, known before", "auto", &port.Place{Device: "1-2", Interface: 3}, "ttyUSB3 ttyUSB2 ttyUSB0 ttyUSB1")
 	check("socket", "unix:@modem", was, "unix:@modem")
 
 	// It restarts, and somebody still held ttyUSB0.
