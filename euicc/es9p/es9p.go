@@ -265,6 +265,12 @@ func (c *Client) logged(ctx context.Context, server, function string) func(error
 	}
 }
 
+// repeatable are the functions that may come twice to a server. A server that
+// closes a connection at the moment when it is used again leaves open whether it
+// has seen the request: these are then sent once more, over a new connection. The
+// others end their session as lost.
+var repeatable = map[string]bool{"initiateAuthentication": true, "handleNotification": true}
+
 // send sends req as JSON and returns the answer as soon as its header is there.
 func (c *Client) send(ctx context.Context, server, function string, req any) (*http.Response, error) {
 	server, err := euicc.ParseAddress(server)
@@ -282,6 +288,10 @@ func (c *Client) send(ctx context.Context, server, function string, req any) (*h
 	r.Header.Set("User-Agent", "gsma-rsp-lpad")
 	r.Header.Set("X-Admin-Protocol", "gsma/rsp/v"+c.protocol)
 	r.Header.Set("Content-Type", "application/json")
+	if repeatable[function] {
+		// Without a value it tells net/http alone, and is not sent.
+		r.Header["Idempotency-Key"] = nil
+	}
 	c.requests.Add(1)
 	answer, err := c.http.Do(r)
 	if err != nil {

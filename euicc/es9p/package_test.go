@@ -321,6 +321,41 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// The server closes a kept connection when it is used again, without an answer.
+func TestConnectionClosedInUse(t *testing.T) {
+	for _, tt := range []struct {
+		function string
+		do       func(c *Client) error
+		again    bool
+	}{
+		{"initiateAuthentication", func(c *Client) error { _, err := initiate(t.Context(), c); return err }, true},
+		{"handleNotification", func(c *Client) error { return HandleNotification{[]byte{1}}.Execute(t.Context(), c, host) }, true},
+		{"authenticateClient", func(c *Client) error {
+			_, err := AuthenticateClient{"0aB1", []byte{1}}.Execute(t.Context(), c, host)
+			return err
+		}, false},
+		{"cancelSession", func(c *Client) error { return CancelSession{"0aB1", []byte{1}}.Execute(t.Context(), c, host) }, false},
+	} {
+		requests := 0
+		c := good(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requests++; requests == 2 {
+				panic(http.ErrAbortHandler)
+			}
+			if _, sent := r.Header["Idempotency-Key"]; sent {
+				t.Error("what is for net/http is sent")
+			}
+			body(`{`+success+`}`).ServeHTTP(w, r)
+		}))
+		if err := (HandleNotification{[]byte{1}}).Execute(t.Context(), c, host); err != nil {
+			t.Fatal(err)
+		}
+		_, lost := errors.AsType[*NetworkError](tt.do(c))
+		if lost == tt.again || requests != 2 && !tt.again || requests != 3 && tt.again {
+			t.Errorf("%s: lost %v after %d requests", tt.function, lost, requests)
+		}
+	}
+}
+
 // What encoding/json and Base64 make of a whole text, the stream makes of it.
 func FuzzPackage(f *testing.F) {
 	for name, form := range forms {
