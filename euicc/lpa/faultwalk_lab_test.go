@@ -335,7 +335,13 @@ func (w *walk) report(c *Card, r *euicc.InstallResult, got *outcome) {
 			return // delivered, says the caller; the order tells
 		}
 	}
-	if err := c.Deliver(w.Context(), &p); err != nil {
+	err = c.Deliver(w.Context(), &p)
+	if err != nil {
+		// A connection that was cut behind the last byte may be found out by this
+		// request only.
+		err = c.Deliver(w.Context(), &p)
+	}
+	if err != nil {
 		w.Errorf("delivering the result: %v", err)
 	}
 }
