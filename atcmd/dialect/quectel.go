@@ -116,6 +116,7 @@ func quectelUnisoc() *Dialect {
 		{Manufacturer: "quectel*", Revision: "RM500U*|RG200U*|RG500U*"},
 		{Model: "RM500U*|RG200U*|RG500U*"},
 	}
+	d.APDU.Row = Row{Assumed, ""} // the reports are of the models on Qualcomm chips
 	c := &d.Data[0]
 	c.Up = []Step{{Send: "+QNETDEVCTL={cid},1,1", Timeout: Seconds(150)}}
 	c.Down = []Step{{Send: "+QNETDEVCTL={cid},2,1", Timeout: Seconds(40)}}
