@@ -13,7 +13,7 @@ CROSS := arm-5 arm-6 arm-7 arm64 mipsle-softfloat mips-softfloat riscv64 amd64
 
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
-DEBIAN := ip:iproute2 nsenter:util-linux
+DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl mmcli:modemmanager dbus-run-session:dbus gdbus:libglib2.0-bin pkaction:polkitd
 
 FUZZTIME ?= 20s
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (g *Gateway) checks() []check {
 			}
 			err = g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) })
 			if c := g.status.Snapshot().Card; err == nil && c != nil {
-				text = fmt.Sprintf("eUICC, SGP.22 %s, %d bytes free, %d profiles", c.SVN, c.FreeMemory, len(c.Profiles))
+				text = fmt.Sprintf("eUICC, SGP.22 %s, %d bytes free, profiles: %d", c.SVN, c.FreeMemory, len(c.Profiles))
 			}
 			return text, "", err
 		}},
@@ -130,7 +131,7 @@ func (g *Gateway) checks() []check {
 			if left := uplink.Diff(spec, st); len(left) > 0 {
 				return "", "something else changes the interface: let NetworkManager, networkd and dhcpcd leave it alone", fmt.Errorf("%s differs: %s", spec.Interface, left[0])
 			}
-			return fmt.Sprintf("%s %v", spec.Interface, spec.Addrs), "", nil
+			return strings.Join(append([]string{spec.Interface}, prefixes(spec.Addrs)...), " "), "", nil
 		}},
 		{"reach", func(ctx context.Context) (string, string, error) {
 			r := g.bearer.Probe(ctx, spec)
@@ -140,7 +141,15 @@ func (g *Gateway) checks() []check {
 			case status.Limited:
 				return "", "the line may have no credit; see the operator's portal", fmt.Errorf("only a portal answers: %s", r.Reason)
 			}
-			return fmt.Sprintf("%s in %v", r.Target, r.RTT.Round(time.Millisecond)), "", nil
+			return fmt.Sprintf("%s in %.1f ms", r.Target, float64(r.RTT.Microseconds())/1000), "", nil
 		}},
 	}
+}
+
+func prefixes(addrs []netip.Prefix) []string {
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
 }

@@ -349,7 +349,13 @@ func (g *Gateway) waiting() bool {
 	return r != nil && r.State == string(activation.Waiting)
 }
 
-func (g *Gateway) trace(e atcmd.TraceEvent) { g.log.Debug("at", "line", e) }
+func (g *Gateway) trace(e atcmd.TraceEvent) {
+	way := "<"
+	if e.Sent {
+		way = ">"
+	}
+	g.log.Debug("at " + way + " " + e.Line)
+}
 
 // Log returns the journal.
 func (g *Gateway) Log() ([]hook.LogRecord, error) {
