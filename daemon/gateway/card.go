@@ -403,7 +403,7 @@ func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, err
 }
 
 func (r *runCard) Deliver(ctx context.Context) error {
-	return r.use(ctx, func(c *lpa.Card) error { return r.g.send(ctx, c) })
+	return r.use(ctx, func(c *lpa.Card) error { return r.g.send(ctx, c, nil) })
 }
 
 func (r *runCard) Figures() status.Figures {

@@ -238,6 +238,6 @@ func (g *Gateway) DeliverNotifications(ctx context.Context) error {
 		if _, err := g.collect(ctx, c); err != nil {
 			return err
 		}
-		return g.send(ctx, c)
+		return g.send(ctx, c, g.busy)
 	})
 }

@@ -38,20 +38,27 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 
 // send delivers where there is a way to the receivers. Without one no try is
 // counted: it says nothing about them.
-func (g *Gateway) send(ctx context.Context, c *lpa.Card) error {
+func (g *Gateway) send(ctx context.Context, c *lpa.Card, stop func() bool) error {
 	if _, err := g.ways(ctx); err != nil && g.opts.Dial == nil {
 		return errors.Join(err, g.clean(ctx, c))
 	}
-	return g.deliver(ctx, c)
+	return g.deliverUntil(ctx, c, stop)
 }
 
 // deliver offers the outbox to its receivers, and removes from the card what
 // they took.
-func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error {
+func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error { return g.deliverUntil(ctx, c, nil) }
+
+// deliverUntil is deliver that ends between two receivers when stop, if not nil,
+// says so: a server may take a minute, and a run waits for the card meanwhile.
+func (g *Gateway) deliverUntil(ctx context.Context, c *lpa.Card, stop func() bool) error {
 	var failed error
 	for {
 		progress := false
 		for _, e := range g.outbox.Due() {
+			if stop != nil && stop() {
+				return errRunning() // its turn comes again
+			}
 			if err := offer(ctx, c, e); err != nil {
 				failed = fmt.Errorf("%s (%d) to %s: %w", e.Operation, e.Seq, e.Address, err)
 				if ctx.Err() != nil {
