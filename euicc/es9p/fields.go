@@ -18,7 +18,8 @@ const (
 )
 
 // fields walks through the JSON object of a GetBoundProfilePackage answer as it
-// arrives, in whatever order its fields come. What it does not know it skips.
+// arrives, in whatever order its fields come. What it does not know it skips, and
+// null is as good as no field: servers that refuse fill the others with it.
 // Errors are errSyntax, or what the reader failed with.
 type fields struct {
 	r *bufio.Reader
@@ -28,6 +29,10 @@ type fields struct {
 	header  *header
 	found   bool // boundProfilePackage has begun
 	first   bool // no field has been read yet
+
+	// wrong is the first field that is there twice or of another type. The rest is
+	// still read, because a refusal in it says more.
+	wrong error
 }
 
 // errSyntax is text that is no JSON object of this function.
@@ -85,25 +90,33 @@ func (f *fields) next() (begun bool, err error) {
 			return false, err
 		}
 		// Like encoding/json, names are compared without regard to case.
-		switch strings.ToLower(name) {
-		case "boundprofilepackage":
-			if f.found || c != '"' {
-				return false, syntax("boundProfilePackage is there twice or no string")
+		switch name = strings.ToLower(name); {
+		case c == 'n':
+			var word []byte
+			if err := f.value(c, &word); err != nil {
+				return false, err
 			}
-			f.found = true
-			return true, nil
-		case "transactionid":
-			if f.idThere || c != '"' {
-				return false, syntax("transactionId is there twice or no string")
+			if string(word) != "null" {
+				return false, syntax("a word that is none of JSON's")
 			}
+		case name == "boundprofilepackage":
+			if !f.found && c == '"' {
+				f.found = true
+				return true, nil
+			}
+			if err := f.skip(c, "boundProfilePackage is there twice or no string"); err != nil {
+				return false, err
+			}
+		case name == "transactionid" && !f.idThere && c == '"':
 			f.idThere = true
 			if f.id, err = f.text(maxIDText); err != nil {
 				return false, err
 			}
-		case "header":
-			if f.header != nil || c != '{' {
-				return false, syntax("header is there twice or no object")
+		case name == "transactionid":
+			if err := f.skip(c, "transactionId is there twice or no string"); err != nil {
+				return false, err
 			}
+		case name == "header" && f.header == nil && c == '{':
 			keep := []byte(`{"header":`)
 			if err := f.value(c, &keep); err != nil {
 				return false, err
@@ -112,12 +125,24 @@ func (f *fields) next() (begun bool, err error) {
 			if err := json.Unmarshal(append(keep, '}'), f.header); err != nil {
 				return false, syntax("header cannot be decoded")
 			}
+		case name == "header":
+			if err := f.skip(c, "header is there twice or no object"); err != nil {
+				return false, err
+			}
 		default:
 			if err := f.value(c, nil); err != nil {
 				return false, err
 			}
 		}
 	}
+}
+
+// skip reads a value that is not what it should be, of which c is the first byte.
+func (f *fields) skip(c byte, what string) error {
+	if f.wrong == nil {
+		f.wrong = syntax(what)
+	}
+	return f.value(c, nil)
 }
 
 // end reads the white space behind the object.

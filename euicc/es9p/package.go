@@ -110,22 +110,36 @@ func (p *Package) begin(body io.Reader) error {
 		return p.diagnose(err)
 	}
 	begun, err := p.fields.next()
+	if err == nil && begun && !p.fields.header.there() {
+		return nil // whether it was executed is said behind the package
+	}
+	if err := p.check(err); err != nil {
+		return err
+	}
+	if !begun {
+		return &BodyError{Function: p.function, Err: errors.New("it lacks boundProfilePackage")}
+	}
+	if p.fields.idThere {
+		return p.checkID()
+	}
+	return nil
+}
+
+// check judges what has been read, and err, with which the reading ended. A
+// refusal counts more than anything else: it says what became of the order.
+func (p *Package) check(err error) error {
+	if refusal := p.fields.header.refused(p.function); refusal != nil {
+		return refusal
+	}
 	switch {
 	case err != nil:
 		return p.diagnose(err)
-	case begun:
-		if err := p.fields.header.refused(p.function); err != nil {
-			return err
-		}
-		if p.fields.idThere {
-			return p.checkID()
-		}
-		return nil
+	case p.fields.wrong != nil:
+		return p.diagnose(p.fields.wrong)
+	case !p.fields.header.there():
+		return &BodyError{Function: p.function, Err: errNoStatus}
 	}
-	if err := p.checkHeader(); err != nil {
-		return err
-	}
-	return &BodyError{Function: p.function, Err: errors.New("it lacks boundProfilePackage")}
+	return nil
 }
 
 // Ahead begins to take the package in, in a goroutine that Close waits for, up
@@ -187,23 +201,14 @@ func (p *Package) Read(b []byte) (int, error) {
 
 // end reads what follows the package. io.EOF is what it wishes for.
 func (p *Package) end() error {
-	if _, err := p.fields.next(); err != nil {
-		return p.diagnose(err)
-	}
-	if err := p.checkHeader(); err != nil {
+	_, err := p.fields.next()
+	if err := p.check(err); err != nil {
 		return err
 	}
 	if err := p.checkID(); err != nil {
 		return err
 	}
 	return io.EOF
-}
-
-func (p *Package) checkHeader() error {
-	if !p.fields.header.there() {
-		return &BodyError{Function: p.function, Err: errNoStatus}
-	}
-	return p.fields.header.refused(p.function)
 }
 
 func (p *Package) checkID() error {
