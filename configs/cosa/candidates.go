@@ -16,17 +16,16 @@ type Request struct {
 
 	// Explicit are connections that somebody asked for, in order: from the
 	// activation request, then from the configuration. They hide the records
-	// as any higher source does, unless ExplicitFallback is set.
-	Explicit         []Given
-	ExplicitFallback bool
+	// as any higher source does.
+	Explicit []Given
 
-	// Modem is the modem's own usable context, if it has one.
+	// Modem is the modem's own usable context, if it has one. It goes before the
+	// local files' records and the database's, and hides none of them; a record
+	// of a higher source hides it unless that record sets allowFallback.
 	Modem *Given
 	// LastGood is the Key of the connection that last worked with this ICCID;
 	// it goes first among the records' connections.
 	LastGood string
-	// Purchase adds the operator's shop after all others.
-	Purchase bool
 	// NetworkAssigned adds an empty APN as the very last try, with which the
 	// network assigns one, except where a record says that the operator refuses it.
 	NetworkAssigned bool
@@ -46,10 +45,10 @@ type Candidate struct {
 	Reason     string // one line without secrets
 }
 
-// Candidates returns the connections to try, in order: the explicit ones; then
-// the last good one, the modem's own, the records' by AutoConnectOrder and list
-// order, the operator's shop, and the empty APN. Without any it returns a
-// *NoAPNError.
+// Candidates returns the connections to try, in order: the explicit ones and
+// nothing else; or the last good one of the records, then by source the modem's
+// own and the records' by AutoConnectOrder and list order, and the empty APN.
+// Without any it returns a *NoAPNError.
 func (d Decision) Candidates(req Request) ([]Candidate, error) {
 	if req.Purpose == 0 {
 		req.Purpose = Internet
@@ -58,21 +57,18 @@ func (d Decision) Candidates(req Request) ([]Candidate, error) {
 	for _, g := range req.Explicit {
 		out = append(out, Candidate{Connection: g.Connection, Source: SourceUser, Reason: "given by " + g.Origin})
 	}
-	if len(out) > 0 && !req.ExplicitFallback {
+	if len(out) > 0 {
 		return dedupe(out), nil
 	}
 
-	records, shop, dropped := d.records(req)
-	if i := slices.IndexFunc(records, func(c Candidate) bool { return c.Connection.Key() == req.LastGood }); i >= 0 && req.LastGood != "" {
+	records, dropped := d.records(req)
+	if i := slices.IndexFunc(records, func(c Candidate) bool { return c.Profile != nil && c.Connection.Key() == req.LastGood }); i >= 0 && req.LastGood != "" {
 		good := records[i]
 		good.Reason += ", worked last with this ICCID"
 		out = append(out, good)
 		records = slices.Delete(records, i, i+1)
 	}
-	if req.Modem != nil && req.Purpose == Internet && !d.bootstrap() {
-		out = append(out, Candidate{Connection: req.Modem.Connection, Source: SourceModem, Reason: "given by " + req.Modem.Origin})
-	}
-	out = append(append(out, records...), shop...)
+	out = append(out, records...)
 	if req.NetworkAssigned && req.Purpose == Internet && d.mayAssign() {
 		out = append(out, Candidate{Source: SourceModem, Reason: "empty APN as the last try: the network assigns one"})
 	}
@@ -90,36 +86,35 @@ func (d Decision) Candidates(req Request) ([]Candidate, error) {
 }
 
 // records gives the usable connections of the winners and, where those allow
-// it, of the sources below, in order; those of the operator's shop apart.
-func (d Decision) records(req Request) (list, shop []Candidate, dropped []string) {
+// it, of the sources below, in order, with the modem's own at its place.
+func (d Decision) records(req Request) (list []Candidate, dropped []string) {
+	var modem []Candidate
+	if req.Modem != nil && req.Purpose == Internet && !d.bootstrap() {
+		modem = []Candidate{{Connection: req.Modem.Connection, Source: SourceModem, Reason: "given by " + req.Modem.Origin}}
+	}
 	for first, last := 0, d.Winners; first < last; first, last = d.nextSource(first) {
 		group := d.Matches[first:last]
+		if group[0].Profile.Source > SourceModem {
+			list, modem = append(list, modem...), nil
+		}
 		for _, m := range group {
 			reason := d.reasonFor(m)
 			for _, c := range m.Profile.inOrder() {
-				wanted := c.For(req.Purpose)
-				buys := req.Purchase && req.Purpose == Internet && c.For(Purchase)
-				if !wanted && !buys {
+				if !c.For(req.Purpose) {
 					continue
 				}
 				if why := c.unusable(req); why != "" {
 					dropped = append(dropped, fmt.Sprintf("%q is %s", c.APN, why))
 					continue
 				}
-				cand := Candidate{Connection: *c, Profile: m.Profile, Source: m.Profile.Source, Reason: reason}
-				if wanted {
-					list = append(list, cand)
-				} else {
-					cand.Reason += ", for purchase only"
-					shop = append(shop, cand)
-				}
+				list = append(list, Candidate{Connection: *c, Profile: m.Profile, Source: m.Profile.Source, Reason: reason})
 			}
 		}
 		if !fallsBack(group) {
-			break
+			return list, dropped
 		}
 	}
-	return list, shop, dropped
+	return append(list, modem...), dropped
 }
 
 // inOrder gives the connections by AutoConnectOrder, those without one last and

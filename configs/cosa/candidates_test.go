@@ -25,12 +25,16 @@ const connections = `[{"id": "op", "name": "Op", "targets": [{"mccmnc": ["90101"
 {"apn": "LIST1"}
 ]},
 {"id": "verizon", "networkAssigned": false, "targets": [{"mccmnc": ["31112"]}], "connections": [{"apn": "vzwinternet"}]},
-{"id": "own", "source": "operator", "allowFallback": true, "targets": [{"mccmnc": ["31112"]}], "connections": [{"apn": "own"}]}
+{"id": "own", "source": "operator", "allowFallback": true, "targets": [{"mccmnc": ["31112"]}], "connections": [{"apn": "own"}]},
+{"id": "admin", "source": "admin", "targets": [{"mccmnc": ["90102"]}], "connections": [{"apn": "admin"}]},
+{"id": "below", "targets": [{"mccmnc": ["90102"]}], "connections": [{"apn": "below"}]},
+{"id": "lone", "source": "operator", "allowFallback": true, "targets": [{"mccmnc": ["90103"]}], "connections": [{"apn": "lone"}]}
 ]`
 
 func TestCandidates(t *testing.T) {
 	db := mustNew(t, connections)
 	op := SIM{MCCMNC: "90101"}
+	own := &Given{Connection{APN: "modem"}, "context 1"}
 	for _, tt := range []struct {
 		name string
 		sim  SIM
@@ -45,20 +49,23 @@ func TestCandidates(t *testing.T) {
 		{"access technology", op, Request{Roaming: Home, AcT: LTE}, "first second list1 list1 home country"},
 		{"MMS", op, Request{Purpose: MMS}, "mms"},
 		{"attach is the explicit record's, never the data APN", op, Request{Purpose: Attach, NetworkAssigned: true}, "<empty>"},
-		{"purchase last", op, Request{Roaming: Home, AcT: LTE, Purchase: true}, "first second list1 list1 home country shop"},
+		{"the shop is no way to the internet", op, Request{Purpose: Purchase}, "shop"},
 		{"empty APN at the very end", op, Request{Roaming: Home, AcT: LTE, NetworkAssigned: true}, "first second list1 list1 home country <empty>"},
 		{"last good first", op, Request{Roaming: Home, AcT: LTE, LastGood: "home"}, "home first second list1 list1 country"},
 		{"last good by user name", op, Request{Roaming: Home, AcT: LTE, LastGood: "list1|u|chap"}, "list1 first second list1 home country"},
 		{"last good is not usable abroad", op, Request{Roaming: International, AcT: LTE, LastGood: "home"}, "first second list1 list1 abroad away"},
 		{"modem's context after the last good", op,
-			Request{Roaming: Home, AcT: LTE, LastGood: "home", Modem: &Given{Connection{APN: "modem"}, "context 1"}}, "home modem first second list1 list1 country"},
+			Request{Roaming: Home, AcT: LTE, LastGood: "home", Modem: own}, "home modem first second list1 list1 country"},
 		{"explicit hides the records", op, Request{Explicit: []Given{{Connection{APN: "mine"}, "activation request"}}, NetworkAssigned: true}, "mine"},
-		{"explicit, with fallback", op, Request{Roaming: Home, AcT: LTE, ExplicitFallback: true,
-			Explicit: []Given{{Connection{APN: "mine"}, "activation request"}, {Connection{APN: "second"}, "[apn] apn"}}}, "mine second first list1 list1 home country"},
+		{"explicit ones in order", op, Request{Explicit: []Given{{Connection{APN: "mine"}, "activation request"}, {Connection{APN: "second"}, "[apn] apn"}}}, "mine second"},
 		{"explicit without any record", SIM{}, Request{Explicit: []Given{{Connection{APN: "mine"}, "[apn] apn"}}}, "mine"},
 		{"operator's record, then the source below", SIM{MCCMNC: "31112"}, Request{}, "own vzwinternet"},
+		{"admin's record hides the modem's context", SIM{MCCMNC: "90102"}, Request{Modem: own, NetworkAssigned: true}, "admin <empty>"},
+		{"operator's record, then the modem's context, then the source below", SIM{MCCMNC: "31112"}, Request{Modem: own}, "own modem vzwinternet"},
+		{"operator's record that falls back, then the modem's context", SIM{MCCMNC: "90103"}, Request{Modem: own}, "lone modem"},
+		{"last good of the source below the modem's", SIM{MCCMNC: "31112"}, Request{Modem: own, LastGood: "vzwinternet"}, "vzwinternet own modem"},
 		{"no record: modem's context, empty APN", SIM{MCCMNC: "99999"},
-			Request{Modem: &Given{Connection{APN: "modem"}, "context 1"}, NetworkAssigned: true}, "modem <empty>"},
+			Request{Modem: own, NetworkAssigned: true}, "modem <empty>"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			list := apns(db.Match(tt.sim), tt.req)
@@ -73,14 +80,13 @@ func TestCandidates(t *testing.T) {
 		})
 	}
 
-	list, err := db.Match(op).Candidates(Request{LastGood: "home", NetworkAssigned: true, Explicit: []Given{{Connection{APN: "x"}, "[apn] apn"}}, ExplicitFallback: true})
+	list, err := db.Match(op).Candidates(Request{LastGood: "home", NetworkAssigned: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range map[int]string{
-		0:             "given by [apn] apn",
-		1:             `test0.json: "Op" by MCC+MNC 90101, worked last with this ICCID`,
-		2:             `test0.json: "Op" by MCC+MNC 90101`,
+		0:             `test0.json: "Op" by MCC+MNC 90101, worked last with this ICCID`,
+		1:             `test0.json: "Op" by MCC+MNC 90101`,
 		len(list) - 1: "empty APN as the last try: the network assigns one",
 	} {
 		if list[i].Reason != want {

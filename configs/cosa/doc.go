@@ -28,6 +28,8 @@
 //
 //  1. source: admin, user, operator, modem, local file, database. A match in a
 //     higher source hides the lower ones unless its record sets allowFallback.
+//     The modem's own context is no record: it has its place among the
+//     candidates, and hides nothing.
 //  2. the keys that matched, as a bitwise sum (Keys), so that a more telling key
 //     beats any number of less telling ones: ICCID, IMSI, GID1, GID2, PNN, SPN,
 //     MCC+MNC, MCC.
