@@ -255,3 +255,69 @@ func TestAnswersThatSayNothing(t *testing.T) {
 		}
 	})
 }
+
+// A power cut in a discovery: the next start ends its session on the card.
+func TestDiscoveryInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, w := t.TempDir(), newWorld(t)
+		w.located = euicc.ActivationCode{Address: "found.example.com", MatchingID: "EVENT"}
+		reached := make(chan struct{})
+		w.block = func(ctx context.Context, call string) {
+			if strings.HasPrefix(call, "locate") {
+				close(reached)
+				<-ctx.Done()
+			}
+		}
+		o, shutdown := boot(t, dir, w)
+		rec, err := o.Submit(Request{Discover: true, Consent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-reached
+		shutdown()
+		w.block = nil
+		o, shutdown = boot(t, dir, w)
+		defer shutdown()
+		rec = ended(t, o, rec.ID)
+		if rec.Outcome != status.Committed || !slices.Equal(w.abandoned, []euicc.TransactionID{"DD"}) {
+			t.Errorf("%s, %+v, abandoned %v", rec.Outcome, rec.Error, w.abandoned)
+		}
+	})
+}
+
+// A card that refuses a challenge for a session that nobody knows is reset, once.
+func TestForgottenSession(t *testing.T) {
+	for _, at := range []string{"authenticate", "locate true  false"} {
+		for _, cured := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w := t.TempDir(), newWorld(t)
+				w.profiles[oldICCID] = euicc.Enabled
+				w.located = euicc.ActivationCode{Address: "found.example.com", MatchingID: "EVENT"}
+				resets := 0
+				w.fail = func(call string) error {
+					if call == "recover" {
+						resets++
+					}
+					if call == at && (resets == 0 || !cured) {
+						return &euicc.Error{Stage: euicc.StageGetEUICCChallenge, Code: "sw-6985", SW: 0x6985, Retry: euicc.RetryNever, Text: "refused"}
+					}
+					return nil
+				}
+				req := request(t)
+				if at != "authenticate" {
+					req = Request{Discover: true, Consent: true}
+				}
+				o, shutdown := boot(t, dir, w)
+				defer shutdown()
+				rec, err := o.Submit(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				if (rec.Outcome == status.Committed) != cured || resets != 1 || w.held != 0 {
+					t.Errorf("%s, cured %v: %s after %d resets, %+v", at, cured, rec.Outcome, resets, rec.Error)
+				}
+			})
+		}
+	}
+}

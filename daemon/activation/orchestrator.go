@@ -22,14 +22,16 @@ type Card interface {
 	// server, a sane clock and a reachable eUICC with some memory.
 	Preflight(ctx context.Context, code euicc.ActivationCode) error
 	// Locate finds the server and the order of a request without activation
-	// code: by discovery, or as the card's default SM-DP+.
-	Locate(ctx context.Context, r Request) (euicc.ActivationCode, error)
+	// code: by discovery, or as the card's default SM-DP+. Discovery has sessions
+	// of its own, for which begin is called as by Authenticate, with no server.
+	Locate(ctx context.Context, r Request, begin func(server string, id euicc.TransactionID) error) (euicc.ActivationCode, error)
 	// Authenticate begins an RSP session. The order holds one logical channel
 	// until it is closed. begin is called when the server has named the session
 	// and before the card opens it; its error ends Authenticate.
 	Authenticate(ctx context.Context, code euicc.ActivationCode, begin func(server string, id euicc.TransactionID) error) (Order, error)
 	// Abandon ends the stranded session of an order that a crash has lost, on
-	// the card and, when it can be reached, at the server.
+	// the card and, when it can be reached, at the server. There is none, "", when
+	// it was a discovery server's.
 	Abandon(ctx context.Context, smdp string, id euicc.TransactionID) error
 	Profiles(ctx context.Context) ([]euicc.Profile, error)
 	// Recover brings back a card that does not answer: it waits for a modem that

@@ -42,6 +42,37 @@ func (r *run) again(ctx context.Context, cause error) (State, error) {
 	return Authenticated, nil
 }
 
+// keepsSession reports whether the card refuses to begin because it has a session
+// open that nobody knows any more, and keeps that over everything short of a reset.
+func keepsSession(err error) bool {
+	e, ok := errors.AsType[*euicc.Error](err)
+	return ok && e.Stage == euicc.StageGetEUICCChallenge && e.SW == 0x6985
+}
+
+// endForgotten powers the card off and on, which ends any session, and lets the
+// run begin once more: nothing was spent yet.
+func (r *run) endForgotten(ctx context.Context, cause error) (State, error) {
+	r.recovered = true
+	r.o.Log.Warn("the card keeps a session that is forgotten; it is reset", "run", r.rec.ID, "error", cause)
+	r.o.Status.Log("the card does not begin a session; it is reset")
+	profiles, err := r.o.Card.Profiles(ctx)
+	if err != nil {
+		return "", errors.Join(cause, err)
+	}
+	enabled := ""
+	for _, p := range profiles {
+		if p.State == euicc.Enabled {
+			enabled = p.ICCID.String()
+		}
+	}
+	release := r.o.Link.Hold()
+	defer release()
+	if err := r.o.Card.Recover(ctx, enabled); err != nil {
+		return "", errors.Join(cause, err)
+	}
+	return Accepted, nil
+}
+
 // ofTheMoment reports whether a new session may go better without anybody having
 // done anything.
 func ofTheMoment(e *euicc.Error) bool {

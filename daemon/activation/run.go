@@ -29,6 +29,8 @@ type run struct {
 	tries  int         // confirmation codes that the server has refused
 	failed error       // why a further session was begun
 
+	recovered bool // the card was reset for a session that nobody knows
+
 	alive context.Context // ends with the daemon
 
 	mu      sync.Mutex

@@ -31,17 +31,21 @@ func (r *run) abandon(ctx context.Context) {
 }
 
 func (r *run) authenticate(ctx context.Context) (State, error) {
-	code := r.req.Code
-	if code.Address == "" {
-		var err error
-		if code, err = r.o.Card.Locate(ctx, r.req); err != nil {
-			return "", err
-		}
-	}
-	o, err := r.o.Card.Authenticate(ctx, code, func(server string, id euicc.TransactionID) error {
+	begin := func(server string, id euicc.TransactionID) error {
 		r.change(func(rec *Record) { rec.SMDP, rec.TransactionID = server, id })
 		return r.enter(Authenticated)
-	})
+	}
+	code, err := r.req.Code, error(nil)
+	if code.Address == "" {
+		code, err = r.o.Card.Locate(ctx, r.req, begin)
+	}
+	var o Order
+	if err == nil {
+		o, err = r.o.Card.Authenticate(ctx, code, begin)
+	}
+	if keepsSession(err) && !r.recovered {
+		return r.endForgotten(ctx, err)
+	}
 	if err != nil {
 		return r.again(ctx, err)
 	}

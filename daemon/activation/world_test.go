@@ -111,7 +111,12 @@ func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
 	return w.do(ctx, "preflight", func() error { return nil })
 }
 
-func (w *world) Locate(ctx context.Context, r Request) (c euicc.ActivationCode, err error) {
+func (w *world) Locate(ctx context.Context, r Request, begin func(string, euicc.TransactionID) error) (c euicc.ActivationCode, err error) {
+	if r.Discover {
+		if err := begin("", "DD"); err != nil {
+			return c, err
+		}
+	}
 	err = w.do(ctx, fmt.Sprintf("locate %v %s %v", r.Discover, r.SMDS, r.DefaultSMDP), func() error { c = w.located; return nil })
 	return c, err
 }

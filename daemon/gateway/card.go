@@ -286,11 +286,12 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 }
 
 // Locate finds server and order of a request without activation code.
-func (r *runCard) Locate(ctx context.Context, req activation.Request) (code euicc.ActivationCode, err error) {
+func (r *runCard) Locate(ctx context.Context, req activation.Request, begin func(server string, id euicc.TransactionID) error) (code euicc.ActivationCode, err error) {
 	c, err := r.hold(ctx)
 	if err != nil {
 		return code, err
 	}
+	r.begin = begin
 	code, err = r.g.locate(ctx, c, r.info, req)
 	r.discovered = err == nil && req.Discover
 	return code, err

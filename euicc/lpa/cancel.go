@@ -38,11 +38,12 @@ func (o *Order) Cancellation() *Cancellation { return o.cancelled }
 // CancelSession ends a session by its transaction ID, also one of an earlier
 // process: short of a reset of the card the only way out of a session that was
 // left open (SGP.22 5.7.14, 5.6.5). That the card does not know the session is
-// es10.ErrNotFound. When only the server could not be told, the Cancellation is
+// es10.ErrNotFound. The server is "" where nobody has to be told, as Config.Begin
+// had it. When only the server could not be told, the Cancellation is
 // returned with the error, and Config.Cancelled has it. Never call it after an
 // installation result.
 func (c *Card) CancelSession(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason) (*Cancellation, error) {
-	x, err := c.cancelOnCard(ctx, server, id, reason, true)
+	x, err := c.cancelOnCard(ctx, server, id, reason, server != "")
 	if err != nil {
 		return nil, err
 	}

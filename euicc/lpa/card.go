@@ -85,10 +85,11 @@ type Config struct {
 	// HTTP tunes the connections to servers. Roots may stay nil: they are chosen
 	// by the card's issuers. If not nil they replace that choice.
 	HTTP es9p.Config
-	// Begin, if not nil, is called by Authenticate when the server has named the
-	// session and before the card opens it. Who notes the two values then can
-	// cancel the session after a crash at any later moment. Its error ends
-	// Authenticate with nothing to undo.
+	// Begin, if not nil, is called by Authenticate and Discover when the server has
+	// named the session and before the card opens it. Who notes the two values then
+	// can cancel the session after a crash at any later moment, with CancelSession.
+	// The server is "" for a discovery server, which knows no cancellation. Its
+	// error ends Authenticate and Discover with nothing to undo.
 	Begin func(server string, id euicc.TransactionID) error
 	// Cancelled, if not nil, is called when the card has ended a session of which
 	// the server does not know yet, before it is told, and again with Delivered

@@ -90,12 +90,19 @@ func (c *Card) discover(ctx context.Context, smds string, id euicc.MatchingID) (
 	if err := session.checkServer(init, challenge.Challenge[:], info1, euicc.ActivationCode{Address: address}); err != nil {
 		return nil, err
 	}
+	if err := c.begin("", init.TransactionID); err != nil {
+		return nil, err
+	}
 	signed, err := es10.AuthenticateServer{
 		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
 		ServerCertificate: init.ServerCertificate, MatchingID: id, Device: c.device,
 	}.Execute(ctx, c.ch)
 	if err != nil {
-		return nil, diagnose(ctx, euicc.StageAuthenticateServer, err)
+		e := diagnose(ctx, euicc.StageAuthenticateServer, err)
+		if !answered(err) {
+			c.closeSession(ctx, init.TransactionID) // the card may have opened it
+		}
+		return nil, e
 	}
 	answer, err := es9p.AuthenticateClientES11{TransactionID: init.TransactionID, Response: signed.Raw}.Execute(ctx, client, address)
 	c.closeSession(ctx, init.TransactionID)

@@ -1,6 +1,7 @@
 package lpa
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -179,5 +180,86 @@ func TestDefaultSMDP(t *testing.T) {
 	}
 	if _, err := o.Download(t.Context(), "", nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Whichever answer of the card is lost, no session stays open on a card that keeps
+// them, and the caller knows of it before the card does.
+func TestDiscoverAnswerLost(t *testing.T) {
+	l := newLab(t)
+	l.smds(smdsHost)
+	l.card.SetBehaviour(euiccsim.Behaviour{KeepSession: true})
+	type session struct {
+		server string
+		id     euicc.TransactionID
+	}
+	var begun []session
+	l.cfg.Begin = func(server string, id euicc.TransactionID) error {
+		begun = append(begun, session{server, id})
+		return nil
+	}
+	c := l.open()
+	if _, err := c.Discover(t.Context(), smdsHost); err != nil {
+		t.Fatal(err)
+	}
+	before := c.Stats().APDUs
+	if _, err := c.Discover(t.Context(), smdsHost); err != nil {
+		t.Fatal(err)
+	}
+	n, failed := c.Stats().APDUs-before, 0
+	for at := 1; at <= n; at++ {
+		l.card.SetFault(euiccsim.Fault{Kind: euiccsim.FaultLost, At: at})
+		if _, err := c.Discover(t.Context(), smdsHost); err != nil {
+			failed++
+		}
+		l.card.SetFault()
+		if _, err := c.Discover(t.Context(), smdsHost); err != nil {
+			t.Fatalf("after answer %d of %d was lost: %v", at, n, err)
+		}
+	}
+	if failed < 3 {
+		t.Errorf("%d of %d lost answers were noticed", failed, n)
+	}
+	if len(begun) < n || begun[0].server != "" || begun[0].id == "" {
+		t.Errorf("begun %v", begun)
+	}
+}
+
+// A crash in a discovery: the next process ends the session, on the card alone.
+func TestDiscoverCrash(t *testing.T) {
+	l := newLab(t)
+	d := l.smds(smdsHost)
+	l.card.SetBehaviour(euiccsim.Behaviour{KeepSession: true})
+	var id euicc.TransactionID
+	l.cfg.Begin = func(_ string, i euicc.TransactionID) error { id = i; return nil }
+	l.cfg.Cancelled = func(x Cancellation) { t.Errorf("kept for a server that takes none: %+v", x) }
+	if err := d.SetFault(smdpsim.Fault{Kind: smdpsim.FaultDropRequest, Function: smdpsim.AuthenticateClient}); err != nil {
+		t.Fatal(err)
+	}
+	c := l.open()
+	// The card's answer to the cancellation itself is not given either.
+	l.card.SetFault(euiccsim.Fault{Tag: 0xBF41, Kind: euiccsim.FaultStatus, SW: 0x6F00})
+	if _, err := c.Discover(t.Context(), smdsHost); err == nil {
+		t.Fatal("no error")
+	}
+	d.ClearFaults()
+	l.card.SetFault()
+	if _, err := c.Discover(t.Context(), smdsHost); euicc.CodeOf(err) != "sw-6985" {
+		t.Fatalf("the session is not kept: %v", err)
+	}
+	x, err := c.CancelSession(t.Context(), "", id, euicc.CancelPostponed)
+	if err != nil || !x.Delivered {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	if _, err := c.Discover(t.Context(), smdsHost); err != nil {
+		t.Error(err)
+	}
+	l.cfg.Begin = func(string, euicc.TransactionID) error { return errors.New("disk full") }
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := l.card.Stats().Sessions
+	if _, err := l.open().Discover(t.Context(), smdsHost); euicc.CodeOf(err) != "begin" || l.card.Stats().Sessions != before {
+		t.Errorf("disk full: %v", err)
 	}
 }

@@ -77,10 +77,8 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 	if err := o.checkServer(init, challenge.Challenge[:], info1, code); err != nil {
 		return nil, err
 	}
-	if c.cfg.Begin != nil {
-		if err := c.cfg.Begin(o.Server, o.TransactionID); err != nil {
-			return nil, &euicc.Error{Stage: euicc.StageAuthenticateServer, Code: "begin", Retry: euicc.RetryLater, Text: "the session cannot be noted", Err: err}
-		}
+	if err := c.begin(o.Server, o.TransactionID); err != nil {
+		return nil, err
 	}
 	signed, err := es10.AuthenticateServer{
 		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
@@ -108,6 +106,21 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 		return nil, e
 	}
 	return o, nil
+}
+
+// begin tells the caller of a session that the card is about to open; the server
+// is "" for an SM-DS.
+func (c *Card) begin(server string, id euicc.TransactionID) error {
+	if c.cfg.Begin == nil {
+		return nil
+	}
+	if err := c.cfg.Begin(server, id); err != nil {
+		return &euicc.Error{
+			Stage: euicc.StageAuthenticateServer, Code: "begin", Retry: euicc.RetryLater,
+			Text: "the session cannot be noted", Advice: "look for room and errors where the state is kept", Err: err,
+		}
+	}
+	return nil
 }
 
 // challenge lets the card make its challenge, and before that tell its block size
