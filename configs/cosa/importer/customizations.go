@@ -255,13 +255,24 @@ func setting(e *element, lose func(int, string), names ...string) string {
 	return value
 }
 
+func has(e *element, name string) bool {
+	for range e.each(name) {
+		return true
+	}
+	return false
+}
+
 // connection maps a Connection. The names of the CM_CellularEntries CSP are
 // taken as well.
 func connection(e *element, lose func(int, string)) (c cosa.Connection, why string) {
 	get := func(names ...string) string { return setting(e, lose, names...) }
 	at := func(format string, args ...any) { lose(e.line, fmt.Sprintf(format, args...)) }
 
-	c.APN = strings.TrimSpace(get("accesspointname", "gprsinfoaccesspointname", "accessstring", "apnname"))
+	names := []string{"accesspointname", "gprsinfoaccesspointname", "accessstring", "apnname"}
+	if !slices.ContainsFunc(names, func(name string) bool { return has(e, name) }) {
+		return c, "no AccessPointName; an empty one lets the network assign the APN"
+	}
+	c.APN = strings.TrimSpace(get(names...))
 	c.FriendlyName = oneLine(get("friendlyname"))
 	unknown := ""
 	for guid := range strings.FieldsFuncSeq(get("purposegroups"), func(r rune) bool { return strings.ContainsRune(",; \t\r\n", r) }) {

@@ -3,6 +3,7 @@ package importer
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -146,6 +147,29 @@ line 7: profile "Lab (Nowhere)": there is no target "t-9"
 line 54: profile "Unclosed": no target can be matched: kept for manual choice
 `; got != want {
 		t.Errorf("with loss\n%s\nwant\n%s", got, want)
+	}
+}
+
+// An AccessPointName that is empty lets the network assign the APN; one that is
+// not there says nothing, least of all for the attach.
+func TestWithoutAccessPointName(t *testing.T) {
+	for body, want := range map[string]string{
+		"<AccessPointName/>": `""`,
+		"<AccessPointName></AccessPointName><PurposeGroups>11A6FE68-5B47-4859-9CB6-1EAC96A8F0BD</PurposeGroups>": `""`,
+		"<PurposeGroups>11A6FE68-5B47-4859-9CB6-1EAC96A8F0BD</PurposeGroups>":                                    "refused",
+		"<FriendlyName>Lab</FriendlyName>":                                                                       "refused",
+	} {
+		file := read(t, "x", `<WindowsCustomizations><Profile Name="A"><Settings><Connection ConnectionName="A_i0">`+body+`</Connection></Settings></Profile></WindowsCustomizations>`)
+		got := "refused"
+		if c := file.Profiles[0].Connections; len(c) == 1 {
+			got = strconv.Quote(c[0].APN)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+		if says := remarks(file.Report.Refused); (want == "refused") != strings.Contains(says, `connection "A_i0": no AccessPointName`) {
+			t.Errorf("%s: %s", body, says)
+		}
 	}
 }
 
