@@ -112,7 +112,10 @@ func (b *Bearer) explainAttach(ctx context.Context, r Radio, sim cosa.SIM) *hook
 	}
 	if was, changed := b.Learned.Attach(b.modemID()); changed {
 		out.Reason = fmt.Sprintf("changed by %s for this profile; %q is put back after it", was.By, was.APN)
-		if was.For != sim.ICCID {
+		switch {
+		case sameContext(def, factory(was)):
+			out.Reason = "the modem's own; it was changed, and is as it was again"
+		case was.For != sim.ICCID:
 			out.Reason = fmt.Sprintf("still as another profile had it; %q is put back", was.APN)
 		}
 	}

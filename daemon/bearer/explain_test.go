@@ -9,6 +9,7 @@ import (
 
 	"dynamod/atcmd/atsim"
 	"dynamod/configs/cosa"
+	"dynamod/daemon/learned"
 )
 
 // Explain tells what the tries follow, and asks the network for nothing.
@@ -85,5 +86,20 @@ func TestExplainWhyNot(t *testing.T) {
 				t.Errorf("without a SIM: %v", err)
 			}
 		})
+	})
+}
+
+// Nothing is said to be changed, or to be put back, where the attach context is
+// as it was found.
+func TestExplainAttachAsItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }})
+		if err := b.store.SetAttach("490154203237518", learned.Attach{CID: 1, Type: "IP", For: simICCID, By: learned.ByRecord}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := b.Explain(t.Context())
+		if err != nil || a.Attach == nil || b.context(1) != "IP " || !strings.Contains(a.Attach.Reason, "as it was again") {
+			t.Errorf("%q: %+v %v", b.context(1), a.Attach, err)
+		}
 	})
 }

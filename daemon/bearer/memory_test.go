@@ -80,11 +80,12 @@ func TestWhatWasGrantedIsAskedForFirst(t *testing.T) {
 	})
 }
 
-// Where no record knows the SIM, the empty APN that works is remembered as well.
-func TestAssignedAPNIsRemembered(t *testing.T) {
+// Where a record knows the SIM, the empty APN stays the last try although it is
+// what worked: the record may be mended at any time.
+func TestAssignedAPNStaysTheLastTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newSimBench(t, simOptions{records: record(`{"apn": "old.test"}`), core: func(c *atsim.Core) { c.APNs, c.Default = apns("given.test"), "given.test" }})
-		for _, want := range []string{"old.test IPV4V6, IPV4V6", "IPV4V6"} {
+		for _, want := range []string{"old.test IPV4V6, IPV4V6", "old.test IPV4V6, IPV4V6"} {
 			if _, err := b.up(); err != nil {
 				t.Fatal(err)
 			}

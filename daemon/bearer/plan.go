@@ -200,12 +200,19 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 		return list, err
 	}
 	// Among the records the last good one is first already.
-	if i := slices.IndexFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == good.Key }); i > 0 {
+	if i := slices.IndexFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == good.Key && !p.choice.lastResort(c) }); i > 0 {
 		c := list[i]
 		c.Reason += ", worked last with this ICCID"
 		list = slices.Insert(slices.Delete(list, i, i+1), 0, c)
 	}
 	return list, nil
+}
+
+// lastResort tells that c is the empty APN that is tried last although a record
+// knows the SIM. That it carried traffic once says nothing against the record,
+// which may be newer, or may have been found by a fact of the SIM that came late.
+func (c choice) lastResort(cand cosa.Candidate) bool {
+	return c.match.Found() && cand.Profile == nil && cand.Connection.APN == ""
 }
 
 func errOf[T any](_ T, err error) error { return err }

@@ -236,7 +236,13 @@ func (b *Bearer) stillRight(ctx context.Context, r Radio, a *active) bool {
 	if !same {
 		own, usable := b.ownContext(ctx, r)
 		list, err := b.candidates(&plan{iccid: a.iccid, choice: now}, own, usable)
-		same = err != nil || slices.ContainsFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == a.candidate.Connection.Key() })
+		if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
+			b.Log.Info("the operator settings have no connection for this SIM any more", "apn", a.candidate.Connection.APN, "reason", none.Error())
+			b.down(ctx, a, r)
+			return false
+		}
+		same = err != nil || !now.lastResort(a.candidate) &&
+			slices.ContainsFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == a.candidate.Connection.Key() })
 	}
 	if same {
 		a.choice = now

@@ -1,0 +1,88 @@
+package bearer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd/atsim"
+	"dynamod/configs/cosa"
+	"dynamod/daemon/learned"
+)
+
+// recordStep is what operators.d becomes while the link is up, and the link after it.
+type recordStep struct{ records, link, asked string }
+
+func TestRecordsChange(t *testing.T) {
+	assigned := func(c *atsim.Core) { c.APNs, c.Default = apns("given.test", "new.test"), "given.test" }
+	off := func(c *Config) { c.NetworkAssigned = false }
+	for _, tt := range []struct {
+		name   string
+		core   func(*atsim.Core)
+		bearer func(*Config)
+		plmn   string
+		steps  []recordStep
+	}{
+		{"a record comes to a link that the network assigned", assigned, nil, "", []recordStep{
+			{"", "v4+v6", "IPV4V6"},
+			{record(`{"apn": "new.test"}`), "new.test v4+v6", "new.test IPV4V6"},
+		}},
+		{"a record that is mended comes before what the network assigned", assigned, nil, "", []recordStep{
+			{record(`{"apn": "old.test"}`), "v4+v6", "old.test IPV4V6, IPV4V6"},
+			{record(`{"apn": "old.test"}`), "v4+v6", ""},
+			{record(`{"apn": "new.test"}`), "new.test v4+v6", "new.test IPV4V6"},
+		}},
+		{"the record is disabled", nil, nil, "", []recordStep{
+			{record(`{"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},
+			{record(`{"apn": "data.test", "enabled": false}`), "down", ""},
+		}},
+		{"the record goes", nil, off, "", []recordStep{
+			{record(`{"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},
+			{"", "down", ""},
+		}},
+		{"the record gets a rule that forbids it here", nil, nil, "26201", []recordStep{
+			{record(`{"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},
+			{record(`{"apn": "data.test", "roaming": 0}`), "down", ""},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{records: tt.steps[0].records, bearer: tt.bearer, core: func(c *atsim.Core) {
+					c.APNs = apns("data.test")
+					if tt.core != nil {
+						tt.core(c)
+					}
+					if tt.plmn != "" {
+						c.Cell.PLMN = tt.plmn
+					}
+				}})
+				b.run(func() {
+					for i, step := range tt.steps {
+						if i > 0 {
+							b.setRecords(step.records)
+							b.Kick()
+						}
+						time.Sleep(time.Minute)
+						if link, asked := b.link(), b.asked(); link != step.link || asked != step.asked {
+							t.Errorf("step %d: link %q, asked for %q; want %q, %q", i, link, asked, step.link, step.asked)
+						}
+					}
+				})
+			})
+		})
+	}
+}
+
+// After a restart, too, a record that was added goes before the empty APN that
+// worked without it.
+func TestRecordAddedBeforeARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "new.test"}`), core: func(c *atsim.Core) { c.APNs, c.Default = apns("given.test", "new.test"), "given.test" }})
+		if err := b.store.SetLastGood(simICCID, learned.APN{Key: (&cosa.Connection{}).Key(), PLMN: "00101"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.up(); err != nil || b.asked() != "new.test IPV4V6" {
+			t.Errorf("%s, %v", b.link(), err)
+		}
+	})
+}
