@@ -30,7 +30,7 @@ type controlled struct {
 
 // parts are the parts by their names.
 func (w *World) parts() map[string]controlled {
-	form := [2]string{"form", "write answers as odd servers do: first=FIELD,... slash=\\/ lines=76 padding=missing surplus=true spaces=true gzip=true chunked=1000"}
+	form := [2]string{"form", "write answers as odd servers do: first=FIELD,... slash=\\/ lines=76 padding=missing surplus=true nulls=true spaces=true gzip=true chunked=1000"}
 	server := func(s interface {
 		SetFault(smdpsim.Fault) error
 		SetForm(smdpsim.Form) error

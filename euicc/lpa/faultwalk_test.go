@@ -368,6 +368,7 @@ func (r *walkList) forms() {
 		{Padding: smdpsim.PaddingMissing},
 		{Padding: smdpsim.PaddingSurplus},
 		{Surplus: true},
+		{Nulls: true},
 		{Spaces: true},
 		{Gzip: true},
 		{Chunked: 100},
@@ -378,5 +379,18 @@ func (r *walkList) forms() {
 				w.Fatal(err)
 			}
 		}, success())
+	}
+	// A refusal is one whatever stands beside it: nothing is cancelled, the order lives.
+	for _, f := range []smdpsim.Form{
+		{Nulls: true},
+		{Nulls: true, First: []string{"transactionId", "boundProfilePackage"}},
+		{Nulls: true, First: []string{"header"}, Spaces: true},
+	} {
+		r.add("getBoundProfilePackage", "status code, "+f.String(), func(w *walk) {
+			w.serverFault(smdpsim.Fault{Kind: smdpsim.FaultStatus, Function: smdpsim.GetBoundProfilePackage, Subject: "8.2.7", Reason: "3.8"})
+			if err := w.server.SetForm(f); err != nil {
+				w.Fatal(err)
+			}
+		}, unharmed("es9p-8.2.7-3.8", euicc.RetryAsk))
 	}
 }

@@ -79,7 +79,7 @@ func (f Fault) String() string {
 
 // ParseForm reads a form as a control channel sends it: "form" and then fields
 // as key=value, as in `form first=header,transactionId slash=\/ lines=76
-// padding=surplus surplus=true spaces=true gzip=true chunked=1000`. Form.String
+// padding=surplus surplus=true nulls=true spaces=true gzip=true chunked=1000`. Form.String
 // is the inverse.
 func ParseForm(s string) (f Form, err error) {
 	word, err := parseFields(s, func(key, value string) (err error) {
@@ -98,6 +98,8 @@ func ParseForm(s string) (f Form, err error) {
 			}
 		case "surplus":
 			f.Surplus, err = strconv.ParseBool(value)
+		case "nulls":
+			f.Nulls, err = strconv.ParseBool(value)
 		case "spaces":
 			f.Spaces, err = strconv.ParseBool(value)
 		case "gzip":
@@ -136,7 +138,7 @@ func (f Form) String() string {
 	for _, flag := range []struct {
 		key string
 		on  bool
-	}{{"surplus", f.Surplus}, {"spaces", f.Spaces}, {"gzip", f.Gzip}} {
+	}{{"surplus", f.Surplus}, {"nulls", f.Nulls}, {"spaces", f.Spaces}, {"gzip", f.Gzip}} {
 		if flag.on {
 			b += " " + flag.key + "=true"
 		}

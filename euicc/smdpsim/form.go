@@ -21,6 +21,7 @@ type Form struct {
 	Lines   int     // base64 in lines of so many characters, each ended by CR LF; 0: one line
 	Padding Padding // of base64
 	Surplus bool    // fields that SGP.22 does not know, nested ones too
+	Nulls   bool    // fields that are absent are there as null, in refusals too
 	Spaces  bool    // white space between all tokens
 	Gzip    bool    // for a client that accepts it
 	Chunked int     // chunked transfer coding, a chunk of so many bytes at a time; 0: Content-Length
@@ -88,8 +89,38 @@ func (s *endpoint) Form() Form {
 // binary is a value that goes as base64.
 type binary []byte
 
-// encode writes an answer in this form, without transfer and content coding.
-func (f Form) encode(r response) ([]byte, error) {
+// null is a field without a value.
+type null struct{}
+
+// answerFields are what an answer of a function may hold beside its header
+// (SGP.22 6.5.2.6 to 6.5.2.10). eventEntries is of ES11: a server that fills with
+// null has one list of fields for both.
+var answerFields = map[Function][]string{
+	InitiateAuthentication: {"transactionId", "serverSigned1", "serverSignature1", "euiccCiPKIdToBeUsed", "serverCertificate"},
+	AuthenticateClient:     {"transactionId", "profileMetadata", "smdpSigned2", "smdpSignature2", "smdpCertificate", "eventEntries"},
+	GetBoundProfilePackage: {"transactionId", "boundProfilePackage"},
+}
+
+// withNulls returns r with null for each of the names that it lacks.
+func (r response) withNulls(names ...string) response {
+	r = maps.Clone(r)
+	for _, name := range names {
+		if _, there := r[name]; !there {
+			r[name] = null{}
+		}
+	}
+	return r
+}
+
+// encode writes a function's answer in this form, without transfer and content
+// coding.
+func (f Form) encode(fn Function, r response) ([]byte, error) {
+	if f.Nulls {
+		r = r.withNulls(answerFields[fn]...)
+		if header, ok := r["header"].(response); ok {
+			r["header"] = header.nullStatus()
+		}
+	}
 	if f.Surplus {
 		r = maps.Clone(r)
 		r["vendorData"] = response{"version": "1.0", "list": []response{{"a": `"}]`}, {}}}
@@ -98,6 +129,21 @@ func (f Form) encode(r response) ([]byte, error) {
 	var b bytes.Buffer
 	err := f.object(&b, r)
 	return b.Bytes(), err
+}
+
+// nullStatus is withNulls for a header (SGP.22 6.5.1.4).
+func (r response) nullStatus() response {
+	status, ok := r["functionExecutionStatus"].(response)
+	if !ok {
+		return r
+	}
+	status = status.withNulls("statusCodeData")
+	if data, ok := status["statusCodeData"].(response); ok {
+		status["statusCodeData"] = data.withNulls("subjectIdentifier", "message")
+	}
+	r = maps.Clone(r)
+	r["functionExecutionStatus"] = status
+	return r
 }
 
 func (f Form) object(b *bytes.Buffer, r response) error {
@@ -141,6 +187,9 @@ func (f Form) token(b *bytes.Buffer, s string) {
 
 func (f Form) value(b *bytes.Buffer, v any) error {
 	switch v := v.(type) {
+	case null:
+		b.WriteString("null")
+		return nil
 	case binary:
 		return f.value(b, f.base64(v))
 	case response:

@@ -32,8 +32,9 @@ func TestForms(t *testing.T) {
 		{"no padding", Form{Padding: PaddingMissing}, func(s string) bool { return !strings.Contains(s, "=") }},
 		{"surplus padding", Form{Padding: PaddingSurplus}, func(s string) bool { return strings.Count(s, `==="`) == 4 }},
 		{"surplus fields", Form{Surplus: true}, func(s string) bool { return strings.Contains(s, `"vendorData":{"list":[{"a":"\"}]`) }},
+		{"nulls", Form{Nulls: true}, func(s string) bool { return strings.Contains(s, `{"status":"Executed-Success","statusCodeData":null}`) }},
 		{"spaces", Form{Spaces: true}, func(s string) bool { return strings.HasPrefix(s, "\r\n\t { \n") }},
-		{"all", Form{[]string{"serverCertificate"}, SlashCode, 76, PaddingSurplus, true, true, true, 7}, func(s string) bool { return strings.Contains(s, "serverCertificate") }},
+		{"all", Form{[]string{"serverCertificate"}, SlashCode, 76, PaddingSurplus, true, true, true, true, 7}, func(s string) bool { return strings.Contains(s, "serverCertificate") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHTTPClient(t)
@@ -96,6 +97,22 @@ func TestGzip(t *testing.T) {
 	}
 }
 
+// A refusal with nulls holds the same code as one without.
+func TestNullsInRefusals(t *testing.T) {
+	r := response{"header": response{"functionExecutionStatus": response{
+		"status": "Failed", "statusCodeData": response{"subjectCode": "8.2.7", "reasonCode": "3.8"},
+	}}}
+	got, err := Form{Nulls: true}.encode(GetBoundProfilePackage, r)
+	want := `{"boundProfilePackage":null,"header":{"functionExecutionStatus":{"status":"Failed","statusCodeData":` +
+		`{"message":null,"reasonCode":"3.8","subjectCode":"8.2.7","subjectIdentifier":null}}},"transactionId":null}`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+	if plain, err := (Form{}).encode(GetBoundProfilePackage, r); err != nil || bytes.Contains(plain, []byte("null")) {
+		t.Errorf("nulls stay: %s, %v", plain, err)
+	}
+}
+
 func TestSetFormRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	for name, f := range map[string]Form{
@@ -118,7 +135,7 @@ func FuzzControl(f *testing.F) {
 	f.Add("slow delay=1m30s bandwidth=9600")
 	f.Add("redirect location=https://a.test/b=c")
 	f.Add("http-status http=503 x")
-	f.Add(`form first=header,transactionId slash=\/ lines=76 padding=surplus surplus=true spaces=1 gzip=T chunked=1000`)
+	f.Add(`form first=header,transactionId slash=\/ lines=76 padding=surplus surplus=true nulls=1 spaces=1 gzip=T chunked=1000`)
 	f.Add("form padding=exact slash=/ first=")
 	f.Fuzz(func(t *testing.T, s string) {
 		if fault, err := ParseFault(s); err == nil {

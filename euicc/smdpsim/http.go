@@ -153,7 +153,7 @@ func (s *endpoint) answer(h http.Header, body []byte, fn Function, f func(*reque
 	s.mu.Lock()
 	form := s.form
 	s.mu.Unlock()
-	return form.encode(out)
+	return form.encode(fn, out)
 }
 
 // checkHeaders checks what SGP.22 6.5.1.1 asks of a request.
