@@ -85,8 +85,8 @@ func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate 
 		e := hook.APNCandidate{
 			APN: c.Connection.APN, Name: c.Connection.FriendlyName, IPType: ask.ipType.String(), Auth: ask.auth.String(), Username: user,
 			Plan: c.Connection.Plan, Source: c.Source.String(), Reason: c.Reason,
-			LastGood: known && good.Key == c.Connection.Key(),
-			Active:   a != nil && a.iccid == p.iccid && a.candidate.Connection.Key() == c.Connection.Key(),
+			LastGood: known && isLastGood(good, c),
+			Active:   a != nil && a.iccid == p.iccid && sameConnection(&a.candidate.Connection, &c.Connection),
 		}
 		if c.Profile != nil {
 			e.Operator = c.Profile.Name

@@ -50,8 +50,11 @@ func (p *pace) under(c circumstances) {
 
 func (p *pace) clear() { p.tries, p.last = nil, nil }
 
-// paceKey tells connections apart that Key does not: one APN in two types.
-func paceKey(c *cosa.Connection) string { return c.Key() + "|" + c.IPType.String() }
+// paceKey tells connections apart that Key does not: one APN in two types, or
+// with two passwords. It stays in memory.
+func paceKey(c *cosa.Connection) string {
+	return c.Key() + "|" + c.IPType.String() + "|" + c.Password.Reveal()
+}
 
 // due returns the connections whose time has come.
 func (p *pace) due(list []cosa.Candidate) []cosa.Candidate {

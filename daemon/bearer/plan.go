@@ -10,6 +10,7 @@ import (
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -189,23 +190,49 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 	}
 	req.NetworkAssigned = b.NetworkAssigned
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
-	if known {
-		req.LastGood = good.Key
-	}
 	if usable || !p.choice.match.Found() {
 		req.Modem = own
 	}
 	list, err := p.choice.match.Candidates(req)
+	// Among several that differ in the password alone the Key finds the first.
+	twin := known && slices.ContainsFunc(list, func(c cosa.Candidate) bool { return isLastGood(good, c) && good.Record != "" })
+	if known && !twin && err == nil {
+		req.LastGood = good.Key
+		list, err = p.choice.match.Candidates(req)
+	}
 	if err != nil || !known || len(p.given) > 0 {
 		return list, err
 	}
 	// Among the records the last good one is first already.
-	if i := slices.IndexFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == good.Key && !p.choice.lastResort(c) }); i > 0 {
+	i := slices.IndexFunc(list, func(c cosa.Candidate) bool {
+		return c.Connection.Key() == good.Key && (!twin || isLastGood(good, c)) && !p.choice.lastResort(c)
+	})
+	if i > 0 || i == 0 && twin {
 		c := list[i]
 		c.Reason += ", worked last with this ICCID"
 		list = slices.Insert(slices.Delete(list, i, i+1), 0, c)
 	}
 	return list, nil
+}
+
+// placeOf tells where a connection with a password stands among the records, ""
+// for any other: two may differ in it alone, and it is not kept itself.
+func placeOf(c cosa.Candidate) string {
+	if c.Profile == nil || c.Connection.Password == "" {
+		return ""
+	}
+	i := slices.IndexFunc(c.Profile.Connections, func(o cosa.Connection) bool { return sameConnection(&o, &c.Connection) })
+	return fmt.Sprintf("%s/%d", c.Profile.ID, i)
+}
+
+// isLastGood tells whether c is the connection that worked last.
+func isLastGood(good learned.APN, c cosa.Candidate) bool {
+	return good.Key == c.Connection.Key() && (good.Record == "" || good.Record == placeOf(c))
+}
+
+// sameConnection compares what Key names, and the password.
+func sameConnection(a, b *cosa.Connection) bool {
+	return a.Key() == b.Key() && a.Password == b.Password
 }
 
 // lastResort tells that c is the empty APN that is tried last although a record

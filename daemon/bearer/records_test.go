@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,4 +86,70 @@ func TestRecordAddedBeforeARestart(t *testing.T) {
 			t.Errorf("%s, %v", b.link(), err)
 		}
 	})
+}
+
+// One APN and user with two passwords are two connections: the one that worked
+// goes first, and the pause of one is not the other's.
+func TestTwoPasswords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{
+			records: record(`{"apn": "login.test", "auth": "pap", "username": "me", "password": "old"}, {"apn": "login.test", "auth": "pap", "username": "me", "password": "new"}`),
+			core: func(c *atsim.Core) {
+				c.APNs = []atsim.APN{{Name: "login.test", User: "me", Password: "new", Lease: simLease}}
+			},
+			bearer: func(c *Config) { c.NetworkAssigned = false },
+		})
+		const one = "login.test IPV4V6 pap"
+		for _, want := range []string{one + ", " + one, one, one} {
+			up, err := b.up()
+			if asked := b.asked(); err != nil || asked != want {
+				t.Errorf("asked for %q, want %q (%v)", asked, want, err)
+			}
+			if want == one && !strings.Contains(up.APNReason, "worked last") {
+				t.Errorf("reason %q", up.APNReason)
+			}
+			b.Down(t.Context())
+		}
+		a, err := b.Explain(t.Context())
+		if err != nil || len(a.Candidates) != 2 || !a.Candidates[0].LastGood || a.Candidates[1].LastGood || strings.Contains(a.Candidates[1].Reason, "worked last") {
+			t.Errorf("%+v %v", a.Candidates, err)
+		}
+		if good, _ := b.store.LastGood(simICCID); good.Record != "op/1" || strings.Contains(good.Key, "new") {
+			t.Errorf("%+v", good)
+		}
+
+		b.core.Set(func(c *atsim.Core) { c.APNs[0].Password = "other" })
+		if _, err := b.up(); err == nil || b.asked() != one+", "+one || len(b.pace.tries) != 2 || strings.Contains(err.Error(), "new") {
+			t.Errorf("%d pauses: %v", len(b.pace.tries), err)
+		}
+	})
+}
+
+// The type that was granted last does not outlive a record that now names another.
+func TestIPTypeOfAnEditedRecord(t *testing.T) {
+	for _, tt := range []struct{ name, records, second string }{
+		{"unchanged", record(`{"apn": "data.test"}`), "data.test IP"},
+		{"both", record(`{"apn": "data.test", "ipType": "ipv4v6"}`), "data.test IP"},
+		{"one that it was not", record(`{"apn": "data.test", "ipType": "ipv6"}`), "data.test IPV6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) {
+					c.APNs = []atsim.APN{{Name: "data.test", Types: []string{"IP"}, DualCause: 28, Lease: simLease}}
+				}})
+				if _, err := b.up(); err != nil || b.asked() != "data.test IPV4V6, data.test IP" {
+					t.Fatal(b.link(), err)
+				}
+				b.Down(t.Context())
+				b.core.Set(func(c *atsim.Core) { c.APNs[0].Types, c.APNs[0].DualCause = nil, 0 })
+				b.setRecords(tt.records)
+				if _, err := b.up(); err != nil {
+					t.Fatal(err)
+				}
+				if asked := b.asked(); asked != tt.second {
+					t.Errorf("asked for %q, want %q", asked, tt.second)
+				}
+			})
+		})
+	}
 }

@@ -148,7 +148,8 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 		return // a portal's page is no reason to begin with it the next time
 	}
 	good := learned.APN{
-		Key: a.candidate.Connection.Key(), IPType: ipTypeOf(a.asked.Type).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Shared: a.shared,
+		Key: a.candidate.Connection.Key(), Record: placeOf(a.candidate), IPType: ipTypeOf(a.asked.Type).String(),
+		Wanted: a.candidate.Connection.EffectiveIPType(p.choice.roaming).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Shared: a.shared,
 	}
 	if !a.shared && a.call.Context.CID != r.AttachCID() {
 		b.ownCarries = r
@@ -190,7 +191,8 @@ func (b *Bearer) firstAttempt(p *plan, c *cosa.Connection) attempt {
 	good, ok := b.Learned.LastGood(p.iccid)
 	a.shared = ok && good.Shared
 	if ok && good.Key == c.Key() && good.PLMN == p.choice.plmn {
-		if t, ok := cosa.ParseIPType(good.IPType); ok {
+		// A record that was changed since, to one type, is asked for as it says.
+		if t, ok := cosa.ParseIPType(good.IPType); ok && (good.Wanted == a.ipType.String() || good.Wanted == "" && a.ipType == cosa.IPv4v6) {
 			a.ipType = t
 		}
 		if m, ok := cosa.ParseAuth(good.Auth); ok && openAuth(c) && m != cosa.AuthNone {

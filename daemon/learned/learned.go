@@ -30,7 +30,9 @@ const (
 // looked up again where it came from.
 type APN struct {
 	Key    string    `json:"key"`                      // cosa.Connection.Key of its record
+	Record string    `json:"record,omitempty"`         // which of several with this Key, that differ in the password alone
 	IPType string    `json:"ip_type"`                  // that was asked for and granted
+	Wanted string    `json:"wanted_type,omitempty"`    // IP type of its record then
 	Auth   string    `json:"auth"`                     // method that was accepted
 	PLMN   string    `json:"plmn,omitempty"`           // network that did so; another may do otherwise
 	Shared bool      `json:"shared_context,omitempty"` // the modem carried it on the attach's context, and on no other
