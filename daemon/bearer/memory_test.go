@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dynamod/atcmd/atsim"
+	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
@@ -147,18 +148,40 @@ func TestPace(t *testing.T) {
 			})
 		})
 	})
+	const other = `{"apn": "login.test", "auth": "pap", "username": "me", "password": "other"}`
+	unsubscribed := func(c *atsim.Core) { core(c); c.APNs[0].User, c.APNs[0].NotSubscribed = "", true }
+	newNetwork := func(b *simBench) { b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "26201" }) }
+	readAgain := func(b *simBench) { b.setRecords(record(wrong)); b.Kick() }
+	modemBack := func(b *simBench) {
+		r, _ := b.getRadio()
+		b.SetRadio(nil)
+		b.SetRadio(modem.New(b.session, r.(*modem.Modem).Dialect(), nil))
+	}
 	for _, event := range []struct {
 		name string
+		core func(*atsim.Core)
 		do   func(b *simBench)
+		want int
 	}{
-		{"new network", func(b *simBench) { b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "26201" }) }},
-		{"new SIM", func(b *simBench) { b.swapSIM(newSIM(otherICCID, otherIMSI, 2)) }},
-		{"same card, another IMSI", func(b *simBench) { b.swapSIM(newSIM(simICCID, "001010000000099", 2)) }},
-		{"operators.d read again", func(b *simBench) { b.setRecords(record(wrong)); b.Kick() }},
+		{"new network, service not subscribed", unsubscribed, newNetwork, 1},
+		{"operators.d read again, service not subscribed", unsubscribed, readAgain, 1},
+		{"the modem comes back, service not subscribed", unsubscribed, modemBack, 1},
+		{"new network, password rejected", core, newNetwork, 0},
+		{"operators.d read again, password rejected", core, readAgain, 0},
+		{"the modem comes back, password rejected", core, modemBack, 0},
+		{"another password", core, func(b *simBench) { b.setRecords(record(other)); b.Kick() }, 1},
+		{"the password goes and comes back", core, func(b *simBench) {
+			b.setRecords("")
+			b.Kick()
+			time.Sleep(20 * time.Second)
+			readAgain(b)
+		}, 0},
+		{"new SIM", core, func(b *simBench) { b.swapSIM(newSIM(otherICCID, otherIMSI, 2)) }, 1},
+		{"same card, another IMSI", core, func(b *simBench) { b.swapSIM(newSIM(simICCID, "001010000000099", 2)) }, 1},
 	} {
-		t.Run(event.name+" ends a back-off", func(t *testing.T) {
+		t.Run("what ends a back-off: "+event.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := bench(t)
+				b := newSimBench(t, simOptions{records: record(wrong), core: event.core, bearer: func(c *Config) { c.NetworkAssigned = false }})
 				b.run(func() {
 					time.Sleep(10 * time.Minute)
 					if n := count(b); n != 2 { // at 0 and 5 minutes
@@ -166,8 +189,8 @@ func TestPace(t *testing.T) {
 					}
 					event.do(b)
 					time.Sleep(time.Minute)
-					if n := count(b); n != 1 {
-						t.Errorf("asked %d times after it, want 1", n)
+					if n := count(b); n != event.want {
+						t.Errorf("asked %d times after it, want %d", n, event.want)
 					}
 				})
 			})

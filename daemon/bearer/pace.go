@@ -2,8 +2,11 @@ package bearer
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 )
@@ -24,28 +27,43 @@ const (
 // forgotten when something changes that the refusal may have depended on.
 type pace struct {
 	of    circumstances
+	list  []string           // paceKeys of the connections that there are now
 	tries map[string]nextTry // by paceKey
 	last  *activation.Fault  // of the last round
 }
 
 type nextTry struct {
-	at   time.Time
-	wait time.Duration
+	at       time.Time
+	wait     time.Duration
+	rejected bool // the server took no such user and password
 }
 
 // circumstances are what a network's answer depends on. A new SIM or profile, a
-// new network, other operator settings and another modem end every back-off.
+// new network, other operator settings and another modem end every back-off, but
+// that of a rejected password: the operator's server is the same for the same
+// SIM everywhere, and locks the account of who asks too often.
 type circumstances struct {
 	iccid, imsi, plmn string
 	db                *cosa.DB
 	radio             Radio
 }
 
-// under begins anew if the circumstances are others.
-func (p *pace) under(c circumstances) {
-	if p.of != c {
-		*p = pace{of: c}
+// under begins anew if the circumstances are others. Of the same SIM the pauses
+// of rejected passwords stay, for connections that are as they were.
+func (p *pace) under(c circumstances, list []cosa.Candidate) {
+	p.list = nil
+	for i := range list {
+		p.list = append(p.list, paceKey(&list[i].Connection))
 	}
+	if p.of == c {
+		return
+	}
+	same := p.of.iccid == c.iccid && p.of.imsi == c.imsi
+	maps.DeleteFunc(p.tries, func(_ string, t nextTry) bool { return !same || !t.rejected })
+	if len(p.tries) == 0 {
+		p.last = nil
+	}
+	p.of = c
 }
 
 func (p *pace) clear() { p.tries, p.last = nil, nil }
@@ -69,9 +87,9 @@ func (p *pace) due(list []cosa.Candidate) []cosa.Candidate {
 }
 
 // failed puts a connection off.
-func (p *pace) failed(c *cosa.Connection, slow bool) {
+func (p *pace) failed(c *cosa.Connection, cause modem.Cause) {
 	first, longest := firstBackoff, lastBackoff
-	if slow {
+	if cause.Slow() {
 		first, longest = firstSlow, lastSlow
 	}
 	if p.tries == nil {
@@ -79,14 +97,17 @@ func (p *pace) failed(c *cosa.Connection, slow bool) {
 	}
 	t := p.tries[paceKey(c)]
 	t.wait = min(max(3*t.wait, first), longest)
-	t.at = time.Now().Add(t.wait)
+	t.at, t.rejected = time.Now().Add(t.wait), cause == modem.CauseAuth
 	p.tries[paceKey(c)] = t
 }
 
 // wait is the time until a connection is due, 0 if nothing was put off.
 func (p *pace) wait() time.Duration {
 	var first time.Time
-	for _, t := range p.tries {
+	for key, t := range p.tries {
+		if !slices.Contains(p.list, key) {
+			continue // it is not there, or not for here
+		}
 		if first.IsZero() || t.at.Before(first) {
 			first = t.at
 		}

@@ -169,6 +169,7 @@ func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, reg modem.Registr
 	}
 	own, usable := b.ownContext(ctx, r)
 	if p.list, err = b.candidates(p, own, usable); err != nil {
+		b.pace.list = nil // nothing is waited for
 		return b.noAPN(err, p.choice.match.HomeNetwork)
 	}
 	return nil

@@ -21,7 +21,7 @@ import (
 // with one of them. An answer of a portal's is traffic of a kind: such a
 // connection is used if no other does better.
 func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind, stage func(activation.State), paced bool) (*active, error) {
-	b.pace.under(circumstances{iccid: p.iccid, imsi: p.choice.sim.IMSI, plmn: p.choice.plmn, db: p.choice.db, radio: r})
+	b.pace.under(circumstances{iccid: p.iccid, imsi: p.choice.sim.IMSI, plmn: p.choice.plmn, db: p.choice.db, radio: r}, p.list)
 	due := p.list
 	if paced {
 		if due = b.pace.due(p.list); len(due) == 0 {
@@ -133,7 +133,7 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 		t.failures[i].err = err // on the other context, too
 		return
 	}
-	t.pace.failed(&c.Connection, causeOf(err).Slow())
+	t.pace.failed(&c.Connection, causeOf(err))
 	t.failures = append(t.failures, failure{c, err})
 }
 
