@@ -349,9 +349,10 @@ func (w *walk) report(c *Card, r *euicc.InstallResult, got *outcome) {
 // walkTable prints the rows.
 type walkTable struct{ *tabwriter.Writer }
 
-func newWalkTable(out io.Writer) walkTable {
+// newWalkTable begins a table; columns, divided by tabs, are the outcome's.
+func newWalkTable(out io.Writer, columns string) walkTable {
 	t := walkTable{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	t.row("step", "fault", "caller\tretry\tcard\tserver is told\torder\tsame code again")
+	t.row("step", "fault", columns)
 	return t
 }
 

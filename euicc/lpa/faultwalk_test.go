@@ -39,7 +39,7 @@ func TestFaultWalkSequential(t *testing.T) { walkAll(t, true) }
 func walkAll(t *testing.T, sequential bool) {
 	whole := wholeDownload(t)
 	var text bytes.Buffer
-	table := newWalkTable(&text)
+	table := newWalkTable(&text, "caller\tretry\tcard\tserver is told\torder\tsame code again")
 	for _, row := range walkRows() {
 		t.Run(strings.ReplaceAll(row.step+": "+row.fault, " ", "_"), func(t *testing.T) {
 			w := newWalk(t, whole, row.rebind)
