@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ import (
 //	  Replace Name= / TargetRefs, Settings
 //
 // Conditions are joined by AND into a TargetState, TargetStates by OR into a
-// Target; any TargetRef makes the profile apply. Of Replace, Name is the profile
-// of the package below that is replaced; without Settings it is taken away.
+// Target; any TargetRef makes the profile apply. Of Replace, Name is the name
+// or GUID of the profile of the package below that is replaced; without Settings
+// it is taken away.
 //
 // Microsoft's own samples spell names in several cases, repeat elements, leave
 // some unclosed and put Targets on either side of the profiles. So names are
@@ -34,7 +36,10 @@ type customizations struct {
 	targets map[string]*cosaTarget // by Id in lower case
 	refs    [][]string             // of each profile: Ids in lower case
 	lines   []int                  // of each profile
+	named   map[string][]int       // the profiles of a name or GUID that are in
+	gone    map[int]bool           // profiles that a Replace took away; they count until the end
 	ids     map[string]bool        // of the profiles that are in
+	again   map[string]int         // the last number behind an id, of names that are there twice
 	used    int                    // targets of all profiles
 }
 
@@ -42,7 +47,7 @@ type customizations struct {
 type cosaTarget struct{ states []cosa.Target }
 
 func readCustomizations(rd *reader, file *File) error {
-	c := &customizations{reader: rd, file: file, targets: map[string]*cosaTarget{}, ids: map[string]bool{}}
+	c := &customizations{reader: rd, file: file, targets: map[string]*cosaTarget{}, named: map[string][]int{}, gone: map[int]bool{}, ids: map[string]bool{}, again: map[string]int{}}
 	for {
 		tok, err := c.next()
 		if errors.Is(err, io.EOF) {
@@ -140,21 +145,28 @@ func (c *customizations) profile(start xml.StartElement, replace bool) error {
 		name = fmt.Sprintf("profile %d", len(c.file.Profiles)+1)
 	}
 	what := "profile " + strconv.Quote(name)
-	id := "cosa:" + strings.ToLower(name)
+	key := replaceKey(name)
 	if replace {
-		c.file.Replaces = append(c.file.Replaces, id)
-		c.drop(id)
-		if len(slices.Collect(e.each("settings"))) == 0 {
-			c.file.Report.lose(e.line, what, "Replace without Settings: the profile of that name is taken away")
+		removes := !has(&e, "settings")
+		if err := c.file.replace(key, Replace{Line: e.line, What: what, Removes: removes, Done: c.drop(key)}); err != nil {
+			return err
+		}
+		if removes {
 			return c.file.bounded()
 		}
 	}
-	base := id
-	for n := 2; c.ids[id]; n++ {
-		id = base + " (" + strconv.Itoa(n) + ")"
+	base := "cosa:" + strings.ToLower(name)
+	id := base
+	for c.ids[id] {
+		c.again[base]++
+		id = fmt.Sprintf("%s (%d)", base, c.again[base]+1)
 	}
 
 	p := cosa.OperatorProfile{ID: id, Name: name, Source: cosa.SourceLocal, Origin: c.file.Report.File, Rank: cosa.DefaultRank}
+	guid := replaceKey(cmp.Or(e.attr("guid"), e.attr("id")))
+	if guid != "" {
+		p.Ext = cosa.Ext{{Key: extGUID, Value: guid}}
+	}
 	lose := func(line int, why string) { c.file.Report.lose(line, what, why) }
 	var connections []cosa.Connection
 	for settings := range e.each("settings") {
@@ -178,14 +190,19 @@ func (c *customizations) profile(start xml.StartElement, replace bool) error {
 	if err := c.file.add(p); err != nil {
 		return err
 	}
+	at := len(c.file.Profiles) - 1
 	c.ids[id] = true
+	c.named[key] = append(c.named[key], at)
+	if guid != "" && guid != key {
+		c.named[guid] = append(c.named[guid], at)
+	}
 	var refs []string
 	for r := range e.each("targetref") {
 		refs = append(refs, strings.ToLower(strings.TrimSpace(r.attr("id"))))
 	}
 	c.refs, c.lines = append(c.refs, refs), append(c.lines, e.line)
 	for _, conn := range connections {
-		why, err := c.file.addConnection(len(c.file.Profiles)-1, conn)
+		why, err := c.file.addConnection(at, conn)
 		if err != nil {
 			return err
 		}
@@ -196,21 +213,25 @@ func (c *customizations) profile(start xml.StartElement, replace bool) error {
 	return nil
 }
 
-// drop takes away a profile of this file.
-func (c *customizations) drop(id string) {
-	if !c.ids[id] {
-		return
+// drop takes the profiles of a name or GUID out of this file, and tells whether
+// there were any.
+func (c *customizations) drop(key string) (any bool) {
+	for _, at := range c.named[key] {
+		any = any || !c.gone[at]
+		c.gone[at] = true
+		delete(c.ids, c.file.Profiles[at].ID)
 	}
-	delete(c.ids, id)
-	i := slices.IndexFunc(c.file.Profiles, func(p cosa.OperatorProfile) bool { return p.ID == id })
-	c.file.Profiles = slices.Delete(c.file.Profiles, i, i+1)
-	c.refs, c.lines = slices.Delete(c.refs, i, i+1), slices.Delete(c.lines, i, i+1)
+	delete(c.named, key)
+	return any
 }
 
 // resolve gives the profiles the targets that they refer to.
 func (c *customizations) resolve() error {
-	for i := range c.file.Profiles {
-		p := &c.file.Profiles[i]
+	kept := c.file.Profiles[:0]
+	for i, p := range c.file.Profiles {
+		if c.gone[i] {
+			continue
+		}
 		what := "profile " + strconv.Quote(p.Name)
 		lose := func(why string) { c.file.Report.lose(c.lines[i], what, why) }
 		for _, ref := range c.refs[i] {
@@ -233,10 +254,13 @@ func (c *customizations) resolve() error {
 		if len(p.Targets) == 0 {
 			lose("no target can be matched: kept for manual choice")
 		}
+		kept = append(kept, p)
 		if err := c.file.bounded(); err != nil {
 			return err
 		}
 	}
+	clear(c.file.Profiles[len(kept):])
+	c.file.Profiles = kept
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -112,7 +113,7 @@ func TestCustomizations(t *testing.T) {
 			t.Errorf("got\n%+v\nwant\n%+v", file.Profiles[i], want[i])
 		}
 	}
-	if want := []string{"cosa:gone", "cosa:{0a1b}"}; !slices.Equal(file.Replaces, want) {
+	if want := []string{"0a1b", "gone"}; !slices.Equal(slices.Sorted(maps.Keys(file.Replaces)), want) || !file.Replaces["gone"].Done || file.Replaces["0a1b"].Done {
 		t.Errorf("replaces %v, want %v", file.Replaces, want)
 	}
 	if file.Report.Taken != 4 || file.Report.Format != Customizations {
@@ -231,7 +232,67 @@ func TestReplaceAcrossFiles(t *testing.T) {
 	if want := []string{"cosa:c base.xml", "cosa:a oem.xml"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if p := set.Add(base); p == nil || p.Error() != "base.xml: id \"cosa:a\" is already used in oem.xml\nhint: each profile needs an id of its own" {
-		t.Errorf("the same ids again: %v", p)
+	// The same names again are kept beside the others.
+	for range 2 {
+		again := read(t, "dir/base.xml", `<WindowsCustomizations><Profile Name="C"/></WindowsCustomizations>`)
+		if p := set.Add(again); p != nil {
+			t.Fatal(p)
+		}
+	}
+	got = nil
+	for _, p := range set.Profiles() {
+		got = append(got, p.ID)
+	}
+	if want := []string{"cosa:c", "cosa:a", "cosa:c (base.xml)", "cosa:c (base.xml) (2)"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if _, err := cosa.New(set.Profiles()); err != nil {
+		t.Error(err)
+	}
+	// Replace by name takes them all.
+	if p := set.Add(read(t, "last.xml", `<WindowsCustomizations><Replace Name="c"/></WindowsCustomizations>`)); p != nil || len(set.Profiles()) != 1 {
+		t.Errorf("%v %+v", p, set.Profiles())
+	}
+}
+
+// A profile is replaced by its GUID as well, and a Replace that finds none says so.
+func TestReplaceByGUID(t *testing.T) {
+	base := read(t, "base.xml", `<WindowsCustomizations><Profile Name="A" Id="{9F3C0A1B-0000-4000-8000-000000000001}"/><Profile Name="B" GUID="9f3c0a1b-0000-4000-8000-000000000002"/><Profile Name="C"/></WindowsCustomizations>`)
+	oem := read(t, "oem.xml", `<WindowsCustomizations>
+<Replace Name="{9f3c0a1b-0000-4000-8000-000000000001}"/>
+<Replace Name="{9F3C0A1B-0000-4000-8000-000000000002}"><Settings/></Replace>
+<Replace Name="Nobody"/>
+<Replace Name="{9F3C0A1B-0000-4000-8000-000000000003}"><Settings/></Replace></WindowsCustomizations>`)
+	var set Set
+	for _, f := range []*File{base, oem} {
+		if p := set.Add(f); p != nil {
+			t.Fatal(p)
+		}
+	}
+	var names []string
+	for _, p := range set.Profiles() {
+		names = append(names, p.Name)
+	}
+	if want := []string{"C", "{9F3C0A1B-0000-4000-8000-000000000002}", "{9F3C0A1B-0000-4000-8000-000000000003}"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+	got := strings.Join(slices.DeleteFunc(strings.Split(remarks(oem.Report.Lossy), "\n"), func(s string) bool { return !strings.Contains(s, "Replace") }), "\n")
+	if want := `line 2: profile "{9f3c0a1b-0000-4000-8000-000000000001}": Replace without Settings: the profile of that name is taken away
+line 4: profile "Nobody": Replace: there is no profile of that name or GUID before it
+line 5: profile "{9F3C0A1B-0000-4000-8000-000000000003}": Replace: there is no profile of that name or GUID before it`; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What is replaced over and over counts each time, so the work has an end.
+func TestReplaceBounded(t *testing.T) {
+	for name, tt := range map[string]struct{ row, want string }{
+		"the same profile again": {"<Replace Name='a'><Settings><Connection><AccessPointName>a</AccessPointName></Connection></Settings></Replace>", "more than 20000"},
+		"others each time":       {"<Replace Name='%d'/>", "more than 20000 profiles to replace"},
+	} {
+		text := &rows{limit: 4 << 20, head: "<WindowsCustomizations>", tail: "</WindowsCustomizations>", row: func(i int) string { return strings.ReplaceAll(tt.row, "%d", strconv.Itoa(i)) }}
+		if _, problems := Read("x", text); len(problems) != 1 || !strings.Contains(problems[0].Msg, tt.want) {
+			t.Errorf("%s: %v", name, problems)
+		}
 	}
 }

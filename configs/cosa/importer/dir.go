@@ -23,26 +23,56 @@ type Set struct {
 }
 
 // Add takes the profiles of a file, after those that it replaces are out. With
-// a problem it takes none of them.
+// a problem it takes none of them. The ids of COSA's profiles are made of their
+// names: where an earlier file has the same, the file's name is put behind it.
 func (s *Set) Add(f *File) *cosa.Problem {
 	if s.owner == nil {
 		s.owner = map[string]string{}
 	}
-	for i := range f.Profiles {
-		id := f.Profiles[i].ID
-		if other := s.owner[id]; other != "" && !slices.Contains(f.Replaces, id) {
-			return &cosa.Problem{File: f.Report.File, Msg: fmt.Sprintf("id %q is already used in %s", id, other), Hint: "each profile needs an id of its own"}
+	found, out := map[string]bool{}, map[string]bool{} // keys of Replaces, ids
+	for i := range s.profiles {
+		if key, ok := f.replacedBy(&s.profiles[i]); ok {
+			found[key], out[s.profiles[i].ID] = true, true
 		}
 	}
-	if n := len(s.profiles) + len(f.Profiles); n > maxSetProfiles {
+	own := map[string]bool{}
+	for i := range f.Profiles {
+		own[f.Profiles[i].ID] = true
+	}
+	taken := func(id string) bool { return s.owner[id] != "" && !out[id] }
+	renamed := map[int]string{}
+	for i := range f.Profiles {
+		p := f.Profiles[i]
+		other := s.owner[p.ID]
+		if !taken(p.ID) {
+			continue
+		}
+		if f.Report.Format == Customizations {
+			base := p.ID + " (" + filepath.Base(f.Report.File) + ")"
+			p.ID = base
+			for n := 2; taken(p.ID) || own[p.ID]; n++ {
+				p.ID = fmt.Sprintf("%s (%d)", base, n)
+			}
+			if p.Check() == "" {
+				own[p.ID], renamed[i] = true, p.ID
+				continue
+			}
+		}
+		return &cosa.Problem{File: f.Report.File, Msg: fmt.Sprintf("id %q is already used in %s", f.Profiles[i].ID, other), Hint: "each profile needs an id of its own"}
+	}
+	if n := len(s.profiles) - len(out) + len(f.Profiles); n > maxSetProfiles {
 		return &cosa.Problem{File: f.Report.File, Msg: fmt.Sprintf("%d operators with those of the files before it, at most %d are taken", n, maxSetProfiles)}
 	}
-	if len(f.Replaces) > 0 {
-		s.profiles = slices.DeleteFunc(s.profiles, func(p cosa.OperatorProfile) bool { return slices.Contains(f.Replaces, p.ID) })
-		for _, id := range f.Replaces {
+	for i, id := range renamed {
+		f.Profiles[i].ID = id
+	}
+	if len(out) > 0 {
+		s.profiles = slices.DeleteFunc(s.profiles, func(p cosa.OperatorProfile) bool { return out[p.ID] })
+		for id := range out {
 			delete(s.owner, id)
 		}
 	}
+	f.tellReplaced(found)
 	for i := range f.Profiles {
 		s.owner[f.Profiles[i].ID] = f.Report.File
 	}

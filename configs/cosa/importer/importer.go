@@ -47,9 +47,10 @@ const (
 type File struct {
 	// Profiles have source local, but those of a JSON file what they say.
 	Profiles []cosa.OperatorProfile
-	// Replaces are ids of profiles of earlier files that this one replaces, or
-	// takes away (COSA's Replace).
-	Replaces []string
+	// Replaces are the profiles that this file replaces or takes away (COSA's
+	// Replace), by name or GUID in lower case and without braces. Those of
+	// earlier files are replaced by Set.Add.
+	Replaces map[string]Replace
 	Report   Report
 
 	connections, targets, values int
