@@ -50,19 +50,21 @@ const (
 )
 
 // installReasons carry the specification's name, our code and what to do; SGP.22
-// 2.5.6, ErrorReason, with 3.1.3.3 for what may be tried again.
+// 2.5.6, ErrorReason, with 3.1.3.3 for what may be tried again: the server takes
+// any of these results for the order's end, except where the card was interrupted
+// or had no room.
 var installReasons = map[BPPReason]struct {
 	code string
 	Diagnosis
 }{
 	ReasonIncorrectInput:    {"incorrect-input", Diagnosis{"the card refuses a value in the profile package", RetryNewCode, "the operator's profile does not suit this card; report both numbers"}},
-	ReasonInvalidSignature:  {"signature", Diagnosis{"the card refuses the server's signature in the profile package", RetryNow, "if it happens again report it to the operator"}},
-	ReasonTransactionID:     {"transaction-id", Diagnosis{"the profile package belongs to another session", RetryNow, "a new session may work"}},
+	ReasonInvalidSignature:  {"signature", Diagnosis{"the card refuses the server's signature in the profile package", RetryNewCode, "the order is used up: ask the operator for a new code, and tell of the signature"}},
+	ReasonTransactionID:     {"transaction-id", Diagnosis{"the profile package belongs to another session", RetryNewCode, "the order is used up: ask the operator for a new code"}},
 	ReasonCRT:               {"crt", Diagnosis{"the card does not support the key agreement of the profile package", RetryNever, "the operator's server does not suit this card"}},
 	ReasonRemoteOperation:   {"remote-operation", Diagnosis{"the card does not support the operation of the profile package", RetryNever, "the operator's server does not suit this card"}},
 	ReasonProfileClass:      {"profile-class", Diagnosis{"the card does not take profiles of this class", RetryNever, "this is a test or provisioning profile that the card refuses: ask for an operational one"}},
-	ReasonSCP03tStructure:   {"scp03t-structure", Diagnosis{"the profile package came to the card in bad shape", RetryNow, "if it happens again the modem garbles commands: try a smaller block size"}},
-	ReasonSCP03tSecurity:    {"scp03t-security", Diagnosis{"the profile package came to the card with a wrong checksum", RetryNow, "if it happens again the modem garbles commands: try a smaller block size"}},
+	ReasonSCP03tStructure:   {"scp03t-structure", Diagnosis{"the profile package came to the card in bad shape", RetryNewCode, "the order is used up: ask for a new code; if it happens again the modem garbles commands: try a smaller block size"}},
+	ReasonSCP03tSecurity:    {"scp03t-security", Diagnosis{"the profile package came to the card with a wrong checksum", RetryNewCode, "the order is used up: ask for a new code; if it happens again the modem garbles commands: try a smaller block size"}},
 	ReasonICCIDExists:       {"iccid-exists", Diagnosis{"a profile with this ICCID is on the card already", RetryNever, "enable the one that is there, or delete it and ask for a new code"}},
 	ReasonMemory:            {"memory", Diagnosis{"the card has not enough memory for this profile", RetryAsk, "delete a profile that is not needed and try again"}},
 	ReasonInterruption:      {"interruption", Diagnosis{"the installation was interrupted", RetryNow, "a new session may work; look at the power supply of modem and card"}},
@@ -70,7 +72,7 @@ var installReasons = map[BPPReason]struct {
 	ReasonDataMismatch:      {"data-mismatch", Diagnosis{"the profile's own data contradict its metadata", RetryNewCode, "the operator's profile is faulty"}},
 	ReasonTestProfileNAAKey: {"naa-key", Diagnosis{"the test profile has keys that the card does not allow", RetryNever, "the test profile is faulty"}},
 	ReasonPPRNotAllowed:     {"ppr-not-allowed", Diagnosis{"the card's rules do not allow the policy rules of this profile", RetryNever, "the operator of this profile may not set policy rules on this card"}},
-	ReasonUnknownError:      {"unknown", Diagnosis{"the card could not install the profile and does not say why", RetryNow, "try once more; then report card make and firmware"}},
+	ReasonUnknownError:      {"unknown", Diagnosis{"the card could not install the profile and does not say why", RetryNewCode, "the order is used up: ask for a new code; if it happens again report card make and firmware"}},
 }
 
 // DiagnoseInstall returns our stable code and the meaning of a failed

@@ -446,3 +446,15 @@ func TestErrorText(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Only an interrupted installation leaves the order as it was, and only room on
+// the card can be made; whatever else the card says, the order is used up.
+func TestInstallRetry(t *testing.T) {
+	may := map[BPPReason]Retry{ReasonInterruption: RetryNow, ReasonMemory: RetryAsk}
+	for r := range installReasons {
+		_, d := DiagnoseInstall(r)
+		if want, ok := may[r]; ok && d.Retry != want || !ok && d.Retry != RetryNewCode && d.Retry != RetryNever {
+			t.Errorf("reason %d: %s", int(r), d.Retry)
+		}
+	}
+}

@@ -15,9 +15,9 @@ const maxRetries = 1
 // has come to its result: one new session from the start, with the same code, when
 // the error may have been of the moment; else the error.
 //
-// The result of a failed installation goes to the server whatever follows. Only an
-// interrupted one is of the moment, and is tried again when the server knows of
-// it: it would take the order for downloaded otherwise.
+// The result of a failed installation goes to the server whatever follows. One that
+// is of the moment is tried again when the server knows of it: it would take the
+// order for downloaded otherwise.
 func (r *run) again(ctx context.Context, cause error) (State, error) {
 	if r.failed != nil && refusedOrder(cause) {
 		// The server does not give the order once more: that is what became of
@@ -76,9 +76,6 @@ func (r *run) endForgotten(ctx context.Context, cause error) (State, error) {
 // ofTheMoment reports whether a new session may go better without anybody having
 // done anything.
 func ofTheMoment(e *euicc.Error) bool {
-	if e.Install {
-		return e.BPPReason == euicc.ReasonInterruption
-	}
 	return e.Retry == euicc.RetryNow && !e.Unknown
 }
 

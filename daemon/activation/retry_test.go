@@ -18,7 +18,10 @@ func TestRetry(t *testing.T) {
 		return &euicc.Error{Stage: euicc.StageLoadBPP, Code: code, Retry: retry, Text: code}
 	}
 	install := func(reason euicc.BPPReason) error {
-		return &euicc.Error{Install: true, BPPReason: reason, Code: "install", Retry: euicc.RetryNow}
+		e := &euicc.Error{Install: true, BPPReason: reason, Code: "install"}
+		_, d := euicc.DiagnoseInstall(reason)
+		d.Apply(e)
+		return e
 	}
 	refusal := &euicc.Error{Code: "es9p-8.2.6-3.8", Subject: "8.2.6", Reason: "3.8", Retry: euicc.RetryNewCode}
 	for _, tt := range []struct {

@@ -233,8 +233,8 @@ func (r *walkList) serverData() {
 		{"getBoundProfilePackage", smdpsim.FaultBPPSurplusPart, voided("bpp-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)},
 		{"getBoundProfilePackage", smdpsim.FaultBPPTransaction, voided("bpp-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)},
 		{"getBoundProfilePackage", smdpsim.FaultMetadataMismatch, voided("metadata-mismatch", euicc.RetryNever, euicc.CancelMetadataMismatch)},
-		{"segments", smdpsim.FaultBPPSignature, failed("install-signature", euicc.RetryNow, smdpsim.StateError, "es9p-8.2.6-3.8")},
-		{"segments", smdpsim.FaultBPPMAC, failed("install-scp03t-security", euicc.RetryNow, smdpsim.StateError, "es9p-8.2.6-3.8")},
+		{"segments", smdpsim.FaultBPPSignature, failed("install-signature", euicc.RetryNewCode, smdpsim.StateError, "es9p-8.2.6-3.8")},
+		{"segments", smdpsim.FaultBPPMAC, failed("install-scp03t-security", euicc.RetryNewCode, smdpsim.StateError, "es9p-8.2.6-3.8")},
 	} {
 		r.add(f.step, string(f.kind), atServer(smdpsim.Fault{Kind: f.kind}), f.want)
 	}
