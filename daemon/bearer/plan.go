@@ -46,8 +46,8 @@ func (p *plan) First() (apn, reason string) {
 }
 
 // Choose finds connections by what the metadata tell of a profile that is not
-// enabled yet. Where they tell no home network the choice is made when the SIM
-// can be read.
+// enabled yet. Where they tell no home network, or too little to exclude a record
+// that would have a connection, the choice is made when the SIM can be read.
 func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.APN) (activation.Plan, error) {
 	p, err := b.plan(md.ICCID.String(), apn)
 	if err != nil {
@@ -57,8 +57,8 @@ func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.AP
 		ICCID: md.ICCID.String(), MCCMNC: md.Owner.PLMN(), GID1: fmt.Sprintf("%X", md.Owner.GID1), GID2: fmt.Sprintf("%X", md.Owner.GID2),
 	})
 	if err := p.choice.match.Err(); err != nil && len(p.given) == 0 {
-		if p.choice.sim.MCCMNC == "" {
-			return p, nil // nothing is known yet, so nothing is wrong yet
+		if p.choice.sim.MCCMNC == "" || p.choice.db.Undecided(p.choice.sim) {
+			return p, nil // too little is known yet for anything to be wrong
 		}
 		// An APN of the network's may do, but an order is not spent on it.
 		f := b.noAPN(err, p.choice.match.HomeNetwork)
@@ -66,6 +66,9 @@ func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.AP
 		return nil, f
 	}
 	if p.list, err = b.candidates(p, nil, false); err != nil {
+		if p.choice.db.Undecided(p.choice.sim) {
+			return p, nil
+		}
 		return nil, b.noAPN(err, p.choice.match.HomeNetwork)
 	}
 	return p, nil

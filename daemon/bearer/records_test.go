@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,7 +9,9 @@ import (
 
 	"dynamod/atcmd/atsim"
 	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
 	"dynamod/daemon/learned"
+	"dynamod/euicc"
 )
 
 // recordStep is what operators.d becomes while the link is up, and the link after it.
@@ -148,6 +151,47 @@ func TestIPTypeOfAnEditedRecord(t *testing.T) {
 				}
 				if asked := b.asked(); asked != tt.second {
 					t.Errorf("asked for %q, want %q", asked, tt.second)
+				}
+			})
+		})
+	}
+}
+
+// A profile of an MVNO that is known by what only the card tells is downloaded,
+// and gets the MVNO's connection.
+func TestMVNOBeforeTheDownload(t *testing.T) {
+	mvno := func(target string) string {
+		return `{"id": "mvno", "name": "MVNO", "targets": [{"mccmnc": ["00101"], ` + target + `}], "connections": [{"apn": "mvno.test"}]}`
+	}
+	const disabled = `{"id": "op", "name": "Op", "targets": [{"mccmnc": ["00101"]}], "connections": [{"apn": "data.test", "enabled": false}]}`
+	for _, tt := range []struct {
+		name, records, refused string
+		gid1                   []byte
+	}{
+		{"by GID1", mvno(`"gid1": ["2AC9"]`), "", nil},
+		{"by IMSI", mvno(`"imsi": ["00101000"]`), "", nil},
+		{"beside a host without a connection", "[" + disabled + "," + mvno(`"gid1": ["2AC9"]`) + "]", "", nil},
+		{"the metadata have another GID1", mvno(`"gid1": ["2AC9"]`), "no-apn", []byte{0x2B}},
+		{"a host without a connection alone", disabled, "no-apn", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSimBench(t, simOptions{
+					records: tt.records, core: func(c *atsim.Core) { c.APNs = apns("mvno.test") }, card: func(c *simCard) { c.set("6f3e", "2AC9FFFF") },
+				})
+				id, err := euicc.ParseICCID(simICCID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := b.Choose(t.Context(), euicc.Metadata{ICCID: id, ServiceProvider: "Virtual", Owner: euicc.Operator{MCC: "001", MNC: "01", GID1: tt.gid1}}, nil)
+				if f, ok := errors.AsType[*activation.Fault](err); ok != (tt.refused != "") || ok && f.Code != tt.refused {
+					t.Fatal(err)
+				}
+				if err != nil {
+					return
+				}
+				if up, err := b.Up(t.Context(), p, func(activation.State) {}); err != nil || up.APN != "mvno.test" {
+					t.Errorf("%+v %v", up, err)
 				}
 			})
 		})
