@@ -92,7 +92,7 @@ func (o *Order) Download(ctx context.Context, cc euicc.ConfirmationCode, progres
 		return fail(euicc.StageGetBPP, err)
 	}
 	defer func() { o.card.buffers = answer.Memory() + bpp.Memory() }()
-	return o.load(ctx, bpp, progress, fail)
+	return o.load(ctx, bpp, progress, answer.Close, fail)
 }
 
 // receive reads the package up to the protected profile, or all of it when
@@ -150,8 +150,9 @@ func packageReason(err error) euicc.CancelReason {
 }
 
 // load sends the segments and settles what became of them. fail is for a package
-// whose rest does not come, or not in order.
-func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress), fail func(euicc.Stage, error) (*euicc.InstallResult, error)) (*euicc.InstallResult, error) {
+// whose rest does not come, or not in order; hangUp ends the answer for one that
+// the card does not want the rest of.
+func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress), hangUp func() error, fail func(euicc.Stage, error) (*euicc.InstallResult, error)) (*euicc.InstallResult, error) {
 	p := Progress{Stage: euicc.StageLoadBPP, TotalSegments: bpp.Count(), TotalBytes: bpp.Size()}
 	progress(p)
 	o.card.listed = false
@@ -166,6 +167,9 @@ func (o *Order) load(ctx context.Context, bpp *es10.BPP, progress func(Progress)
 	if le != nil && le.Source {
 		return fail(euicc.StageGetBPP, err)
 	}
+	// Nobody reads on: what the server still sends would keep the line from the
+	// cancellation.
+	_ = hangUp()
 	e := diagnose(ctx, euicc.StageLoadBPP, err)
 	if le != nil && le.Unknown {
 		// The answer to a segment is lost, perhaps the last one's. If the card
