@@ -74,10 +74,23 @@ func (d *dialer) DialTLS(ctx context.Context, network, address string) (net.Conn
 		delete(d.ahead, address)
 	}
 	d.mu.Unlock()
-	if mine {
-		return a.conn, a.err
+	if !mine {
+		return d.open(ctx, network, address)
 	}
-	return d.open(ctx, network, address)
+	if secure, ok := a.conn.(*tls.Conn); ok {
+		secure.NetConn().(*liveConn).waited = true
+	}
+	return a.conn, a.err
+}
+
+// waited reports whether a connection that the Transport took was opened ahead.
+func waited(conn net.Conn) bool {
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		return false
+	}
+	live, ok := secure.NetConn().(*liveConn)
+	return ok && live.waited
 }
 
 func (d *dialer) open(ctx context.Context, network, address string) (net.Conn, error) {
@@ -130,6 +143,7 @@ func (d *dialer) close() {
 // liveConn tells when it is closed.
 type liveConn struct {
 	net.Conn
+	waited bool // it was opened ahead; set before a request has it
 	once   sync.Once
 	closed func()
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -266,9 +267,9 @@ func (c *Client) logged(ctx context.Context, server, function string) func(error
 }
 
 // repeatable are the functions that may come twice to a server. A server that
-// closes a connection at the moment when it is used again leaves open whether it
-// has seen the request: these are then sent once more, over a new connection. The
-// others end their session as lost.
+// closes a connection that has waited for a request leaves open whether it has
+// seen that: these are then sent once more, over a new connection. The others end
+// their session as lost.
 var repeatable = map[string]bool{"initiateAuthentication": true, "handleNotification": true}
 
 // send sends req as JSON and returns the answer as soon as its header is there.
@@ -292,12 +293,31 @@ func (c *Client) send(ctx context.Context, server, function string, req any) (*h
 		// Without a value it tells net/http alone, and is not sent.
 		r.Header["Idempotency-Key"] = nil
 	}
-	c.requests.Add(1)
-	answer, err := c.http.Do(r)
+	answer, hungUp, err := c.do(r)
+	if err != nil && hungUp && repeatable[function] && ctx.Err() == nil {
+		// net/http repeats on connections that have served a request, not on one
+		// that was opened ahead.
+		if r.Body, err = r.GetBody(); err == nil {
+			answer, _, err = c.do(r)
+		}
+	}
 	if err != nil {
 		return nil, c.diagnose(function, server, err)
 	}
 	return answer, nil
+}
+
+// do sends r. hungUp tells that nothing came back on a connection that was opened
+// ahead.
+func (c *Client) do(r *http.Request) (answer *http.Response, hungUp bool, err error) {
+	c.requests.Add(1)
+	var ahead, answered atomic.Bool
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn:              func(got httptrace.GotConnInfo) { ahead.Store(!got.Reused && waited(got.Conn)) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	})
+	answer, err = c.http.Do(r.WithContext(ctx))
+	return answer, ahead.Load() && !answered.Load(), err
 }
 
 // header is what every JSON response begins or ends with (SGP.22 6.5.1.4).

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -367,6 +368,59 @@ func TestConnectionClosedInUse(t *testing.T) {
 			t.Errorf("%s: lost %v after %d requests", tt.function, lost, requests)
 		}
 	}
+}
+
+// The server closes the connection that was opened ahead before a request came.
+func TestConnectionClosedAhead(t *testing.T) {
+	const lost, served = "lost", "served"
+	for _, tt := range []struct {
+		name string
+		do   func(c *Client) error
+		want string
+	}{
+		{"initiateAuthentication", func(c *Client) error { _, err := initiate(t.Context(), c); return err }, served},
+		{"authenticateClient", func(c *Client) error {
+			_, err := AuthenticateClient{"0aB1", []byte{1}}.Execute(t.Context(), c, host)
+			return err
+		}, lost},
+	} {
+		var first net.Conn
+		c := good(t, body(`{`+success+`}`), func(c *Config) {
+			c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				if first != nil {
+					return conn, err
+				}
+				first = &closedByPeer{Conn: conn}
+				return first, err
+			}
+		})
+		if err := c.Connect(t.Context(), host); err != nil {
+			t.Fatal(err)
+		}
+		first.(*closedByPeer).closed.Store(true)
+		err := tt.do(c)
+		got := served
+		if _, is := errors.AsType[*NetworkError](err); is {
+			got = lost
+		}
+		if got != tt.want {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// closedByPeer is a connection that its peer closes.
+type closedByPeer struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (c *closedByPeer) Read(p []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, io.EOF
+	}
+	return c.Conn.Read(p)
 }
 
 // What encoding/json and Base64 make of a whole text, the stream makes of it.

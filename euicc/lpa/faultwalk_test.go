@@ -169,8 +169,14 @@ func (r *walkList) requests() {
 			return smdpsim.Fault{Kind: kind, Function: fn, After: n}
 		}
 		name := string(fn)
-		r.add(name, "request lost", atServer(f(smdpsim.FaultDropRequest)), end("net-unreachable", euicc.RetryLater, false))
-		r.add(name, "answer lost", atServer(f(smdpsim.FaultDropAnswer)), end("net-unreachable", euicc.RetryLater, true))
+		lost := func(executed bool) outcome {
+			if fn == smdpsim.InitiateAuthentication {
+				return success() // sent once more: its connection was opened ahead
+			}
+			return end("net-unreachable", euicc.RetryLater, executed)
+		}
+		r.add(name, "request lost", atServer(f(smdpsim.FaultDropRequest)), lost(false))
+		r.add(name, "answer lost", atServer(f(smdpsim.FaultDropAnswer)), lost(true))
 		r.add(name, "answer breaks off", atServer(after(smdpsim.FaultDropAnswer, 200)), end("body-truncated", euicc.RetryNow, true))
 		r.add(name, "body is cut", atServer(after(smdpsim.FaultTruncate, 200)), end("body-truncated", euicc.RetryNow, true))
 		r.add(name, "HTML", atServer(f(smdpsim.FaultHTML)), end("http-200", euicc.RetryNever, true))
