@@ -31,8 +31,9 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s: server answered status code %s/%s", e.Function, e.Subject, e.Reason)
 }
 
-// HTTPError is an answer that does not come from an RSP server: a proxy's error
-// page, a captive portal, a wrong address.
+// HTTPError is an answer that does not come from an RSP server, although its
+// certificate was verified: a page of the server's own front end, about
+// maintenance or an error, or that of a wrong address.
 type HTTPError struct {
 	Function    string
 	Status      int

@@ -59,12 +59,13 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 	case errors.As(err, &tls):
 		diagnoseTLS(e, tls)
 	case errors.As(err, &page):
-		retry := euicc.RetryNever
-		if page.Status/100 == 5 || page.Status == 408 || page.Status == 429 {
-			retry = euicc.RetryLater
+		// Its certificate was verified, so it is no portal.
+		retry, advice := euicc.RetryNever, "a proxy of the server's, or a wrong address; check the address, or tell the server's operator"
+		switch {
+		case page.Status/100 == 2, page.Status/100 == 5, page.Status == 408, page.Status == 429:
+			retry, advice = euicc.RetryLater, frontEnd
 		}
-		set(fmt.Sprintf("http-%d", page.Status), retry, "what answered is no SM-DP+",
-			"a captive portal, a proxy or a wrong address answers in its place; check the address and the uplink")
+		set(fmt.Sprintf("http-%d", page.Status), retry, "what answered is the server's front end and no SM-DP+", advice)
 	case errors.Is(err, es10.ErrBPP), errors.Is(err, errTransaction), errors.Is(err, es9p.ErrTransaction):
 		set("bpp-malformed", euicc.RetryNever, "the profile package is not in order", "report this with the name of the server")
 	case errors.As(err, &body) && body.Truncated:
@@ -72,7 +73,7 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 	case errors.As(err, &body):
 		set("body-malformed", euicc.RetryNever, "the server's answer cannot be decoded", "report this with the name of the server")
 	case errors.Is(err, es9p.ErrRedirect):
-		set("http-redirect", euicc.RetryNever, "the server sends us elsewhere", "a captive portal or a wrong address answers; check the address and the uplink")
+		set("http-redirect", euicc.RetryLater, "the server sends us elsewhere", frontEnd)
 	case errors.As(err, &roots) && roots.InOther:
 		set("ci-other-set", euicc.RetryNever, "this card is not for this kind of server", "a test card needs [lpa] ci_set = \"test\", a live card the live set")
 	case errors.As(err, &roots):
@@ -120,6 +121,9 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 	return e
 }
 
+// frontEnd is the advice when a server that we trust answers, but not as an SM-DP+.
+const frontEnd = "it may be under maintenance: try later, or tell the server's operator; check the address, too"
+
 // modemCode finds the code of a +CME ERROR in an error of the transport's own.
 func modemCode(err error) (int, bool) {
 	var m interface{ ModemError() (int, bool) }
@@ -147,12 +151,12 @@ func diagnoseTLS(e *euicc.Error, tls *es9p.TLSError) {
 		e.Retry = euicc.RetryAsk
 		e.Advice = "look at this box's clock first; if it is right the server's operator has to renew the certificate"
 	case es9p.TLSUnknownCA:
-		e.Advice = "it is no SM-DP+ for this card, or something between intercepts TLS; a lab's issuer goes to [lpa] ci"
+		e.Advice = "it is no SM-DP+ for this card, or something between intercepts TLS, such as a captive portal; a lab's issuer goes to [lpa] ci"
 	case es9p.TLSWrongHost:
 		e.Advice = "compare the SM-DP+ address of the activation code with the operator's, and [lpa.resolve] with the right address"
 	case es9p.TLSHandshake:
 		e.Retry, e.Text = euicc.RetryLater, "no TLS connection with the server"
-		e.Advice = "what answers speaks no TLS 1.2 or 1.3 that we know; check the address and the uplink"
+		e.Advice = "what answers speaks no TLS 1.2 or 1.3 that we know, as a captive portal; check the address and the uplink"
 	case es9p.TLSCurves:
 		e.Text = "no TLS connection with the server: it has only Brainpool curves"
 		e.Advice = "dynamod has NIST's curves only: the operator has to name a server with one of these"

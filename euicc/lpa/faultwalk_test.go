@@ -179,9 +179,9 @@ func (r *walkList) requests() {
 		r.add(name, "answer lost", atServer(f(smdpsim.FaultDropAnswer)), lost(true))
 		r.add(name, "answer breaks off", atServer(after(smdpsim.FaultDropAnswer, 200)), end("body-truncated", euicc.RetryNow, true))
 		r.add(name, "body is cut", atServer(after(smdpsim.FaultTruncate, 200)), end("body-truncated", euicc.RetryNow, true))
-		r.add(name, "HTML", atServer(f(smdpsim.FaultHTML)), end("http-200", euicc.RetryNever, true))
+		r.add(name, "HTML", atServer(f(smdpsim.FaultHTML)), end("http-200", euicc.RetryLater, true))
 		r.add(name, "HTTP 500", atServer(f(smdpsim.FaultHTTPStatus)), end("http-500", euicc.RetryLater, false))
-		r.add(name, "redirect", atServer(smdpsim.Fault{Kind: smdpsim.FaultRedirect, Function: fn, Location: "https://portal.test/"}), end("http-redirect", euicc.RetryNever, false))
+		r.add(name, "redirect", atServer(smdpsim.Fault{Kind: smdpsim.FaultRedirect, Function: fn, Location: "https://portal.test/"}), end("http-redirect", euicc.RetryLater, false))
 		r.add(name, "status code", atServer(smdpsim.Fault{Kind: smdpsim.FaultStatus, Function: fn, Subject: "8.1", Reason: "4.8"}), unharmed("es9p-8.1-4.8", euicc.RetryAsk))
 		r.add(name, "endless header", atServer(f(smdpsim.FaultHugeHeader)), end("net-unreachable", euicc.RetryLater, true))
 		endless := end("body-malformed", euicc.RetryNever, true)
@@ -293,7 +293,7 @@ func (r *walkList) ends() {
 		// Any 2xx delivers a report, whatever its body, and TLS says who answered.
 		{"HTML", smdpsim.Fault{Kind: smdpsim.FaultHTML}, outcome{}},
 		{"HTTP 500", smdpsim.Fault{Kind: smdpsim.FaultHTTPStatus}, outcome{code: "http-500", retry: euicc.RetryLater}},
-		{"redirect", smdpsim.Fault{Kind: smdpsim.FaultRedirect, Location: "https://portal.test/"}, outcome{code: "http-redirect", retry: euicc.RetryNever}},
+		{"redirect", smdpsim.Fault{Kind: smdpsim.FaultRedirect, Location: "https://portal.test/"}, outcome{code: "http-redirect", retry: euicc.RetryLater}},
 	} {
 		report, cancel := f.fault, f.fault
 		report.Function, cancel.Function = smdpsim.HandleNotification, smdpsim.CancelSession
