@@ -105,13 +105,15 @@ var simCtlCommand = command{
 	name:    "sim ctl",
 	args:    "COMMAND",
 	summary: "tell a running lab how to behave, and look at it",
-	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault acts until it is cleared, " +
-		"or as often as `times` says; `tag` aims it at a function of the card, `function` at one of a server, `command` at an AT command. " +
+	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault of modem or server acts until it is cleared, " +
+		"or as often as `times` says; one of the card acts once, or as often as `times` says, from the command on that `at` counts. " +
+		"`tag` aims it at a function of the card (its first block; with block=last the one that executes it), `function` at one of a server, `command` at an AT command. " +
 		"`order add` takes upp=FILE, icon=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
 		"oid=yes, session-keys=yes, rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
 	example: `dynamod sim ctl --dir /tmp/lab state
 dynamod sim ctl --dir /tmp/lab faults card
 dynamod sim ctl --dir /tmp/lab card set status sw=6985 tag=BF38
+dynamod sim ctl --dir /tmp/lab card set lost tag=BF38 block=last times=2
 dynamod sim ctl --dir /tmp/lab card set no-memory
 dynamod sim ctl --dir /tmp/lab card clear no-memory
 dynamod sim ctl --dir /tmp/lab card reset

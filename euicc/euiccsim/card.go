@@ -83,6 +83,7 @@ type Card struct {
 	files      *fileSystem
 	session    *session
 	proactive  proactive
+	chained    [256]bertlv.Tag // by CLA: the function whose blocks come
 
 	oneTime *oneTimeKey // outlives a reset
 
@@ -195,7 +196,7 @@ func (c *Card) Reset() []byte { return c.APDU(nil) }
 func (c *Card) reset() {
 	c.powered, c.capability = true, false
 	c.session = nil
-	c.proactive = proactive{}
+	c.proactive, c.chained = proactive{}, [256]bertlv.Tag{}
 	c.channels = [4]*channel{}
 	c.showFiles()
 	c.channels[0] = c.newChannel()

@@ -72,7 +72,7 @@ func Controls() [][2]string {
 }
 
 // ParseFault reads a fault as a control channel sends it: a kind and then fields
-// as key=value, as in "status sw=6985 tag=BF31 at=2". Fault.String is the inverse.
+// as key=value, as in "lost tag=BF38 block=last at=2 times=3". Fault.String is the inverse.
 func ParseFault(s string) (f Fault, err error) {
 	fields := strings.Fields(s)
 	if len(fields) == 0 {
@@ -93,6 +93,13 @@ func ParseFault(s string) (f Fault, err error) {
 		case "at":
 			n, err = strconv.ParseUint(value, 10, 31)
 			f.At = int(n)
+		case "times":
+			n, err = strconv.ParseUint(value, 10, 31)
+			f.Times = int(n)
+		case "block":
+			if f.LastBlock = value == "last"; !f.LastBlock && value != "first" {
+				err = errors.New("want first or last")
+			}
 		case "tag":
 			n, err = strconv.ParseUint(value, 16, 32)
 			f.Tag = bertlv.Tag(n)
@@ -113,6 +120,8 @@ func ParseFault(s string) (f Fault, err error) {
 		return f, fmt.Errorf("%s: sw belongs to status, which needs one", fields[0])
 	case (f.Kind == FaultSlow) != (f.Delay > 0) || f.Delay < 0:
 		return f, fmt.Errorf("%s: delay belongs to slow, which needs one", fields[0])
+	case f.LastBlock && f.Tag == 0:
+		return f, fmt.Errorf("%s: block=last needs the tag of a function", fields[0])
 	}
 	return f, nil
 }
@@ -126,8 +135,14 @@ func (f Fault) String() string {
 	if f.Tag != 0 {
 		s += fmt.Sprintf(" tag=%X", uint32(f.Tag))
 	}
+	if f.LastBlock {
+		s += " block=last"
+	}
 	if f.At != 0 {
 		s += " at=" + strconv.Itoa(f.At)
+	}
+	if f.Times != 0 {
+		s += " times=" + strconv.Itoa(f.Times)
 	}
 	if f.Delay != 0 {
 		s += " delay=" + f.Delay.String()

@@ -12,7 +12,7 @@ import (
 // Each line of the list can be set, is shown as it was set, and can be cleared.
 func TestControl(t *testing.T) {
 	l := newLab(t, nil)
-	values := map[string]string{"status": "status sw=6F00 tag=BF31 at=2", "slow": "slow tag=BF38 delay=47s", "delay": "delay time=1s"}
+	values := map[string]string{"status": "status sw=6F00 tag=BF31 at=2", "lost": "lost tag=BF38 block=last at=2 times=3", "slow": "slow tag=BF38 delay=47s", "delay": "delay time=1s"}
 	var all []string
 	for _, c := range Controls() {
 		line := c[0]
@@ -44,7 +44,7 @@ func TestControl(t *testing.T) {
 	if err := l.card.Clear(""); err != nil || len(l.card.Active()) != 0 {
 		t.Errorf("clear all: %v, %q", err, l.card.Active())
 	}
-	for _, line := range []string{"", "melt", "status", "status sw=zz", "lost sw=6F00", "lost at=-1", "lost at", "slow", "slow delay=-1s", "mute tag=123456789", "lost colour=red", "cat-busy now", "delay", "delay time=-1s"} {
+	for _, line := range []string{"", "melt", "status", "status sw=zz", "lost sw=6F00", "lost at=-1", "lost at", "slow", "slow delay=-1s", "mute tag=123456789", "lost colour=red", "lost block=last", "lost tag=BF38 block=2", "lost times=-1", "lost times=x", "cat-busy now", "delay", "delay time=-1s"} {
 		if err := l.card.Set(line); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q was taken: %v", line, err)
 		}
@@ -87,6 +87,56 @@ func TestSlowFunction(t *testing.T) {
 	})
 }
 
+// A fault acts once, or as often as it says, and on the block that it says.
+func TestFaultTimesAndBlock(t *testing.T) {
+	for _, tt := range []struct {
+		line string
+		bad  []int // which of 15 commands fail: five times a function of three blocks
+	}{
+		{"status sw=6F00 tag=BF38", []int{0}},
+		{"status sw=6F00 tag=BF38 block=first", []int{0}},
+		{"status sw=6F00 tag=BF38 block=last", []int{2}},
+		{"status sw=6F00 tag=BF38 times=2", []int{0, 3}},
+		{"status sw=6F00 tag=BF38 block=last at=2 times=3", []int{5, 8, 11}},
+		{"status sw=6F00 at=2 times=3", []int{1, 2, 3}},
+		{"status sw=6F00 tag=BF21 block=last", nil},
+	} {
+		l := newLab(t, nil)
+		if err := l.card.Set(tt.line); err != nil {
+			t.Fatal(err)
+		}
+		var bad []int
+		for i := range 15 {
+			block := [][]byte{{0x81, 0xE2, 0x11, 0, 4, 0xBF, 0x38, 3, 1}, {0x81, 0xE2, 0x11, 1, 1, 2}, {0x81, 0xE2, 0x91, 2, 1, 3}}[i%3]
+			if l.card.nextFault(block, false).Kind == FaultStatus {
+				bad = append(bad, i)
+			}
+		}
+		if !slices.Equal(bad, tt.bad) {
+			t.Errorf("%s: hit %v, want %v", tt.line, bad, tt.bad)
+		}
+		if len(tt.bad) > 0 && len(l.card.Active()) != 0 {
+			t.Errorf("%s: still active %q", tt.line, l.card.Active())
+		}
+	}
+}
+
+// Two faults for the same command act one after the other, and show as they can be set.
+func TestFaultsInTurn(t *testing.T) {
+	l := newLab(t, nil)
+	l.card.SetFault(Fault{Kind: FaultMute, Times: 2}, Fault{Kind: FaultLost})
+	for i, want := range []FaultKind{FaultMute, FaultMute, FaultLost, FaultNone} {
+		if got := l.card.nextFault([]byte{0x80, 0xF2, 0, 0}, false).Kind; got != want {
+			t.Errorf("command %d: %v, want %v", i, got, want)
+		}
+		for _, f := range l.card.FaultsSet() {
+			if _, err := ParseFault(f.String()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // FuzzControl reads what a control channel sends: a fault that is accepted is
 // written and read back to the same, and no line breaks the card.
 func FuzzControl(f *testing.F) {
@@ -94,6 +144,7 @@ func FuzzControl(f *testing.F) {
 		f.Add(c[0])
 	}
 	f.Add("status sw=6985 tag=BF31 at=2")
+	f.Add("lost tag=BF38 block=last at=2 times=3")
 	f.Add("slow delay=1m0.5s")
 	l := newLab(f, nil)
 	f.Fuzz(func(t *testing.T, line string) {

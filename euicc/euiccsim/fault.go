@@ -21,14 +21,20 @@ const (
 	FaultSlow                    // the card takes Delay before it executes the command
 )
 
-// Fault makes one APDU go wrong, once.
+// Fault makes an APDU go wrong, or as many as Times says.
 type Fault struct {
 	// At counts the APDUs that match, from when the fault was set: 1 is the
 	// next one; 0 counts as 1.
 	At int
+	// Times is on how many matching APDUs it acts; 0 counts as 1.
+	Times int
 	// Tag, when not 0, counts only blocks of STORE DATA that begin with it, such
 	// as BF31: the first block of that function.
-	Tag   bertlv.Tag
+	Tag bertlv.Tag
+	// LastBlock counts the last block of Tag's function in place of the first: the
+	// one with which a card executes it.
+	LastBlock bool
+
 	Kind  FaultKind
 	SW    apdu.Status   // of FaultStatus
 	Delay time.Duration // of FaultSlow
@@ -87,32 +93,66 @@ func (c *Card) Behaviour() Behaviour {
 // nextFault counts cmd against the faults that are slow, or against all others,
 // and returns the one that is due.
 func (c *Card) nextFault(cmd []byte, slow bool) Fault {
+	tag, block := c.block(cmd)
 	var due Fault
 	kept := c.faults[:0]
 	for _, f := range c.faults {
-		if (f.Kind == FaultSlow) != slow || !f.matches(cmd) {
+		if (f.Kind == FaultSlow) != slow || !f.matches(tag, block) {
 			kept = append(kept, f)
 			continue
 		}
-		if f.At > 1 || due.Kind != FaultNone {
+		switch {
+		case f.At > 1:
 			f.At--
 			kept = append(kept, f)
-			continue
+		case due.Kind != FaultNone:
+			kept = append(kept, f)
+		default:
+			due = f
+			if f.Times > 1 {
+				f.At, f.Times = 0, f.Times-1
+				kept = append(kept, f)
+			}
 		}
-		due = f
 	}
 	c.faults = kept
 	return due
 }
 
-func (f Fault) matches(cmd []byte) bool {
+// Places of a block of STORE DATA in its function; a function may be one block.
+const (
+	firstBlock = 1 << iota
+	lastBlock
+)
+
+// block returns the function of which cmd is a block of STORE DATA, and its place
+// in it (SGP.22 5.7.2). A later block does not name its function: the first one
+// on the same channel did.
+func (c *Card) block(cmd []byte) (tag bertlv.Tag, place int) {
+	parsed, err := apdu.ParseCommand(cmd)
+	if err != nil || parsed.INS != 0xE2 {
+		return 0, 0
+	}
+	if parsed.P2 == 0 {
+		place = firstBlock
+		if tag, _, _, err = bertlv.Header(parsed.Data); err != nil {
+			tag = 0
+		}
+		c.chained[parsed.CLA] = tag
+	}
+	if parsed.P1&0x80 != 0 {
+		place |= lastBlock
+	}
+	return c.chained[parsed.CLA], place
+}
+
+func (f Fault) matches(tag bertlv.Tag, place int) bool {
 	if f.Tag == 0 {
 		return true
 	}
-	parsed, err := apdu.ParseCommand(cmd)
-	if err != nil || parsed.INS != 0xE2 || parsed.P2 != 0 {
-		return false
+	want := firstBlock
+	if f.LastBlock {
+		want = lastBlock
 	}
-	tag, _, _, err := bertlv.Header(parsed.Data)
-	return err == nil && tag == f.Tag
+	return tag == f.Tag && place&want != 0
 }
