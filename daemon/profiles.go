@@ -204,9 +204,9 @@ func writeProfiles(w io.Writer, profiles []status.Profile) {
 		fmt.Fprintln(w, "no profiles on the card; `dynamod activate` installs one")
 		return
 	}
-	rows := [][]string{{"ICCID", "STATE", "CLASS", "PROVIDER", "NAME", "NICKNAME"}}
+	rows := [][]string{{"ICCID", "STATE", "CLASS", "RULES", "PROVIDER", "NAME", "NICKNAME"}}
 	for _, p := range profiles {
-		rows = append(rows, []string{p.ICCID, p.State, p.Class, p.Provider, p.Name, p.Nickname})
+		rows = append(rows, []string{p.ICCID, p.State, p.Class, strings.ToUpper(p.PolicyRules), p.Provider, p.Name, p.Nickname})
 	}
 	writeTable(w, rows)
 }

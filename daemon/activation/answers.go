@@ -50,7 +50,7 @@ func (r *run) take(what string, a Answer) error {
 		return nil
 	}
 	if a.Consent == nil || !*a.Consent {
-		return &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow}
+		return &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow, Advice: "nothing was installed; if it is wanted after all begin it again, with a new code if the server takes the refusal for the order's end"}
 	}
 	id, err := r.iccid()
 	r.agreed = id

@@ -23,7 +23,7 @@ func (r *run) again(ctx context.Context, cause error) (State, error) {
 		// The server does not give the order once more: that is what became of
 		// the first error and not what is wrong.
 		r.o.Log.Warn("the server does not begin again", "run", r.rec.ID, "error", cause)
-		return "", r.failed
+		return "", finally(r.failed, cause)
 	}
 	e, ok := errors.AsType[*euicc.Error](cause)
 	if ok && e.Install {
@@ -71,6 +71,18 @@ func (r *run) endForgotten(ctx context.Context, cause error) (State, error) {
 		return "", errors.Join(cause, err)
 	}
 	return Accepted, nil
+}
+
+// finally is the first error with what the server's last word leaves to be done.
+func finally(first, refusal error) error {
+	e, ok := errors.AsType[*euicc.Error](first)
+	last, refused := errors.AsType[*euicc.Error](refusal)
+	if !ok || !refused {
+		return first
+	}
+	both := *e
+	both.Retry, both.Advice = last.Retry, last.Advice
+	return &both
 }
 
 // ofTheMoment reports whether a new session may go better without anybody having

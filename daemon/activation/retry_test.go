@@ -119,3 +119,101 @@ func TestRetriesAreJournalled(t *testing.T) {
 		}
 	})
 }
+
+// The server's last word tells what is left to do; what was wrong first stays.
+func TestFinalRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, n := newWorld(t), 0
+		w.fail = func(call string) error {
+			switch {
+			case call == "download":
+				return &euicc.Error{Code: "sw-6700", Retry: euicc.RetryNow, Text: "bad length", Advice: "try again"}
+			case call == "authenticate":
+				if n++; n == 2 {
+					return &euicc.Error{Code: "es9p-8.2-3.7", Subject: "8.2", Reason: "3.7", Retry: euicc.RetryNewCode, Advice: "ask for a new code"}
+				}
+			}
+			return nil
+		}
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		rec, err := o.Submit(request(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := ended(t, o, rec.ID).Error
+		if e == nil || e.Code != "sw-6700" || e.Retry != string(euicc.RetryNewCode) || e.Advice != "ask for a new code" {
+			t.Errorf("got %+v", e)
+		}
+	})
+}
+
+// A discovery gets a second session as a code does.
+func TestDiscoveryRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, n := newWorld(t), 0
+		w.located = euicc.ActivationCode{Address: "found.example.com", MatchingID: "EVENT"}
+		w.fail = func(call string) error {
+			if call != "locate true  false" {
+				return nil
+			}
+			if n++; n == 1 {
+				return &euicc.Error{Code: "body-truncated", Retry: euicc.RetryNow, Text: "broken"}
+			}
+			return nil
+		}
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		rec, err := o.Submit(Request{Discover: true, Consent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed || rec.Retries != 1 || n != 2 {
+			t.Errorf("%s, %d retries, asked %d times, %+v", rec.Outcome, rec.Retries, n, rec.Error)
+		}
+	})
+}
+
+// What is on the card already decides, before or after the offer is known.
+func TestEnabledProfileStays(t *testing.T) {
+	w := newWorld(t)
+	id, err := euicc.ParseICCID(oldICCID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		code    string
+		p       euicc.Metadata
+		offered euicc.Class
+	}{
+		{"ppr1-enabled", euicc.Metadata{Class: euicc.ClassOperational, PPR: euicc.PPR1}, euicc.ClassOperational},
+		{"test-profile-enabled", euicc.Metadata{Class: euicc.ClassTest}, euicc.ClassOperational},
+		{"", euicc.Metadata{Class: euicc.ClassTest}, euicc.ClassTest},
+	} {
+		md := w.md
+		md.Class = tt.offered
+		reason, err := new(run).checkProfiles(md, []euicc.Profile{{ICCID: id, State: euicc.Enabled, Metadata: tt.p}})
+		var f *Fault
+		if tt.code == "" {
+			if err != nil {
+				t.Errorf("test after test: %v", err)
+			}
+		} else if !errors.As(err, &f) || f.Code != tt.code || reason != euicc.CancelPostponed || f.Advice == "" {
+			t.Errorf("%s: reason %v, %v", tt.code, reason, err)
+		}
+	}
+	// PPR1 is seen before an attempt is spent.
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profiles[oldICCID], w.rules = euicc.Enabled, euicc.PPR1
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		rec, err := o.Submit(request(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Error == nil || rec.Error.Code != "ppr1-enabled" || w.sessions != 0 {
+			t.Errorf("%+v after %d sessions", rec.Error, w.sessions)
+		}
+	})
+}

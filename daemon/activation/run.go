@@ -240,7 +240,7 @@ func (r *run) enter(s State) error {
 // fail records an error and names the state that it leads to.
 func (r *run) fail(s State, err error) State {
 	if r.wasAborted() && before(s, Installed) {
-		err = &Fault{Code: "cancelled", Text: "cancelled on request", Retry: euicc.RetryNow}
+		err = &Fault{Code: "cancelled", Text: "cancelled on request", Retry: euicc.RetryNow, Advice: "begin it again when it is wanted; a server may count it as a refusal and want a new code"}
 	}
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*Fault)) && !errors.As(err, new(*euicc.Error)) {
 		err = &Fault{Code: "deadline", Text: fmt.Sprintf("%s took longer than allowed", s), Err: err, Advice: "see `dynamod diag` for what is slow", Retry: euicc.RetryLater}

@@ -14,7 +14,30 @@ import (
 
 func (r *run) preflight(ctx context.Context) (State, error) {
 	r.abandon(ctx)
-	return Authenticated, r.o.Card.Preflight(ctx, r.req.Code)
+	if err := r.o.Card.Preflight(ctx, r.req.Code); err != nil {
+		return "", err
+	}
+	// A session would cost the order an attempt. What cannot be read now is read
+	// again when the offer is known.
+	if profiles, err := r.o.Card.Profiles(ctx); err == nil {
+		if err := checkEnabled(profiles); err != nil {
+			return "", err
+		}
+	}
+	return Authenticated, nil
+}
+
+// checkEnabled refuses what no offer could change: an enabled profile that stays.
+func checkEnabled(profiles []euicc.Profile) error {
+	for _, p := range profiles {
+		if p.State == euicc.Enabled && p.PPR.Has(euicc.PPR1) {
+			return &Fault{
+				Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
+				Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
+			}
+		}
+	}
+	return nil
 }
 
 // abandon ends the session that an interruption has left open, on the card too
@@ -134,12 +157,18 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 			continue
 		}
 		r.change(func(rec *Record) { rec.Previous = p.ICCID.String() })
-		if p.PPR.Has(euicc.PPR1) {
-			return euicc.CancelPPRNotAllowed, &Fault{
-				Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
-				Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
+		// SGP.22 5.7.16: what follows a test profile is another one, or the profile
+		// that was enabled before it, which a new one never is.
+		if p.Class == euicc.ClassTest && md.Class != euicc.ClassTest {
+			return euicc.CancelPostponed, &Fault{
+				Code: "test-profile-enabled", Text: fmt.Sprintf("the test profile %s is enabled: the card would not enable a new profile after it", p.ICCID.Short()),
+				Advice: "enable the profile that was in use before with `dynamod profiles enable`, or take the test profile out of use with `dynamod profiles disable`, and try again; the order is kept",
+				Retry:  euicc.RetryAsk,
 			}
 		}
+	}
+	if err := checkEnabled(profiles); err != nil {
+		return euicc.CancelPostponed, err // the order is as good on another card
 	}
 	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.NoWayBack {
 		return euicc.CancelPostponed, &Fault{

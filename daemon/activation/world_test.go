@@ -29,6 +29,7 @@ type world struct {
 	md        euicc.Metadata
 	confirm   bool
 	class     euicc.Class // of the profiles on the card
+	rules     euicc.PPR   // of these, too
 	policy    error       // what the card says to policy rules
 	located   euicc.ActivationCode
 	sessions  int
@@ -152,7 +153,7 @@ func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
 			if err != nil {
 				return err
 			}
-			ps = append(ps, euicc.Profile{ICCID: iccid, State: s, Metadata: euicc.Metadata{Class: w.class}})
+			ps = append(ps, euicc.Profile{ICCID: iccid, State: s, Metadata: euicc.Metadata{Class: w.class, PPR: w.rules}})
 		}
 		return nil
 	})

@@ -42,9 +42,9 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return set("cancelled", euicc.RetryLater, "cancelled", "")
+		return set("cancelled", euicc.RetryLater, "cancelled", "nothing is wrong: begin it again when it is wanted")
 	case ctx.Err() != nil:
-		return set("timeout", euicc.RetryLater, "it took too long", "")
+		return set("timeout", euicc.RetryLater, "it took too long", "see whether the uplink and the modem are slow or silent, then try again")
 	case errors.As(err, &status):
 		for _, s := range secrets {
 			if s != "" {
