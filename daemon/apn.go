@@ -23,7 +23,7 @@ var apnCommand = command{
 	summary: "which APN, and why; operator settings of your own",
 	about: `The settings are the built-in database with the files of operators.d over it,
 see [operators] in the configuration.`,
-	example: "dynamod apn explain\ndynamod apn lookup --mccmnc 26201\ndynamod apn import apns-conf.xml --out my.json",
+	example: "dynamod apn explain\ndynamod apn lookup --mccmnc 311480\ndynamod apn import apns-conf.xml --out my.json",
 	verbs:   []command{apnExplainCommand, apnLookupCommand, apnListCommand, apnImportCommand},
 }
 
@@ -68,9 +68,11 @@ var apnLookupCommand = command{
 	summary: "what the operator settings say for a SIM, and why",
 	about: `Give what is known of the SIM; a condition on a fact that is not given fails, as
 it does for one that a card does not have. Of --imsi without --mccmnc the first
-six digits are looked up, then the first five. [apn] of the configuration and what
-worked last for an ICCID are not looked at.`,
-	example: "dynamod apn lookup --mccmnc 310260 --gid1 6D38\ndynamod apn lookup --imsi 262011234567890 --spn Lebara --json",
+six digits are looked up, then the first five. [apn] of the configuration, what
+worked last for an ICCID and the modem's own context are not looked at. Where no
+record matches the exit code is 5; the empty APN, if [bearer] network_assigned
+allows it, is then the only try.`,
+	example: "dynamod apn lookup --mccmnc 311480\ndynamod apn lookup --imsi 311480123456789 --roaming domestic --json",
 	setup: func(fs *flag.FlagSet) action {
 		var l apnLookup
 		l.declare(fs)
@@ -81,21 +83,31 @@ worked last for an ICCID are not looked at.`,
 		fs.StringVar(&l.sim.GID1, "gid1", "", "group identifier 1 in `HEX`")
 		fs.StringVar(&l.sim.GID2, "gid2", "", "group identifier 2 in `HEX`")
 		fs.StringVar(&l.sim.PNN, "pnn", "", "network `NAME` of the card's EF_PNN")
-		fs.Var(&l.roaming, "roaming", "as while roaming abroad; \"domestic\" as on another network of the home country")
+		fs.Var(&l.roaming, "roaming", "as while roaming abroad; with \"domestic\" behind it, as on another network of the home\ncountry; with \"abroad\" or \"home\" as there")
 		fs.BoolVar(&l.json, "json", false, "print one JSON object")
-		return l.run
+		return func(ctx context.Context, args []string, s std) error {
+			l.given = map[string]bool{}
+			fs.Visit(func(f *flag.Flag) { l.given[f.Name] = true })
+			return l.run(ctx, args, s)
+		}
 	},
 }
 
 type apnLookup struct {
 	operatorFlags
+	given   map[string]bool // the flags that are there
 	sim     cosa.SIM
 	roaming roamingFlag
 	json    bool
 }
 
-// roamingFlag is --roaming, or --roaming=domestic.
-type roamingFlag struct{ state cosa.RoamState }
+// roamingFlag is --roaming, --roaming=domestic or --roaming domestic. What it
+// cannot be is told by check: package flag would call it a bad boolean.
+type roamingFlag struct {
+	state cosa.RoamState
+	bare  bool // without "=": the place may be the next word
+	bad   bool
+}
 
 func (r *roamingFlag) IsBoolFlag() bool { return true }
 func (r *roamingFlag) String() string   { return "" }
@@ -103,14 +115,15 @@ func (r *roamingFlag) Set(s string) error {
 	state, ok := map[string]cosa.RoamState{
 		"true": cosa.International, "abroad": cosa.International, "domestic": cosa.Domestic, "false": cosa.Home, "home": cosa.Home,
 	}[s]
-	if !ok {
-		return errors.New("not home, domestic or abroad")
-	}
-	r.state = state
+	*r = roamingFlag{state, s == "true", !ok}
 	return nil
 }
 
 func (l *apnLookup) run(_ context.Context, args []string, s std) error {
+	if l.roaming.bare && len(args) == 1 {
+		_ = l.roaming.Set(args[0])
+		args = nil
+	}
 	if err := noArgs("apn lookup", args); err != nil {
 		return err
 	}
@@ -122,7 +135,7 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 		return err
 	}
 	why, decision := db.Rationale(l.sim), db.Match(l.sim)
-	list, err := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), NetworkAssigned: l.networkAssigned && decision.Found()})
+	list, err := l.candidates(decision)
 	attach, _ := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), Purpose: cosa.Attach})
 	if l.json {
 		out := apnLookupJSON{Rationale: why, Candidates: apnCandidates(list, l.roams()), Attach: apnCandidates(attach, l.roams())}
@@ -139,6 +152,9 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 			fmt.Fprintln(s.out, clean(line, ""))
 		}
 	}
+	if len(list) > 0 {
+		writeCandidates(s.out, apnCandidates(list, l.roams()))
+	}
 	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
 		if countries := db.Countries(why.HomeNetwork); len(countries) > 0 {
 			return fault{exitFailed, none.Error(), none.Hint() + "; `dynamod apn list --country " + countries[0] + "` lists what is known there"}
@@ -147,11 +163,29 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 	if err != nil {
 		return err
 	}
-	writeCandidates(s.out, apnCandidates(list, l.roams()))
 	for _, c := range apnCandidates(attach, l.roams()) {
 		fmt.Fprintf(s.out, "attach: %s\n", clean(strings.Join(fields(apnShown(c.APN), c.IPType, c.Auth), ", "), ""))
 	}
 	return nil
+}
+
+// candidates lists what the daemon would try without [apn], a last good
+// connection and a context of the modem's own. There may be an empty APN to try
+// beside the error that no record matches.
+func (l *apnLookup) candidates(decision cosa.Decision) ([]cosa.Candidate, error) {
+	req := cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home)}
+	list, err := decision.Candidates(req)
+	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok && none.Why != "" {
+		return nil, err // what the operator does not allow here is not got round
+	}
+	if req.NetworkAssigned = l.networkAssigned; !req.NetworkAssigned {
+		return list, err
+	}
+	list, last := decision.Candidates(req)
+	if decision.Found() {
+		err = last
+	}
+	return list, err
 }
 
 // roams tells whether the connections' roaming IP types count.
@@ -164,6 +198,16 @@ func (l *apnLookup) check() error {
 			return fmt.Errorf("--%s is not %d to %d digits", flag, lo, hi)
 		}
 		return nil
+	}
+	for _, name := range []string{"mccmnc", "imsi", "iccid", "spn", "gid1", "gid2", "pnn"} {
+		if l.given[name] && strings.TrimSpace(map[string]string{
+			"mccmnc": l.sim.MCCMNC, "imsi": l.sim.IMSI, "iccid": l.sim.ICCID, "spn": l.sim.SPN, "gid1": l.sim.GID1, "gid2": l.sim.GID2, "pnn": l.sim.PNN,
+		}[name]) == "" {
+			return fmt.Errorf("--%s is empty: leave it out where the card does not give it", name)
+		}
+	}
+	if l.roaming.bad {
+		return errors.New("--roaming is home, domestic or abroad; alone it means abroad")
 	}
 	l.sim.ICCID = strings.TrimRight(l.sim.ICCID, "Ff")
 	for _, err := range []error{
@@ -178,6 +222,9 @@ func (l *apnLookup) check() error {
 			return fmt.Errorf("--%s is not hex", flag)
 		}
 	}
+	if l.sim.IMSI != "" && !strings.HasPrefix(l.sim.IMSI, l.sim.MCCMNC) {
+		return errors.New("--imsi does not begin with --mccmnc: a SIM's IMSI begins with its home network")
+	}
 	if l.sim.MCCMNC == "" && l.sim.IMSI == "" && l.sim.ICCID == "" {
 		return errors.New("nothing to look up: give --mccmnc, --imsi or --iccid")
 	}
@@ -187,7 +234,7 @@ func (l *apnLookup) check() error {
 // apnLookupJSON is what `apn lookup --json` prints.
 type apnLookupJSON struct {
 	cosa.Rationale
-	Candidates []apnCandidate `json:"candidates"` // for internet, in the order in which they are tried
+	Candidates []apnCandidate `json:"candidates"` // for internet, in the order in which they are tried; of an unmatched SIM at most the empty APN
 	Attach     []apnCandidate `json:"attach"`     // for the attach; none means that the modem decides
 }
 

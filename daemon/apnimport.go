@@ -22,7 +22,8 @@ var apnImportCommand = command{
 	about: `It reads customizations.xml (COSA), apns-conf.xml (Android), serviceproviders.xml
 and our own JSON, and tells how many rows were taken, what some of them lost, and
 which were refused, with line and reason. With --out it writes the settings as
-one file for operators.d; passwords are in it. The files may lie in operators.d
+one file for operators.d; passwords are in it, and it writes nothing where one
+of the files could not be read as a whole. The files may lie in operators.d
 as they are, too. Nothing is written without --out.`,
 	example: "dynamod apn import customizations.xml\ndynamod apn import DE.xml AT.xml --out /etc/dynamod/operators.d/dach.json",
 	setup: func(fs *flag.FlagSet) action {
@@ -89,7 +90,7 @@ func (i *apnImport) run(_ context.Context, args []string, s std) error {
 		}
 	}
 	report.Profiles = len(set.Profiles())
-	if i.out != "" && report.Profiles > 0 {
+	if i.out != "" && report.Profiles > 0 && len(report.Problems) == 0 {
 		if err := i.write(s, set.Profiles()); err != nil {
 			return err
 		}
@@ -109,6 +110,8 @@ func (i *apnImport) run(_ context.Context, args []string, s std) error {
 	switch {
 	case len(report.Problems) == 0 && report.Profiles > 0:
 		return nil
+	case i.out != "" && len(report.Problems) > 0 && !i.json:
+		return fault{exitFailed, "nothing is written: not all of the files could be read", "mend those that are named above, or leave them out"}
 	case i.json || len(report.Problems) > 0:
 		return fault{code: exitFailed}
 	}

@@ -37,7 +37,13 @@ are left out; what is used for which SIM is told by lookup.`,
 			}
 			list := apnOperators(db, code)
 			if *asJSON {
-				return printJSON(s.out, list)
+				if err := printJSON(s.out, list); err != nil {
+					return err
+				}
+				if len(list) == 0 {
+					return fault{code: exitFailed}
+				}
+				return nil
 			}
 			if len(list) == 0 {
 				return fault{exitFailed, "no operator settings for country " + code, "add a file to operators.d, or set [apn] apn"}

@@ -3,6 +3,8 @@ package cosa
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Rationale tells how a SIM was matched: every record that was considered, and
@@ -92,7 +94,8 @@ func verdictOf(p *OperatorProfile, verdict string) Verdict {
 	return Verdict{ID: p.ID, Name: p.Name, Country: p.Country, Source: p.Source.String(), Origin: p.Origin, Verdict: verdict, Keys: []string{}}
 }
 
-// Lines are the rationale as text, a line each without secrets.
+// Lines are the rationale as text, without secrets: a line for each record, but
+// one for all that were chosen for the same reason.
 func (r Rationale) Lines() []string {
 	home := "home network " + r.HomeNetwork
 	switch {
@@ -102,7 +105,17 @@ func (r Rationale) Lines() []string {
 		home += ", length of the MNC not known: six digits tried first"
 	}
 	out := []string{home}
-	for _, v := range r.Records {
+	chosen := 0
+	for chosen < len(r.Records) && r.Records[chosen].Verdict == Chosen && r.Records[chosen].Origin == r.Records[0].Origin && r.Records[chosen].Why == r.Records[0].Why {
+		chosen++
+	}
+	rest := r.Records
+	if chosen > 1 {
+		names := textOf(r.Records[:chosen], func(v Verdict) string { return strconv.Quote(v.Name) })
+		out = append(out, fmt.Sprintf("chosen: %s: %d operators that the SIM does not tell apart by %s: %s", rest[0].Origin, chosen, rest[0].Why, strings.Join(names, ", ")))
+		rest = rest[chosen:]
+	}
+	for _, v := range rest {
 		out = append(out, v.line)
 	}
 	if r.Outcome == Unmatched {
