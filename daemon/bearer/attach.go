@@ -30,9 +30,9 @@ const ownCID = 2
 // contextFor finds the context that serves a call: the attach's, if it is up
 // with the APN that is wanted (the network would refuse a second one, or charge
 // for it), else one of the call's own, else the only one that the modem carries.
-func (b *Bearer) contextFor(ctx context.Context, r Radio, iccid string, call modem.Call, ask attempt) (modem.Context, error) {
+func (b *Bearer) contextFor(ctx context.Context, r Radio, p *plan, call modem.Call, ask attempt) (modem.Context, error) {
 	want, attach, only := call.Context, r.AttachCID(), r.OnlyCID(call.Function)
-	if attach != 0 && (only == 0 || only == attach) && call.Auth.Method == modem.NoAuth {
+	if attach != 0 && (only == 0 || only == attach) && (call.Auth.Method == modem.NoAuth || b.attachHas(call.Auth, p)) {
 		if def, ok := attachServes(ctx, r, want, ask.joined); ok {
 			return def, nil
 		}
@@ -48,9 +48,24 @@ func (b *Bearer) contextFor(ctx context.Context, r Radio, iccid string, call mod
 		want.CID = ownCID
 	}
 	if want.CID == attach {
-		return want, b.noteAttach(ctx, r, want, iccid, learned.ByData)
+		return want, b.noteAttach(ctx, r, want, p.iccid, learned.ByData)
 	}
 	return want, nil
+}
+
+// attachHas tells whether the attach context was written with these credentials.
+// They cannot be read from the modem, but the record that they came from can.
+func (b *Bearer) attachHas(auth modem.Auth, p *plan) bool {
+	was, changed := b.Learned.Attach(b.modemID())
+	if !changed || was.By != learned.ByRecord || was.For != p.iccid {
+		return false
+	}
+	record := b.attachRecord(p.choice.sim, p.choice.roam)
+	if record == nil {
+		return false
+	}
+	method, user, password := record.Connection.Credentials()
+	return method != cosa.AuthNone && user == auth.User && password.Reveal() == string(auth.Password)
 }
 
 // attachServes tells whether the context of the attach is up with the APN and
@@ -142,7 +157,13 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) e
 	was, changed := b.Learned.Attach(b.modemID())
 	good, known := b.Learned.LastGood(facts.ICCID)
 	shared := r.OnlyCID(kind) == cid || known && good.Shared
-	record := b.attachRecord(simOf(facts))
+	roam, roaming := b.roamNow(ctx, r, simOf(facts))
+	record := b.attachRecord(simOf(facts), roam)
+	if record == nil {
+		if other := b.attachRecord(simOf(facts), cosa.RoamUnknown); other != nil {
+			b.Log.Warn("the record for the attach is not used here", "apn", other.Connection.APN, "roaming", roam.String())
+		}
+	}
 	switch {
 	case record != nil && shared:
 		b.Log.Warn("this modem carries its attach's context alone: the record for the attach is not used", "apn", record.Connection.APN)
@@ -156,7 +177,7 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) e
 		}
 		return b.restoreAttach(ctx, r, was)
 	}
-	call := callOf(record.Connection, attempt{ipType: record.Connection.EffectiveIPType(false), auth: firstMethod(&record.Connection)}, kind)
+	call := callOf(record.Connection, attempt{ipType: record.Connection.EffectiveIPType(roaming), auth: firstMethod(&record.Connection)}, kind)
 	call.Context.CID = cid
 	if cur, ok := contextOf(ctx, r, cid); ok && sameContext(cur, call.Context) {
 		return nil
@@ -172,9 +193,25 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) e
 	return nil
 }
 
-// attachRecord is the SIM's record with the purpose attach, or nil.
-func (b *Bearer) attachRecord(sim cosa.SIM) *cosa.Candidate {
-	list, err := b.Operators().Match(sim).Candidates(cosa.Request{Purpose: cosa.Attach})
+// roamNow tells how the modem roams before it is registered anew: not known
+// where it is not registered now.
+func (b *Bearer) roamNow(ctx context.Context, r Radio, sim cosa.SIM) (state cosa.RoamState, roaming bool) {
+	reg, err := r.Registration(ctx)
+	if err != nil || !reg.State.Registered() {
+		return cosa.RoamUnknown, false
+	}
+	plmn := ""
+	if op, err := r.Operator(ctx); err == nil {
+		plmn = op.PLMN
+	}
+	c := b.chooseFor(sim).at(reg, plmn)
+	return c.roam, c.roaming
+}
+
+// attachRecord is the SIM's record with the purpose attach that may be used where
+// the modem is, or nil.
+func (b *Bearer) attachRecord(sim cosa.SIM, roam cosa.RoamState) *cosa.Candidate {
+	list, err := b.Operators().Match(sim).Candidates(cosa.Request{Purpose: cosa.Attach, Roaming: roam})
 	if err != nil || len(list) == 0 {
 		return nil
 	}

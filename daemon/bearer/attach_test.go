@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +152,51 @@ func TestAttachRecord(t *testing.T) {
 			}
 			if got := b.context(1); got != "IPV4V6 factory.test" {
 				t.Errorf("attach context %q", got)
+			}
+		})
+	})
+	t.Run("not where its rule forbids it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			opts, core := o(), o().core
+			opts.records = record(strings.Replace(attachRecord, "{", `{"roaming": 0, `, 1) + `, {"apn": "data.test"}`)
+			opts.core = func(c *atsim.Core) { core(c); c.Cell.PLMN = "26201" }
+			b := newSimBench(t, opts)
+			b.at(`+CGDCONT=1,"IPV4V6","factory.test"`)
+			if _, err := b.up(); err != nil || b.context(1) != "IPV4V6 factory.test" || b.link() != "data.test v4+v6" {
+				t.Errorf("abroad: attach context %q, link %s, %v", b.context(1), b.link(), err)
+			}
+			if a, err := b.Explain(t.Context()); err != nil || a.Attach.Record != nil {
+				t.Errorf("explained: %+v %v", a.Attach, err)
+			}
+			b.Down(t.Context())
+			b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "00101" })
+			time.Sleep(time.Minute)
+			if _, err := b.up(); err != nil || b.context(1) != "IPV4V6 attach.test" {
+				t.Errorf("at home: attach context %q, %v", b.context(1), err)
+			}
+		})
+	})
+	t.Run("data with its APN and credentials takes its context", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			login := func(purpose, password string) string {
+				return `{"apn": "login.test", "auth": "pap", "username": "me", "password": "` + password + `", "purposes": ["` + purpose + `"]}`
+			}
+			opts := o()
+			opts.records = record(login("attach", "secret") + "," + login("internet", "secret"))
+			opts.core = func(c *atsim.Core) {
+				c.APNs, c.Default = append(apns("default.test"), atsim.APN{Name: "login.test", User: "me", Password: "secret", Lease: simLease}), "default.test"
+			}
+			b := newSimBench(t, opts)
+			if _, err := b.up(); err != nil {
+				t.Fatal(err)
+			}
+			if asked := b.asked(); asked != "IP, login.test IPV4V6 pap" || b.core.Up(1) != "login.test" || b.core.Up(2) != "" {
+				t.Errorf("asked for %q, contexts up with %q and %q", asked, b.core.Up(1), b.core.Up(2))
+			}
+			b.Down(t.Context())
+			b.setRecords(record(login("attach", "secret") + "," + login("internet", "other")))
+			if _, err := b.up(); err == nil && b.core.Up(2) == "" {
+				t.Error("other credentials on the attach's context")
 			}
 		})
 	})

@@ -66,7 +66,7 @@ func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
 		out.Problem = activation.Problem("", err)
 	}
 	out.Candidates = b.explainAll(p, list)
-	out.Attach = b.explainAttach(ctx, r, p.choice.sim)
+	out.Attach = b.explainAttach(ctx, r, p.choice)
 	return out, nil
 }
 
@@ -101,7 +101,7 @@ func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate 
 }
 
 // explainAttach tells what the modem registers with, nil where it does not say.
-func (b *Bearer) explainAttach(ctx context.Context, r Radio, sim cosa.SIM) *hook.APNAttach {
+func (b *Bearer) explainAttach(ctx context.Context, r Radio, c choice) *hook.APNAttach {
 	def, ok := contextOf(ctx, r, r.AttachCID())
 	if !ok {
 		return nil
@@ -115,11 +115,11 @@ func (b *Bearer) explainAttach(ctx context.Context, r Radio, sim cosa.SIM) *hook
 		switch {
 		case sameContext(def, factory(was)):
 			out.Reason = "the modem's own; it was changed, and is as it was again"
-		case was.For != sim.ICCID:
+		case was.For != c.sim.ICCID:
 			out.Reason = fmt.Sprintf("still as another profile had it; %q is put back", was.APN)
 		}
 	}
-	if record := b.attachRecord(sim); record != nil {
+	if record := b.attachRecord(c.sim, c.roam); record != nil {
 		out.Record = &hook.APNRecord{APN: record.Connection.APN, Reason: record.Reason}
 	}
 	return out

@@ -296,7 +296,7 @@ func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate
 	}
 	call := callOf(c.Connection, ask, kind)
 	asked := call.Context
-	if call.Context, err = b.contextFor(ctx, r, p.iccid, call, ask); err != nil {
+	if call.Context, err = b.contextFor(ctx, r, p, call, ask); err != nil {
 		return nil, Reach{}, err
 	}
 	dial, done := context.WithTimeout(ctx, b.Try)
