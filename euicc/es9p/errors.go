@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -80,6 +81,9 @@ func (e *NetworkError) Error() string {
 // Unwrap returns the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }
 
+// ErrHeader means that the header of the server's answer is longer than 32 KiB.
+var ErrHeader = errors.New("the header of the answer is too long")
+
 // ErrRedirect means that the server sent the client elsewhere, which is not
 // followed.
 var ErrRedirect = errRedirect
@@ -150,6 +154,9 @@ func (c *Client) diagnose(function, server string, err error) error {
 	}
 	if clock, ok := errors.AsType[*ClockError](err); ok {
 		return fmt.Errorf("%s: %w", function, clock)
+	}
+	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no type for it
+		return fmt.Errorf("%s: %w: more than %d bytes", function, ErrHeader, maxHeader)
 	}
 	te := &TLSError{Server: server, Now: c.now(), Err: err}
 	set := func(cert *x509.Certificate) {

@@ -74,6 +74,8 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		set("body-malformed", euicc.RetryNever, "the server's answer cannot be decoded", "report this with the name of the server")
 	case errors.Is(err, es9p.ErrRedirect):
 		set("http-redirect", euicc.RetryLater, "the server sends us elsewhere", frontEnd)
+	case errors.Is(err, es9p.ErrHeader):
+		set("http-header", euicc.RetryLater, "the server's answer has too long a header", frontEnd)
 	case errors.As(err, &roots) && roots.InOther:
 		set("ci-other-set", euicc.RetryNever, "this card is not for this kind of server", "a test card needs [lpa] ci_set = \"test\", a live card the live set")
 	case errors.As(err, &roots):

@@ -181,7 +181,7 @@ func discoveryRows() (rows []discoveryRow) {
 		server("HTTP 500", smdpsim.Fault{Kind: smdpsim.FaultHTTPStatus}, false, "http-500", euicc.RetryLater)
 		server("redirect", smdpsim.Fault{Kind: smdpsim.FaultRedirect, Location: "https://portal.test/"}, false, "http-redirect", euicc.RetryLater)
 		server("status code", smdpsim.Fault{Kind: smdpsim.FaultStatus, Subject: "8.1", Reason: "4.8"}, false, "es9p-8.1-4.8", euicc.RetryAsk)
-		server("endless header", smdpsim.Fault{Kind: smdpsim.FaultHugeHeader}, true, "net-unreachable", euicc.RetryLater)
+		server("endless header", smdpsim.Fault{Kind: smdpsim.FaultHugeHeader}, true, "http-header", euicc.RetryLater)
 		server("endless body", smdpsim.Fault{Kind: smdpsim.FaultHugeBody, After: es9p.DefaultMaxBody + 1}, true, "body-malformed", euicc.RetryNever)
 		server("slow, the caller gives up", smdpsim.Fault{Kind: smdpsim.FaultSlow, Delay: time.Hour}, true, "cancelled", euicc.RetryLater)
 	}

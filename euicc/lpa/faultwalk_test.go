@@ -183,7 +183,7 @@ func (r *walkList) requests() {
 		r.add(name, "HTTP 500", atServer(f(smdpsim.FaultHTTPStatus)), end("http-500", euicc.RetryLater, false))
 		r.add(name, "redirect", atServer(smdpsim.Fault{Kind: smdpsim.FaultRedirect, Function: fn, Location: "https://portal.test/"}), end("http-redirect", euicc.RetryLater, false))
 		r.add(name, "status code", atServer(smdpsim.Fault{Kind: smdpsim.FaultStatus, Function: fn, Subject: "8.1", Reason: "4.8"}), unharmed("es9p-8.1-4.8", euicc.RetryAsk))
-		r.add(name, "endless header", atServer(f(smdpsim.FaultHugeHeader)), end("net-unreachable", euicc.RetryLater, true))
+		r.add(name, "endless header", atServer(f(smdpsim.FaultHugeHeader)), end("http-header", euicc.RetryLater, true))
 		endless := end("body-malformed", euicc.RetryNever, true)
 		if fn == smdpsim.GetBoundProfilePackage { // the package has come, in disorder
 			endless = voided("body-malformed", euicc.RetryNever, euicc.CancelLoadBPPError)
