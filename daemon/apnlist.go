@@ -16,7 +16,8 @@ var apnListCommand = command{
 	name:    "apn list",
 	summary: "list the operators that the settings know",
 	about: `Operators without a condition match no SIM and are there to be copied. Passwords
-are left out; what is used for which SIM is told by lookup.`,
+are left out; what is used for which SIM is told by lookup. A long FOR or APN is
+cut off, with "..."; --json gives them whole.`,
 	example: "dynamod apn list --country de\ndynamod apn list --json",
 	setup: func(fs *flag.FlagSet) action {
 		var o operatorFlags
@@ -116,7 +117,20 @@ func writeOperators(w io.Writer, list []apnOperator) {
 		for _, c := range o.Connections {
 			apns = append(apns, apnShown(c.APN)+onlyIf(c.Purposes != cosa.Internet.String(), "("+c.Purposes+")"))
 		}
-		rows = append(rows, []string{o.Country, o.Name, cmp.Or(strings.Join(o.For, "; "), "no SIM"), strings.Join(apns, " "), o.Source})
+		rows = append(rows, []string{o.Country, o.Name, cmp.Or(firstWords(strings.Join(o.For, "; "), 60), "no SIM"), firstWords(strings.Join(apns, " "), 60), o.Source})
 	}
 	writeTable(w, rows)
+}
+
+// firstWords cuts a list off at the last blank within limit characters.
+func firstWords(list string, limit int) string {
+	chars := []rune(list)
+	if len(chars) <= limit {
+		return list
+	}
+	cut := string(chars[:limit+1])
+	if at := strings.LastIndexByte(cut, ' '); at > 0 {
+		return strings.TrimRight(cut[:at], ";,") + " ..."
+	}
+	return string(chars[:limit]) + "..."
 }
