@@ -32,11 +32,19 @@ func (c *Card) CheckPolicy(ctx context.Context, m euicc.Metadata) (consent bool,
 	if err != nil {
 		return false, err
 	}
-	var forbidden euicc.PPR
-	if c.info2 != nil {
-		forbidden = c.info2.ForbiddenPPR
+	if err := c.needInfo2(ctx); err != nil {
+		return false, err
 	}
-	return CheckPolicy(m, rules, forbidden)
+	return CheckPolicy(m, rules, c.info2.ForbiddenPPR)
+}
+
+// needInfo2 reads EUICCInfo2 unless that was done.
+func (c *Card) needInfo2(ctx context.Context) error {
+	if c.info2 != nil {
+		return nil
+	}
+	_, err := c.Info2(ctx)
+	return err
 }
 
 // CheckPolicy is Card.CheckPolicy for who has read the card's table and its

@@ -203,3 +203,19 @@ func TestManage(t *testing.T) {
 		t.Errorf("reports %+v, %v", n, err)
 	}
 }
+
+// Who never asked for the card's information gets the same check.
+func TestPolicyWithoutInfo(t *testing.T) {
+	l := newLab(t, func(c *euiccsim.Config) {
+		c.Forbidden = euiccsim.PPR1
+		c.RAT = []euiccsim.AuthorisationRule{{Rules: euiccsim.PPR1, Operators: []euiccsim.Operator{euiccsim.AnyOperator}}}
+	})
+	c := l.open()
+	if _, err := c.CheckPolicy(t.Context(), euicc.Metadata{PPR: euicc.PPR1}); euicc.CodeOf(err) != "ppr-not-allowed" {
+		t.Errorf("forbidden rule: %v", err)
+	}
+	before := c.Stats().APDUs
+	if err := c.needInfo2(t.Context()); err != nil || c.Stats().APDUs != before {
+		t.Errorf("read again: %v", err)
+	}
+}
