@@ -353,7 +353,11 @@ func (h *header) refused(function string) error {
 	return e
 }
 
+// bom is the byte order mark that some servers put in front of the JSON text.
+const bom = "\xEF\xBB\xBF"
+
 func decode(function string, answer *http.Response, data []byte, resp any) error {
+	data = bytes.TrimPrefix(data, []byte(bom))
 	good := answer.StatusCode/100 == 2
 	if resp == nil && good && len(bytes.TrimSpace(data)) == 0 {
 		return nil // 204, as HandleNotification answers (SGP.22 6.5.1.2)

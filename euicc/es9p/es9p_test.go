@@ -172,6 +172,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"header last", `{` + fmt.Sprintf(fields, "/+8=") + `,` + success + `}`, "\xff\xef", ""},
 		{"header first", `{` + success + `,` + fmt.Sprintf(fields, "/+8=") + `}`, "\xff\xef", ""},
+		{"byte order mark", "\xEF\xBB\xBF{" + success + `,` + fmt.Sprintf(fields, "/+8=") + `}`, "\xff\xef", ""},
 		{"escaped slash", `{` + success + `,` + fmt.Sprintf(fields, `\/+8=`) + `}`, "\xff\xef", ""},
 		{"slash as unicode escape", `{` + success + `,` + fmt.Sprintf(fields, `\u002F+8=`) + `}`, "\xff\xef", ""},
 		{"line breaks in base64", `{` + success + `,` + fmt.Sprintf(fields, `/\r\n+ 8=`) + `}`, "\xff\xef", ""},

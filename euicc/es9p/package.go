@@ -87,6 +87,9 @@ func (r GetBoundProfilePackage) Execute(ctx context.Context, c *Client, server s
 func (p *Package) begin(body io.Reader) error {
 	in := bufio.NewReaderSize(body, readSize)
 	p.fields.r, p.text.r = in, in
+	if mark, err := in.Peek(len(bom)); err == nil && string(mark) == bom {
+		in.Discard(len(bom))
+	}
 	for {
 		first, err := p.fields.r.Peek(1)
 		if err == nil && blank(first[0]) {

@@ -92,6 +92,9 @@ func TestPackageForms(t *testing.T) {
 			bpp := `"boundProfilePackage": "` + form(base64.StdEncoding.EncodeToString(want)) + `"`
 			for _, text := range orders(success, `"transactionId":"0AB1"`, bpp, `"more":{"a":[1,{"b":"}\""}],"c":-1.5e3}`) {
 				text = "{" + text + "}\n"
+				if n%2 == 0 {
+					text = "\xEF\xBB\xBF" + text
+				}
 				for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
 					if got, err := stream(r); err != nil || !bytes.Equal(got, want) {
 						t.Fatalf("%s, %d bytes, %.60s...: %d bytes, %v", name, n, text, len(got), err)
