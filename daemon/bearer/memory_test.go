@@ -283,6 +283,8 @@ func TestRoamingWhileUp(t *testing.T) {
 		{"[bearer] roaming", record(`{"apn": "data.test"}`), home, "down"},
 		{"the record's rule", record(`{"apn": "data.test", "roaming": 0}, {"apn": "far.test", "roaming": 5}`), nil, "far.test v4+v6"},
 		{"allowed", record(`{"apn": "data.test"}`), nil, "data.test v4+v6"},
+		{"another type", record(`{"apn": "data.test", "roamingIpType": "ipv4"}`), nil, "data.test v4"},
+		{"a better one", record(`{"apn": "far.test", "roaming": 5, "order": 1}, {"apn": "data.test", "order": 2}`), nil, "far.test v4+v6"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -194,6 +194,11 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 	}
 	req.NetworkAssigned = b.NetworkAssigned
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
+	if known && good.PLMN != "" {
+		// What worked at home is no news of a place for which there is another.
+		then := cosa.RoamStateOf(good.Roams, p.choice.match.HomeNetwork, good.PLMN)
+		known = p.choice.roam == cosa.RoamUnknown || !p.choice.otherFirst(then)
+	}
 	if usable || !p.choice.match.Found() {
 		req.Modem = own
 	}
@@ -217,6 +222,26 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 		list = slices.Insert(slices.Delete(list, i, i+1), 0, c)
 	}
 	return list, nil
+}
+
+// otherFirst tells whether the records have another connection first where the
+// modem roams as in then.
+func (c choice) otherFirst(then cosa.RoamState) bool {
+	if c.roam == then {
+		return false
+	}
+	a, b := c.first(c.roam), c.first(then)
+	return a != nil && b != nil && !sameConnection(a, b)
+}
+
+// first is the first connection of the records where the modem roams as in s, nil
+// without any.
+func (c choice) first(s cosa.RoamState) *cosa.Connection {
+	list, err := c.match.Candidates(cosa.Request{Roaming: s, AcT: c.act})
+	if err != nil {
+		return nil
+	}
+	return &list[0].Connection
 }
 
 // placeOf tells where a connection with a password stands among the records, ""

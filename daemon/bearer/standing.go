@@ -305,6 +305,14 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 			b.down(ctx, a, r)
 			return false, nil
 		}
+		// A record may have another type, or another connection, for this place.
+		c := &a.candidate.Connection
+		other := !now.given && now.otherFirst(a.choice.roam) && !sameConnection(now.first(now.roam), c)
+		if other || c.EffectiveIPType(now.roaming) != c.EffectiveIPType(a.choice.roaming) {
+			b.Log.Info("the operator settings have another connection here", "roaming", now.roam.String())
+			b.down(ctx, a, r)
+			return false, nil
+		}
 		a.choice = now
 	}
 	if !a.renew.IsZero() && !b.Now().Before(a.renew) {

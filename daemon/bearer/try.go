@@ -149,7 +149,7 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	}
 	good := learned.APN{
 		Key: a.candidate.Connection.Key(), Record: placeOf(a.candidate), IPType: ipTypeOf(a.asked.Type).String(),
-		Wanted: a.candidate.Connection.EffectiveIPType(p.choice.roaming).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Shared: a.shared,
+		Wanted: a.candidate.Connection.EffectiveIPType(p.choice.roaming).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Roams: p.choice.roaming, Shared: a.shared,
 	}
 	if !a.shared && a.call.Context.CID != r.AttachCID() {
 		b.ownCarries = r

@@ -35,6 +35,7 @@ type APN struct {
 	Wanted string    `json:"wanted_type,omitempty"`    // IP type of its record then
 	Auth   string    `json:"auth"`                     // method that was accepted
 	PLMN   string    `json:"plmn,omitempty"`           // network that did so; another may do otherwise
+	Roams  bool      `json:"roaming,omitempty"`        // it did so for a guest
 	Shared bool      `json:"shared_context,omitempty"` // the modem carried it on the attach's context, and on no other
 	At     time.Time `json:"at"`                       // when it began to work
 }
