@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -139,11 +139,14 @@ func (i *apnImport) write(s std, profiles []cosa.OperatorProfile) error {
 	if refused != "" {
 		return fault{exitFailed, "operators.d would not take them: " + refused, "import fewer files into one"}
 	}
-	text := bytes.NewBuffer(make([]byte, 0, size))
-	if err := write(text, profiles); err != nil {
-		return fmt.Errorf("cannot write the settings: %w", err)
-	}
-	if err := durable.WriteFile(i.out, text.Bytes(), 0o600); err != nil {
+	err := durable.Write(i.out, 0o600, func(w io.Writer) error {
+		out := bufio.NewWriterSize(w, 64<<10)
+		if err := write(out, profiles); err != nil {
+			return err
+		}
+		return out.Flush()
+	})
+	if err != nil {
 		return fmt.Errorf("cannot write the settings: %w", err)
 	}
 	return nil
