@@ -101,11 +101,17 @@ func (e *Error) Error() string {
 	case e.Err == nil:
 		b.WriteString(e.Text)
 	case e.Text == "":
-		b.WriteString(e.Err.Error())
+		b.WriteString(e.cause())
 	default:
-		fmt.Fprintf(&b, "%s: %v", e.Text, e.Err)
+		fmt.Fprintf(&b, "%s: %s", e.Text, e.cause())
 	}
 	return b.String()
+}
+
+// cause is the text of Err without the stage, which has been said: a layer below
+// begins with the name of its function, and that is mostly the same.
+func (e *Error) cause() string {
+	return strings.ReplaceAll(e.Err.Error(), string(e.Stage)+": ", "")
 }
 
 // Unwrap returns the cause.

@@ -458,3 +458,13 @@ func TestInstallRetry(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorSaysTheStageOnce(t *testing.T) {
+	e := &Error{Stage: StageGetBPP, Text: "the server's answer broke off", Err: errors.New("after 6 segments: getBoundProfilePackage: answer is cut off")}
+	if got, want := e.Error(), "getBoundProfilePackage: the server's answer broke off: after 6 segments: answer is cut off"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if e.Text = ""; e.Error() != "getBoundProfilePackage: after 6 segments: answer is cut off" {
+		t.Errorf("without text: %q", e.Error())
+	}
+}
