@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
@@ -91,6 +92,7 @@ func (i *apnImport) run(_ context.Context, args []string, s std) error {
 	}
 	report.Profiles = len(set.Profiles())
 	if i.out != "" && report.Profiles > 0 && len(report.Problems) == 0 {
+		runtime.GC() // what was read is garbage by now, and would be there beside what is written
 		if err := i.write(s, set.Profiles()); err != nil {
 			return err
 		}
