@@ -28,6 +28,9 @@ const (
 	DefaultProtocol = "2.2.2"
 
 	DefaultTimeout = 90 * time.Second
+	// DefaultTotal is for the slowest line on which a download makes sense: 60 kB
+	// at 1 kbit/s with room to spare.
+	DefaultTotal = 20 * time.Minute
 	// DefaultMaxBody bounds a response. Profile packages have 10 to 60 kB, a
 	// few some 100 kB, and base64 adds a third.
 	DefaultMaxBody = 4 << 20
@@ -55,6 +58,10 @@ type Config struct {
 	// of one whose answer is streamed each wait for the network. 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
+	// Total bounds the waits of a function whose answer is streamed, taken
+	// together. The time that the card takes meanwhile is not counted. 0 means
+	// DefaultTotal.
+	Total time.Duration
 	// MaxBody bounds a response's body. 0 means DefaultMaxBody.
 	MaxBody int64
 	// Protocol is the version of SGP.22 that is announced. "" means
@@ -79,6 +86,7 @@ type Client struct {
 	now      func() time.Time
 	log      *slog.Logger
 	timeout  time.Duration
+	total    time.Duration
 	maxBody  int64
 	protocol string
 
@@ -107,6 +115,9 @@ func NewClient(c Config) (*Client, error) {
 	}
 	if cl.timeout <= 0 {
 		cl.timeout = DefaultTimeout
+	}
+	if cl.total = c.Total; cl.total <= 0 {
+		cl.total = DefaultTotal
 	}
 	if cl.maxBody <= 0 {
 		cl.maxBody = DefaultMaxBody

@@ -61,7 +61,7 @@ func (r GetBoundProfilePackage) Execute(ctx context.Context, c *Client, server s
 	}{r.TransactionID, r.Response}
 	p := &Package{function: function, want: r.TransactionID, log: c.logged(ctx, server, function)}
 	ctx, p.cancel = context.WithCancelCause(ctx)
-	wait := &patience{limit: c.timeout, cancel: p.cancel}
+	wait := &patience{limit: c.timeout, left: c.total, cancel: p.cancel}
 	defer func() {
 		if err != nil {
 			p.err = err
@@ -289,19 +289,28 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// patience cancels a context when one wait takes longer than its limit.
+// patience cancels a context when one wait takes longer than its limit, or all of
+// them together have taken too long: a server that sends a byte now and then must
+// not hold card and session for ever.
 type patience struct {
 	limit  time.Duration
+	left   time.Duration // of all waits
+	since  time.Time
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
 
 func (p *patience) begin() {
+	limit := max(min(p.limit, p.left), 0)
+	p.since = time.Now()
 	if p.timer == nil {
-		p.timer = time.AfterFunc(p.limit, func() { p.cancel(context.DeadlineExceeded) })
+		p.timer = time.AfterFunc(limit, func() { p.cancel(context.DeadlineExceeded) })
 		return
 	}
-	p.timer.Reset(p.limit)
+	p.timer.Reset(limit)
 }
 
-func (p *patience) end() { p.timer.Stop() }
+func (p *patience) end() {
+	p.timer.Stop()
+	p.left -= time.Since(p.since)
+}

@@ -275,7 +275,7 @@ func TestPackagePatience(t *testing.T) {
 		defer cancel(nil)
 		s := &stalling{iotest.OneByteReader(strings.NewReader(`{` + success + `,"transactionId":"0AB1","boundProfilePackage":"AQIDBAUG`)), ctx}
 		p := &Package{function: "f", want: "0AB1", answer: &http.Response{StatusCode: 200}}
-		if err := p.begin(&answerBody{ctx: ctx, r: s, wait: &patience{limit: time.Minute, cancel: cancel}, left: 1 << 20}); err != nil {
+		if err := p.begin(&answerBody{ctx: ctx, r: s, wait: &patience{limit: time.Minute, left: time.Hour, cancel: cancel}, left: 1 << 20}); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 3)
@@ -292,6 +292,39 @@ func TestPackagePatience(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
+}
+
+// A server that sends a byte now and then has an end as well.
+func TestPackageDrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		text := `{` + success + `,"transactionId":"0AB1","boundProfilePackage":"` + strings.Repeat("AQID", 4000)
+		p := &Package{function: "f", want: "0AB1", answer: &http.Response{StatusCode: 200}}
+		start := time.Now()
+		err := p.begin(&answerBody{ctx: ctx, r: dripping{strings.NewReader(text), ctx}, wait: &patience{limit: 2 * time.Minute, left: time.Hour, cancel: cancel}, left: 1 << 20})
+		for err == nil {
+			_, err = p.Read(make([]byte, 100))
+		}
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took < time.Hour || took > time.Hour+2*time.Minute {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
+// dripping gives a byte each minute.
+type dripping struct {
+	r   io.Reader
+	ctx context.Context
+}
+
+func (d dripping) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(time.Minute):
+		return d.r.Read(p[:1])
+	case <-d.ctx.Done():
+		return 0, d.ctx.Err()
+	}
 }
 
 // A connection made ahead is the first request's; its failure too.

@@ -86,7 +86,7 @@ func (o *Order) Download(ctx context.Context, cc euicc.ConfirmationCode, progres
 	defer answer.Close()
 	bpp, err := o.receive(answer)
 	if err == nil {
-		err = o.checkPackage(bpp)
+		err = o.checkPackage(ctx, bpp)
 	}
 	if err != nil {
 		return fail(euicc.StageGetBPP, err)
@@ -117,7 +117,7 @@ var (
 
 // checkPackage does the rest of what SGP.22 3.1.3.3 asks of the LPA before the
 // card gets the first segment; es10.ReadBPP has checked the structure.
-func (o *Order) checkPackage(bpp *es10.BPP) error {
+func (o *Order) checkPackage(ctx context.Context, bpp *es10.BPP) error {
 	id, err := bpp.TransactionID()
 	if err != nil {
 		return err
@@ -132,7 +132,14 @@ func (o *Order) checkPackage(bpp *es10.BPP) error {
 	if !m.Equal(o.Metadata) {
 		return errMetadata
 	}
-	return CheckMemory(o.card.FreeMemory(), bpp.Size())
+	if err := o.card.needInfo2(ctx); err != nil {
+		return err
+	}
+	err = CheckMemory(o.card.FreeMemory(), bpp.Size())
+	if err != nil {
+		o.card.info2 = nil // somebody is going to make room
+	}
+	return err
 }
 
 // packageReason is the reason to cancel for when the package did not arrive, or

@@ -279,6 +279,32 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
+// A card that says that it has no room is not sent a segment, also when nobody
+// asked it before; and it is asked again when room was made.
+func TestNoRoom(t *testing.T) {
+	l := newLab(t)
+	code := l.order(smdpsim.Order{})
+	c := l.open()
+	l.card.SetBehaviour(euiccsim.Behaviour{NoMemory: true})
+	for _, room := range []bool{false, false, true} {
+		if room {
+			l.card.SetBehaviour(euiccsim.Behaviour{})
+		}
+		o, err := c.Authenticate(t.Context(), code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		segments := 0
+		r, err := o.Download(t.Context(), "", func(p Progress) { segments = max(segments, p.Segments) })
+		switch {
+		case room && (err != nil || !r.Success):
+			t.Errorf("with room: %v", err)
+		case !room && (euicc.CodeOf(err) != "memory" || segments != 0 || o.Cancellation() == nil || o.Cancellation().Reason != euicc.CancelPostponed):
+			t.Errorf("%v after %d segments, cancelled %+v", err, segments, o.Cancellation())
+		}
+	}
+}
+
 // The package reaches the card and the card fails it.
 func TestInstallErrors(t *testing.T) {
 	tests := []struct {
@@ -302,8 +328,11 @@ func TestInstallErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l.card.SetBehaviour(euiccsim.Behaviour{NoMemory: tt.memory})
 			c := l.open()
+			if _, err := c.Info(t.Context()); err != nil { // a card that promises too much
+				t.Fatal(err)
+			}
+			l.card.SetBehaviour(euiccsim.Behaviour{NoMemory: tt.memory})
 			o, err := c.Authenticate(t.Context(), code)
 			if err != nil {
 				t.Fatal(err)

@@ -274,7 +274,7 @@ func (r *walkList) segments() {
 	}
 	r.add("segments", "no memory on the card", func(w *walk) {
 		w.aim.SetBehaviour(euiccsim.Behaviour{KeepSession: true, NoMemory: true})
-	}, failed("install-memory", euicc.RetryAsk, smdpsim.StateReleased, again))
+	}, kept("memory", euicc.RetryAsk, smdpsim.StateDownloaded))
 }
 
 // ends: what comes after the installation, or after its failure.
