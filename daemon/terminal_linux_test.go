@@ -26,6 +26,7 @@ type console struct {
 	seen bytes.Buffer
 	more chan struct{}
 	done sync.WaitGroup
+	past int // how much of what was seen expect has waited for
 }
 
 func startConsole(t *testing.T, story string, size *pty.Winsize, args ...string) (*console, *fakeDaemon) {
@@ -79,13 +80,15 @@ func (c *console) text() string {
 func (c *console) expect(want, answer string) {
 	c.t.Helper()
 	limit := time.After(time.Minute)
-	for !strings.Contains(c.text(), want) {
+	// What was waited for before does not count: a prompt may come again.
+	for !strings.Contains(c.text()[c.past:], want) {
 		select {
 		case <-c.more:
 		case <-limit:
 			c.t.Fatalf("no %q on the terminal:\n%s", want, c.text())
 		}
 	}
+	c.past += strings.Index(c.text()[c.past:], want) + len(want)
 	if _, err := io.WriteString(c.tty, answer); err != nil {
 		c.t.Fatal(err)
 	}
