@@ -160,6 +160,7 @@ func (f Fault) format(name string) string {
 		}
 	}
 	add("command", f.Command, f.Command != "")
+	add("holds", f.Holds, f.Holds != "")
 	add("after", strconv.Itoa(f.After), f.After > 0)
 	add("times", strconv.Itoa(f.Times), f.Times > 0)
 	add("delay", f.Delay.String(), f.Delay != 0)

@@ -239,6 +239,7 @@ func TestParseFault(t *testing.T) {
 // Active and read back to the same.
 func FuzzParseFault(f *testing.F) {
 	f.Add("late command=+CGLA delay=2s times=1 after=3 code=0x6F00 text=+CREG:_2")
+	f.Add("hang command=+CGLA holds=80E21100FF86")
 	f.Add("unplug delay=1h0.5s")
 	f.Add("cme text=A=B code=-1")
 	f.Fuzz(func(t *testing.T, s string) {
