@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -31,20 +30,9 @@ where nothing is tried, with the reason.`,
 				if r.direct {
 					settle(ctx, c)
 				}
-				var raw json.RawMessage
-				if err := c.Do(ctx, "GET", "/v1/apn", nil, nil, &raw); err != nil {
+				a, err := tell(ctx, s, c, r.json, "/v1/apn", writeAPN)
+				if err != nil {
 					return err
-				}
-				var a hook.APN
-				if err := json.Unmarshal(raw, &a); err != nil {
-					return err
-				}
-				if r.json {
-					if err := printRaw(s.out, raw); err != nil {
-						return err
-					}
-				} else {
-					writeAPN(s.out, a)
 				}
 				switch p := a.Problem; {
 				case p == nil:
@@ -61,32 +49,17 @@ where nothing is tried, with the reason.`,
 
 // writeAPN tells what is known, what follows from it, and what is tried.
 func writeAPN(w io.Writer, a hook.APN) {
-	line := func(name string, values ...string) {
-		if text := strings.Join(fields(values...), ", "); text != "" {
-			fmt.Fprintf(w, "%-11s %s\n", name, clean(text, ""))
-		}
-	}
-	named := func(name, value string) string {
-		if value == "" {
-			return ""
-		}
-		return name + " " + value
-	}
-	incomplete := ""
-	if a.SIM.Incomplete {
-		incomplete = "part of it cannot be read yet"
-	}
+	row := rower(w, 11)
+	line := func(name string, values ...string) { row(name, strings.Join(fields(values...), ", ")) }
+	named := func(name, value string) string { return prefix(name+" ", value) }
 	line("sim", named("ICCID", a.SIM.ICCID), named("IMSI", a.SIM.IMSI), named("SPN", a.SIM.SPN), named("PNN", a.SIM.PNN),
-		named("GID1", a.SIM.GID1), named("GID2", a.SIM.GID2), incomplete)
+		named("GID1", a.SIM.GID1), named("GID2", a.SIM.GID2), onlyIf(a.SIM.Incomplete, "part of it cannot be read yet"))
 	line("network", a.Network.Registration, a.Network.PLMN, a.Network.Roaming)
 	for _, reason := range a.Reasons {
 		fmt.Fprintln(w, clean(reason, ""))
 	}
 	if t := a.Attach; t != nil {
-		used := ""
-		if !strings.EqualFold(t.Used, t.APN) {
-			used = named("the network made it", t.Used)
-		}
+		used := onlyIf(!strings.EqualFold(t.Used, t.APN), named("the network made it", t.Used))
 		line("attach", fmt.Sprintf("context %d", t.Context), apnShown(t.APN), t.IPType, used, t.Reason)
 		if t.Record != nil {
 			line("", "record: "+apnShown(t.Record.APN), t.Record.Reason)

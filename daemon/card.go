@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -50,7 +49,10 @@ func (c *cardChange) run(ctx context.Context, args []string, s std) error {
 	case verb == "show" && len(args) > 0:
 		return usage("card show takes no arguments")
 	case verb == "show":
-		return c.do(ctx, s, func(h *hook.Client) error { return c.show(ctx, s, h) })
+		return c.do(ctx, s, func(h *hook.Client) error {
+			_, err := tell(ctx, s, h, c.json, "/v1/card", writeCard)
+			return err
+		})
 	case verb == "default-smdp" && len(args) != 1:
 		return usage("card default-smdp takes one address, or none")
 	case verb == "default-smdp":
@@ -117,13 +119,9 @@ func (c *cardChange) confirmReset(ctx context.Context, s std, what []string, eid
 	if c.yes {
 		return nil
 	}
-	t, err := openTerminal(s.in)
-	if err != nil {
-		return usageError{errors.New("card reset needs --yes where there is no terminal to ask on"), "what is reset is deleted for good, and activation codes may be used up"}
-	}
-	defer t.Close()
-	t.Printf("Card %s: %s is reset. Profiles are deleted for good, and their activation codes may be used up.\n", clean(eid, ""), strings.Join(what, " and "))
-	again, err := t.Ask(ctx, "Type the last four digits of the EID to go on: ", true)
+	again, err := askAgain(ctx, s, "card reset",
+		fmt.Sprintf("Card %s: %s is reset. Profiles are deleted for good, and their activation codes may be used up.", clean(eid, ""), strings.Join(what, " and ")),
+		"Type the last four digits of the EID to go on: ")
 	if err != nil {
 		return err
 	}
@@ -133,30 +131,8 @@ func (c *cardChange) confirmReset(ctx context.Context, s std, what []string, eid
 	return nil
 }
 
-func (c *cardChange) show(ctx context.Context, s std, h *hook.Client) error {
-	var raw json.RawMessage
-	if err := h.Do(ctx, "GET", "/v1/card", nil, nil, &raw); err != nil {
-		return err
-	}
-	if c.json {
-		return printRaw(s.out, raw)
-	}
-	var card hook.Card
-	if err := json.Unmarshal(raw, &card); err != nil {
-		return err
-	}
-	writeCard(s.out, card)
-	return nil
-}
-
-// writeCard writes a name and a value in each line; what the card does not say
-// is left out.
 func writeCard(w io.Writer, c hook.Card) {
-	row := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%-16s %s\n", name, clean(value, ""))
-		}
-	}
+	row := rower(w, 16)
 	bytes := func(n int64) string {
 		if n < 0 {
 			return ""

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -28,20 +27,9 @@ The exit code is 0 when nothing is broken, 5 when something is.`,
 				if r.direct {
 					settle(ctx, c)
 				}
-				var raw json.RawMessage
-				if err := c.Do(ctx, "GET", "/v1/diag", nil, nil, &raw); err != nil {
+				d, err := tell(ctx, s, c, r.json, "/v1/diag", writeDiagnosis)
+				if err != nil {
 					return err
-				}
-				var d hook.Diagnosis
-				if err := json.Unmarshal(raw, &d); err != nil {
-					return err
-				}
-				if r.json {
-					if err := printRaw(s.out, raw); err != nil {
-						return err
-					}
-				} else {
-					writeDiagnosis(s.out, d)
 				}
 				if !d.OK {
 					return fault{code: exitFailed} // the tree has said it

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,19 +36,8 @@ for it.`,
 						return err
 					}
 				}
-				var raw json.RawMessage
-				if err := c.Do(ctx, "GET", "/v1/notifications", nil, nil, &raw); err != nil {
-					return err
-				}
-				if r.json {
-					return printRaw(s.out, raw)
-				}
-				var list []hook.Notification
-				if err := json.Unmarshal(raw, &list); err != nil {
-					return err
-				}
-				writeNotifications(s.out, list)
-				return nil
+				_, err := tell(ctx, s, c, r.json, "/v1/notifications", writeNotifications)
+				return err
 			})
 		}
 	},

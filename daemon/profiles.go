@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,7 +58,10 @@ func (p *profileChange) run(ctx context.Context, args []string, s std) error {
 	case len(args) > want:
 		return usage(fmt.Sprintf("profiles %s takes %d arguments, got %d", verb, want, len(args)))
 	case verb == "list":
-		return p.do(ctx, s, func(c *hook.Client) error { return p.list(ctx, s, c) })
+		return p.do(ctx, s, func(c *hook.Client) error {
+			_, err := tell(ctx, s, c, p.json, "/v1/profiles", writeProfiles)
+			return err
+		})
 	}
 	id, err := euicc.ParseICCID(args[0])
 	if err != nil {
@@ -67,7 +69,10 @@ func (p *profileChange) run(ctx context.Context, args []string, s std) error {
 	}
 	iccid := id.String()
 	if verb == "show" {
-		return p.do(ctx, s, func(c *hook.Client) error { return p.show(ctx, s, c, iccid) })
+		return p.do(ctx, s, func(c *hook.Client) error {
+			_, err := tell(ctx, s, c, p.json, "/v1/profiles/"+iccid, writeProfile)
+			return err
+		})
 	}
 	method, path, body, query, done := "POST", "/v1/profiles/"+iccid+"/"+verb, any(nil), url.Values{}, verb+"d"
 	if p.force {
@@ -109,13 +114,7 @@ func (p *profileChange) confirmDelete(ctx context.Context, s std, iccid string) 
 	if p.yes {
 		return nil
 	}
-	t, err := openTerminal(s.in)
-	if err != nil {
-		return usageError{errors.New("delete needs --yes where there is no terminal to ask on"), "a profile is deleted for good, and its activation code may be used up"}
-	}
-	defer t.Close()
-	t.Printf("The profile is deleted for good, and its activation code may be used up.\n")
-	again, err := t.Ask(ctx, "Type its ICCID again to delete it: ", true)
+	again, err := askAgain(ctx, s, "delete", "The profile is deleted for good, and its activation code may be used up.", "Type its ICCID again to delete it: ")
 	if err != nil {
 		return err
 	}
@@ -125,45 +124,8 @@ func (p *profileChange) confirmDelete(ctx context.Context, s std, iccid string) 
 	return nil
 }
 
-func (p *profileChange) list(ctx context.Context, s std, c *hook.Client) error {
-	var raw json.RawMessage
-	if err := c.Do(ctx, "GET", "/v1/profiles", nil, nil, &raw); err != nil {
-		return err
-	}
-	if p.json {
-		return printRaw(s.out, raw)
-	}
-	var profiles []status.Profile
-	if err := json.Unmarshal(raw, &profiles); err != nil {
-		return err
-	}
-	writeProfiles(s.out, profiles)
-	return nil
-}
-
-func (p *profileChange) show(ctx context.Context, s std, c *hook.Client, iccid string) error {
-	var raw json.RawMessage
-	if err := c.Do(ctx, "GET", "/v1/profiles/"+iccid, nil, nil, &raw); err != nil {
-		return err
-	}
-	if p.json {
-		return printRaw(s.out, raw)
-	}
-	var profile hook.Profile
-	if err := json.Unmarshal(raw, &profile); err != nil {
-		return err
-	}
-	writeProfile(s.out, profile)
-	return nil
-}
-
-// writeProfile writes a name and a value in each line.
 func writeProfile(w io.Writer, p hook.Profile) {
-	row := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%-13s %s\n", name, clean(value, ""))
-		}
-	}
+	row := rower(w, 13)
 	row("ICCID", p.ICCID)
 	row("state", p.State)
 	row("class", p.Class)

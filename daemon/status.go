@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -35,34 +34,11 @@ var statusCommand = command{
 				if r.direct {
 					settle(ctx, c)
 				}
-				var raw json.RawMessage
-				if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &raw); err != nil {
-					return err
-				}
-				if r.json {
-					return printRaw(s.out, raw)
-				}
-				var snap status.Snapshot
-				if err := json.Unmarshal(raw, &snap); err != nil {
-					return err
-				}
-				writeStatus(s.out, snap)
-				return nil
+				_, err := tell(ctx, s, c, r.json, "/v1/status", writeStatus)
+				return err
 			})
 		}
 	},
-}
-
-// printRaw writes the daemon's JSON as one line, with the fields that a newer
-// daemon may have and this client does not know.
-func printRaw(w io.Writer, raw json.RawMessage) error {
-	var line bytes.Buffer
-	if err := json.Compact(&line, raw); err != nil {
-		return err
-	}
-	line.WriteByte('\n')
-	_, err := w.Write(line.Bytes())
-	return err
 }
 
 // watchStatus writes the status and then each change, until ctx ends.

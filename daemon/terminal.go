@@ -44,6 +44,18 @@ func openTerminal(in io.Reader) (*terminal, error) {
 	return nil, errors.New("there is no terminal")
 }
 
+// askAgain lets a person type what an irreversible verb is about once more, below
+// a warning. The answer is the caller's to compare.
+func askAgain(ctx context.Context, s std, verb, warning, prompt string) (string, error) {
+	t, err := openTerminal(s.in)
+	if err != nil {
+		return "", usageError{fmt.Errorf("%s needs --yes where there is no terminal to ask on", verb), "what is deleted is gone for good, and activation codes may be used up"}
+	}
+	defer t.Close()
+	t.Printf("%s\n", warning)
+	return t.Ask(ctx, prompt, true)
+}
+
 func isTerminal(stream any) bool {
 	is := false
 	control(stream, func(fd int) { is = term.IsTerminal(fd) })
