@@ -108,8 +108,8 @@ func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.Transac
 
 // abort cancels the session after a failure, as well as it can: the failure is
 // what the caller gets to see. It works on a context of its own, because the
-// caller's may be why it failed. A server that has itself ended the session is
-// not told.
+// caller's may be why it failed. A server that has itself ended the session, or
+// that takes no cancellation, is not told.
 func (o *Order) abort(ctx context.Context, reason euicc.CancelReason, tell bool) {
 	o.ended = true
 	ctx = context.WithoutCancel(ctx)

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"dynamod/euicc"
-	"dynamod/euicc/es10"
 	"dynamod/euicc/es9p"
 )
 
@@ -70,42 +69,15 @@ func (c *Card) discover(ctx context.Context, smds string, id euicc.MatchingID) (
 		return nil, &euicc.Error{Stage: euicc.StageDiscover, Code: "bad-address", Retry: euicc.RetryAsk,
 			Text: "the address of the discovery server cannot be one", Advice: "use an activation code, or name another SM-DS", Err: err}
 	}
-	info1, err := c.readInfo1(ctx)
+	session := &Order{Server: address, card: c, matching: id, smds: true}
+	signed, err := session.authenticateServer(ctx, euicc.ActivationCode{Address: address, MatchingID: id})
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.Client(ctx)
-	if err != nil {
-		return nil, err
-	}
-	challenge, err := c.challenge(ctx, client, address)
-	if err != nil {
-		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
-	}
-	init, err := es9p.InitiateAuthentication{Challenge: challenge.Challenge, Info1: info1.Raw, Address: address}.Execute(ctx, client, address)
-	if err != nil {
-		return nil, diagnose(ctx, euicc.StageDiscover, err, id.Reveal())
-	}
-	session := &Order{Server: address, TransactionID: init.TransactionID, card: c, smds: true}
-	if err := session.checkServer(init, challenge.Challenge[:], info1, euicc.ActivationCode{Address: address}); err != nil {
-		return nil, err
-	}
-	if err := c.begin("", init.TransactionID); err != nil {
-		return nil, err
-	}
-	signed, err := es10.AuthenticateServer{
-		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
-		ServerCertificate: init.ServerCertificate, MatchingID: id, Device: c.device,
-	}.Execute(ctx, c.ch)
-	if err != nil {
-		e := diagnose(ctx, euicc.StageAuthenticateServer, err)
-		if !answered(err) {
-			c.closeSession(ctx, init.TransactionID) // the card may have opened it
-		}
-		return nil, e
-	}
-	answer, err := es9p.AuthenticateClientES11{TransactionID: init.TransactionID, Response: signed.Raw}.Execute(ctx, client, address)
-	c.closeSession(ctx, init.TransactionID)
+	answer, err := es9p.AuthenticateClientES11{TransactionID: session.TransactionID, Response: signed.Raw}.Execute(ctx, session.client, address)
+	// ES11 knows no CancelSession, so that nobody is told. Most cards drop a session
+	// at the next challenge; those that keep it would refuse that one.
+	session.abort(ctx, euicc.CancelPostponed, false)
 	if status, ok := errors.AsType[*es9p.StatusError](err); ok && status.Subject == "8.9.5" && status.Reason == "3.9" && id == "" {
 		return nil, nil
 	}
@@ -122,15 +94,4 @@ func (c *Card) discover(ctx context.Context, smds string, id euicc.MatchingID) (
 		events = append(events, Event{Address: server, ID: e.EventID})
 	}
 	return events, nil
-}
-
-// closeSession ends a session that needs no more of the card. ES11 knows no
-// CancelSession, and most cards drop a session at the next challenge; those that
-// keep it would refuse that one.
-func (c *Card) closeSession(ctx context.Context, id euicc.TransactionID) {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cleanupCard)
-	defer done()
-	if _, err := (es10.CancelSession{TransactionID: id, Reason: euicc.CancelPostponed}).Execute(ctx, c.ch); err != nil {
-		c.log.Debug("the card does not end its session with the discovery server", "err", err)
-	}
 }

@@ -57,42 +57,12 @@ func (o *Order) GoString() string { return o.String() }
 // again; the profile stays available to the same code wherever the server allows
 // it.
 func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Order, error) {
-	client, err := c.Client(ctx)
+	o := &Order{Server: code.Address, card: c, matching: code.MatchingID}
+	signed, err := o.authenticateServer(ctx, code)
 	if err != nil {
 		return nil, err
 	}
-	info1, err := c.readInfo1(ctx)
-	if err != nil {
-		return nil, err
-	}
-	challenge, err := c.challenge(ctx, client, code.Address)
-	if err != nil {
-		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
-	}
-	init, err := es9p.InitiateAuthentication{Challenge: challenge.Challenge, Info1: info1.Raw, Address: code.Address}.Execute(ctx, client, code.Address)
-	if err != nil {
-		return nil, diagnose(ctx, euicc.StageInitiateAuthentication, err, code.MatchingID.Reveal())
-	}
-	o := &Order{Server: code.Address, TransactionID: init.TransactionID, card: c, client: client, matching: code.MatchingID}
-	if err := o.checkServer(init, challenge.Challenge[:], info1, code); err != nil {
-		return nil, err
-	}
-	if err := c.begin(o.Server, o.TransactionID); err != nil {
-		return nil, err
-	}
-	signed, err := es10.AuthenticateServer{
-		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
-		ServerCertificate: init.ServerCertificate, MatchingID: code.MatchingID, Device: c.device,
-	}.Execute(ctx, c.ch)
-	if err != nil {
-		e := diagnose(ctx, euicc.StageAuthenticateServer, err)
-		if !answered(err) {
-			// The card may have opened its session.
-			o.abort(ctx, euicc.CancelPostponed, true)
-		}
-		return nil, e
-	}
-	if o.signed2, err = (es9p.AuthenticateClient{TransactionID: o.TransactionID, Response: signed.Raw}).Execute(ctx, client, o.Server); err != nil {
+	if o.signed2, err = (es9p.AuthenticateClient{TransactionID: o.TransactionID, Response: signed.Raw}).Execute(ctx, o.client, o.Server); err != nil {
 		e := diagnose(ctx, euicc.StageAuthenticateClient, err, code.MatchingID.Reveal())
 		o.abort(ctx, euicc.CancelPostponed, !refused(err))
 		return nil, e
@@ -106,6 +76,52 @@ func (c *Card) Authenticate(ctx context.Context, code euicc.ActivationCode) (*Or
 		return nil, e
 	}
 	return o, nil
+}
+
+// authenticateServer runs the common mutual authentication (SGP.22 3.0.1), with an
+// SM-DP+ or an SM-DS, up to what the card signs for AuthenticateClient. When it
+// fails no session is left open on the card.
+func (o *Order) authenticateServer(ctx context.Context, code euicc.ActivationCode) (*es10.AuthenticateServerResponse, error) {
+	c, stage, told := o.card, euicc.StageInitiateAuthentication, o.Server
+	if o.smds {
+		stage, told = euicc.StageDiscover, ""
+	}
+	var err error
+	if o.client, err = c.Client(ctx); err != nil {
+		return nil, err
+	}
+	info1, err := c.readInfo1(ctx)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := c.challenge(ctx, o.client, o.Server)
+	if err != nil {
+		return nil, diagnose(ctx, euicc.StageGetEUICCChallenge, err)
+	}
+	init, err := es9p.InitiateAuthentication{Challenge: challenge.Challenge, Info1: info1.Raw, Address: o.Server}.Execute(ctx, o.client, o.Server)
+	if err != nil {
+		return nil, diagnose(ctx, stage, err, o.matching.Reveal())
+	}
+	o.TransactionID = init.TransactionID
+	if err := o.checkServer(init, challenge.Challenge[:], info1, code); err != nil {
+		return nil, err
+	}
+	if err := c.begin(told, o.TransactionID); err != nil {
+		return nil, err
+	}
+	signed, err := es10.AuthenticateServer{
+		ServerSigned1: init.ServerSigned1, ServerSignature1: init.ServerSignature1, CIKeyID: init.CIKeyID,
+		ServerCertificate: init.ServerCertificate, MatchingID: o.matching, Device: c.device,
+	}.Execute(ctx, c.ch)
+	if err != nil {
+		e := diagnose(ctx, euicc.StageAuthenticateServer, err)
+		if !answered(err) {
+			// The card may have opened its session.
+			o.abort(ctx, euicc.CancelPostponed, !o.smds)
+		}
+		return nil, e
+	}
+	return signed, nil
 }
 
 // begin tells the caller of a session that the card is about to open; the server
