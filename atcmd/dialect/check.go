@@ -43,11 +43,8 @@ func (d *Dialect) Problems() []*Problem {
 		}
 	}
 	for i, p := range d.Ports {
-		for _, n := range slices.Concat(p.AT, p.PPP) {
-			if n < 0 || n > 255 {
-				c.fail(fmt.Sprintf("ports[%d].at", i), "bInterfaceNumber, 0 to 255", "%d is no interface number", n)
-			}
-		}
+		c.interfaces(fmt.Sprintf("ports[%d].at", i), p.AT)
+		c.interfaces(fmt.Sprintf("ports[%d].ppp", i), p.PPP)
 	}
 	c.steps("init", d.Init)
 	for i, u := range d.URCs {
@@ -101,7 +98,12 @@ func (d *Dialect) Problems() []*Problem {
 		c.steps(at+".up", call.Up)
 		c.steps(at+".down", call.Down)
 		for j, q := range call.State {
-			c.send(fmt.Sprintf("%s.state[%d].send", at, j), q.Send)
+			state := fmt.Sprintf("%s.state[%d]", at, j)
+			c.send(state+".send", q.Send)
+			c.field(state+".state_field", q.StateField)
+			if q.CIDField != -1 { // which is none
+				c.field(state+".cid_field", q.CIDField)
+			}
 		}
 		for j, a := range call.Address {
 			oneOf(c, fmt.Sprintf("%s.address[%d]", at, j), a, DHCP, CGCONTRDP, CGPADDR, CGPADDRNet)
@@ -111,7 +113,11 @@ func (d *Dialect) Problems() []*Problem {
 		}
 	}
 	for i, q := range d.Signal {
-		c.send(fmt.Sprintf("signal[%d].send", i), q.Send)
+		at := fmt.Sprintf("signal[%d]", i)
+		c.send(at+".send", q.Send)
+		c.field(at+".rsrp.field", q.RSRP.Field)
+		c.field(at+".rsrq.field", q.RSRQ.Field)
+		c.field(at+".sinr.field", q.SINR.Field)
 	}
 	return c.problems
 }
@@ -169,8 +175,20 @@ func (c *checker) query(path string, q Query) {
 	if n, _, ok := strings.Cut(q.Where, "="); q.Where != "" && (!ok || !isNumber(n)) {
 		c.fail(path+".where", `a parameter's number and its value: "3=1"`, "%q picks no line", q.Where)
 	}
-	if q.Field < 0 || q.Field > 63 {
-		c.fail(path+".field", "counted from 0", "%d is no parameter", q.Field)
+	c.field(path+".field", q.Field)
+}
+
+func (c *checker) field(path string, n int) {
+	if n < 0 || n > 63 {
+		c.fail(path, "counted from 0", "%d is no parameter", n)
+	}
+}
+
+func (c *checker) interfaces(path string, numbers []int) {
+	for _, n := range numbers {
+		if n < 0 || n > 255 {
+			c.fail(path, "bInterfaceNumber, 0 to 255", "%d is no interface number", n)
+		}
 	}
 }
 

@@ -186,6 +186,8 @@ func TestDialectErrors(t *testing.T) {
 		{"no duration", "[[dialect]]\nname = \"telit\"\n[dialect.apdu]\nopen = \"soon\"\n", "x.toml:4:8: not valid TOML"},
 		{"whole number", "[[dialect]]\nname = \"telit\"\n[dialect.apdu]\nmax_channel = 3.5\n", `x.toml:4:15: "dialect[0].apdu.max_channel" must be a whole number, not a number with a fraction`},
 		{"interface numbers", "[[dialect]]\nname = \"telit\"\nports = [{at = [4, \"5\"]}]\n", `x.toml:3:20: each value of "dialect[0].ports[0].at" must be a whole number, not a string`},
+		{"no such interface", "[[dialect]]\nname = \"telit\"\nports = [{at = [4], ppp = [256]}]\n", "x.toml:3:21: 256 is no interface number"},
+		{"no such parameter", "[[dialect]]\nname = \"telit\"\n[[dialect.data]]\naddress = [\"dhcp\"]\nstate = [{send = \"#ECM?\", state_field = -1}]\n", "x.toml:5:41: -1 is no parameter"},
 		{"fits nothing", "[[dialect]]\nname = \"x\"\n", `x.toml:1:3: dialect "x" fits no modem`},
 		{"no settle", "[[dialect]]\nname = \"telit\"\n[[dialect.sim_reset]]\nname = \"r\"\n", "x.toml:3:3: a rung without time to settle"},
 		{"name", "[[dialect]]\nname = \"My Modem\"\nmatch = [{model = \"x\"}]\n", `x.toml:2:8: "My Modem" is not the name of a dialect`},
