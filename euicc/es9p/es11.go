@@ -35,14 +35,9 @@ type EventEntry struct {
 // Execute posts the request to a discovery server. Without events some servers
 // answer with an empty list and others with the status code 8.9.5/3.9.
 func (r AuthenticateClientES11) Execute(ctx context.Context, c *Client, server string) (*AuthenticateClientES11Response, error) {
-	const function = "authenticateClient"
-	req := struct {
-		TransactionID euicc.TransactionID `json:"transactionId"`
-		Response      Base64              `json:"authenticateServerResponse"`
-	}{r.TransactionID, r.Response}
 	resp := new(AuthenticateClientES11Response)
-	if err := c.post(ctx, server, function, req, resp); err != nil {
+	if err := c.authenticateClient(ctx, server, r.TransactionID, r.Response, resp); err != nil {
 		return nil, err
 	}
-	return resp, complete(function, resp.TransactionID, nil)
+	return resp, complete(authenticateClient, resp.TransactionID, nil)
 }

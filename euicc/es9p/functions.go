@@ -60,19 +60,26 @@ type AuthenticateClientResponse struct {
 
 // Execute posts the request to server.
 func (r AuthenticateClient) Execute(ctx context.Context, c *Client, server string) (*AuthenticateClientResponse, error) {
-	const function = "authenticateClient"
-	req := struct {
-		TransactionID euicc.TransactionID `json:"transactionId"`
-		Response      Base64              `json:"authenticateServerResponse"`
-	}{r.TransactionID, r.Response}
 	resp := new(AuthenticateClientResponse)
-	if err := c.post(ctx, server, function, req, resp); err != nil {
+	if err := c.authenticateClient(ctx, server, r.TransactionID, r.Response, resp); err != nil {
 		return nil, err
 	}
-	return resp, complete(function, resp.TransactionID, map[string]Base64{
+	return resp, complete(authenticateClient, resp.TransactionID, map[string]Base64{
 		"profileMetadata": resp.Metadata, "smdpSigned2": resp.SMDPSigned2,
 		"smdpSignature2": resp.SMDPSignature2, "smdpCertificate": resp.SMDPCertificate,
 	})
+}
+
+const authenticateClient = "authenticateClient"
+
+// authenticateClient posts what ES9+ and ES11 have in common of the function: all
+// but the answer.
+func (c *Client) authenticateClient(ctx context.Context, server string, id euicc.TransactionID, response Base64, resp any) error {
+	req := struct {
+		TransactionID euicc.TransactionID `json:"transactionId"`
+		Response      Base64              `json:"authenticateServerResponse"`
+	}{id, response}
+	return c.post(ctx, server, authenticateClient, req, resp)
 }
 
 // HandleNotification delivers a report that the card has signed (SGP.22 5.6.4).
