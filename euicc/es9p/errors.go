@@ -84,9 +84,9 @@ func (e *NetworkError) Unwrap() error { return e.Err }
 // ErrHeader means that the header of the server's answer is longer than 32 KiB.
 var ErrHeader = errors.New("the header of the answer is too long")
 
-// ErrRedirect means that the server sent the client elsewhere, which is not
-// followed.
-var ErrRedirect = errRedirect
+// ErrRedirect is a redirect that is not followed: the host would not be the one
+// that card and operator named, or the POST would become a GET.
+var ErrRedirect = errors.New("server redirects to another host or method")
 
 // ClockError is our own clock: no certificate can be checked with it.
 type ClockError struct {
@@ -149,8 +149,8 @@ func (c *Client) diagnose(function, server string, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
 	}
-	if errors.Is(err, errRedirect) {
-		return fmt.Errorf("%s: %w", function, errRedirect)
+	if errors.Is(err, ErrRedirect) {
+		return fmt.Errorf("%s: %w", function, ErrRedirect)
 	}
 	if clock, ok := errors.AsType[*ClockError](err); ok {
 		return fmt.Errorf("%s: %w", function, clock)

@@ -185,14 +185,10 @@ func redirect(resolve map[string]string, address string) string {
 	return to
 }
 
-// errRedirect is a redirect that is not followed: the host would not be the one
-// that card and operator named, or the POST would become a GET.
-var errRedirect = errors.New("server redirects to another host or method")
-
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || next.Method != first.Method || next.URL.Scheme != "https" || !strings.EqualFold(next.URL.Host, first.URL.Host) {
-		return errRedirect
+		return ErrRedirect
 	}
 	return nil
 }
