@@ -89,7 +89,7 @@ type Config struct {
 	Spec      uplink.Spec            // template: metric, table, default route, DNS file, MTU
 	DNS       []netip.Addr           // where the network names no server
 	Apply     bool                   // false leaves the kernel to netifd
-	Given     []cosa.Given           // from the configuration
+	Given     func() []cosa.Given    // from the configuration, as it is now; nil for none
 	GivenFor  string                 // ICCID that Given is for, "" for every one
 	// NetworkAssigned allows an empty APN as the last try.
 	NetworkAssigned bool

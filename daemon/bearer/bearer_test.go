@@ -202,10 +202,10 @@ func TestUp(t *testing.T) {
 		}, "", "roaming-off", nil},
 		{"[apn] outranks the records", func(c *Config, r *radio) {
 			r.accept["given.test"] = true
-			c.Given = []cosa.Given{{Connection: cosa.Connection{APN: "given.test"}, Origin: "[apn] apn"}}
+			c.Given = configured(cosa.Given{Connection: cosa.Connection{APN: "given.test"}, Origin: "[apn] apn"})
 		}, "given.test", "", []string{"up given.test"}},
 		{"[apn] of another profile", func(c *Config, r *radio) {
-			c.Given, c.GivenFor = []cosa.Given{{Connection: cosa.Connection{APN: "given.test"}}}, "8900101000000000025"
+			c.Given, c.GivenFor = configured(cosa.Given{Connection: cosa.Connection{APN: "given.test"}}), "8900101000000000025"
 		}, "first.test", "", []string{"up first.test"}},
 		{"no interface", func(c *Config, _ *radio) { c.Interface = func() (string, error) { return "wwan9", nil } }, "", "no-interface", nil},
 		{"DHCP server is dead", func(_ *Config, r *radio) { r.source = dialect.DHCP }, "", "no-data", []string{"up first.test", "down", "up second.test", "down"}},
@@ -304,6 +304,11 @@ func TestAPNOfTheRequestComesBack(t *testing.T) {
 	}
 }
 
+// configured is what [apn] gives.
+func configured(g cosa.Given) func() []cosa.Given {
+	return func() []cosa.Given { return []cosa.Given{g} }
+}
+
 // The order of what somebody asked for: the more particular first.
 func TestGivenInOrder(t *testing.T) {
 	for _, tt := range []struct {
@@ -320,7 +325,7 @@ func TestGivenInOrder(t *testing.T) {
 	} {
 		b := New(Config{
 			Keeper: keeper{iccid: {APN: "kept"}}, GivenFor: tt.givenFor,
-			Given: []cosa.Given{{Connection: cosa.Connection{APN: "config"}}},
+			Given: configured(cosa.Given{Connection: cosa.Connection{APN: "config"}}),
 		})
 		given, err := b.given(iccid, tt.request)
 		var got []string
@@ -425,7 +430,7 @@ func TestChooseBeforeTheDownload(t *testing.T) {
 		b := newBench(t, func(c *Config, _ *radio) {
 			c.NetworkAssigned = true
 			if tt.given {
-				c.Given = []cosa.Given{{Origin: "[apn] apn"}}
+				c.Given = configured(cosa.Given{Origin: "[apn] apn"})
 			}
 		})
 		p, err := b.Choose(t.Context(), euicc.Metadata{ICCID: id, Owner: tt.owner}, tt.apn)

@@ -99,8 +99,12 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 		}
 		given = append(given, cosa.Given{Connection: c, Origin: "activation request"})
 	}
+	var configured []cosa.Given
+	if b.Given != nil {
+		configured = b.Given()
+	}
 	if b.GivenFor != "" && b.GivenFor == strings.TrimRight(iccid, "Ff") {
-		given = append(given, b.Given...)
+		given = append(given, configured...)
 	}
 	if apn == nil && b.Keeper != nil {
 		if kept, ok := b.Keeper.KeptAPN(iccid); ok {
@@ -113,7 +117,7 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 		}
 	}
 	if b.GivenFor == "" {
-		given = append(given, b.Given...)
+		given = append(given, configured...)
 	}
 	return given, nil
 }

@@ -253,12 +253,8 @@ func instancePath(path, run, name string) string {
 	return strings.TrimSuffix(path, ext) + "@" + name + ext
 }
 
-// Connection is what [apn] asks for, for cosa.Request.Explicit; false if it asks
-// for nothing or for another profile than iccid. The password is the caller's
-// to read and to put in.
-func (a *APN) Connection(iccid string) (cosa.Connection, bool) {
-	if !a.Set || a.ICCID != "" && a.ICCID != strings.TrimRight(iccid, "Ff") {
-		return cosa.Connection{}, false
-	}
-	return cosa.Connection{APN: a.Name, Username: a.Username, IPType: a.IPType, Auth: a.Auth}, true
+// Connection is what [apn] asks for, false if it asks for nothing. The password is
+// the caller's to read and to put in.
+func (a *APN) Connection() (cosa.Connection, bool) {
+	return cosa.Connection{APN: a.Name, Username: a.Username, IPType: a.IPType, Auth: a.Auth}, a.Set
 }

@@ -149,11 +149,11 @@ level = "debug"
 			t.Errorf("%s: %v, want %v", check.what, check.got, check.want)
 		}
 	}
-	if _, ok := c.APN.Connection("8949020000012345678F"); !ok {
-		t.Error("[apn] is for this profile")
+	if n, ok := c.APN.Connection(); !ok || n.APN != "" || n.IPType != cosa.IPv4 {
+		t.Errorf("[apn] asks for %+v, %v", n, ok)
 	}
-	if _, ok := c.APN.Connection("8949020000000000001"); ok {
-		t.Error("[apn] is not for this profile")
+	if n, ok := Default().APN.Connection(); ok {
+		t.Errorf("without [apn] it asks for %+v", n)
 	}
 }
 

@@ -39,9 +39,6 @@ func TestStartFails(t *testing.T) {
 		{"outbox is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "outbox", "x") }, "state-unwritable", "outbox"},
 		{"device key cut short", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "device.key", "short") }, "state-unwritable", "device.key"},
 		{"requests is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "requests", "x") }, "state-unwritable", "requests"},
-		{"password file is not there", func(t *testing.T, cfg *config.Config) {
-			cfg.APN.Set, cfg.APN.Name, cfg.APN.PasswordFile = true, "internet", filepath.Join(cfg.State.Dir, "nothing")
-		}, "bad-secret", "password_file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := labConfig(t)
@@ -55,6 +52,37 @@ func TestStartFails(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// A router whose password file is missing starts, says so, and takes the password
+// once it is there.
+func TestPasswordFileMissing(t *testing.T) {
+	cfg := labConfig(t)
+	if err := os.MkdirAll(cfg.State.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(cfg.State.Dir, "password")
+	cfg.APN = config.APN{Set: true, Name: "internet", Username: "web", PasswordFile: file}
+	g, closeAll, err := build(cfg, Options{Kernel: nlsim.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll()
+	if w := g.status.Snapshot().Warnings; len(w) != 1 || !strings.Contains(w[0], "[apn] password_file") || !strings.Contains(w[0], file) {
+		t.Errorf("status warns of %q", w)
+	}
+	for _, password := range []string{"", "hush"} {
+		if password != "" {
+			write(t, cfg.State.Dir, "password", password)
+		}
+		given := g.configuredAPN()
+		if len(given) != 1 || given[0].Connection.APN != "internet" || given[0].Connection.Username != "web" || given[0].Connection.Password.Reveal() != password {
+			t.Errorf("with the password %q the connection is %+v", password, given)
+		}
+	}
+	if w := g.status.Snapshot().Warnings; len(w) != 0 {
+		t.Errorf("status still warns of %q", w)
 	}
 }
 

@@ -247,9 +247,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "make room on, or remount, the file system of [state] dir; a damaged device.key has to be moved away"}
 	}
 	g.vault = vault
-	if err := g.buildBearer(); err != nil {
-		return nil, nil, err
-	}
+	g.buildBearer()
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
 		Card: card, Link: g.bearer, Journal: g.journal, Vault: vault, Status: g.status,
@@ -263,7 +261,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	return g, undo, nil
 }
 
-func (g *Gateway) buildBearer() error {
+func (g *Gateway) buildBearer() {
 	cfg := g.cfg
 	b := bearer.Config{
 		Kernel: g.kernel, DHCP: g.opts.DHCP, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
@@ -273,8 +271,8 @@ func (g *Gateway) buildBearer() error {
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
 		DNS: cfg.Uplink.DNS, Keeper: g.vault, ModemID: g.modemID, NetworkAssigned: cfg.Bearer.NetworkAssigned,
-		Apply:    cfg.Uplink.Apply == config.ApplySelf,
-		GivenFor: cfg.APN.ICCID,
+		Apply: cfg.Uplink.Apply == config.ApplySelf,
+		Given: g.configuredAPN, GivenFor: cfg.APN.ICCID,
 		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,
 		Roaming: func(s cosa.RoamState) bool {
 			switch cfg.Bearer.Roaming {
@@ -292,19 +290,33 @@ func (g *Gateway) buildBearer() error {
 	if b.Probe == nil {
 		b.Probe = g.probe
 	}
-	if cfg.APN.Set {
-		c := cosa.Connection{APN: cfg.APN.Name, Username: cfg.APN.Username, IPType: cfg.APN.IPType, Auth: cfg.APN.Auth}
-		if cfg.APN.PasswordFile != "" {
-			password, err := config.ReadSecret(cfg.APN.PasswordFile)
-			if err != nil {
-				return &activation.Fault{Code: "bad-secret", Text: "[apn] password_file cannot be used", Err: err, Advice: "one line with the password, in a file of mode 0600"}
-			}
-			c.Password = cosa.Secret(password)
-		}
-		b.Given = []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
-	}
 	g.bearer = bearer.New(b)
-	return nil
+	g.configuredAPN() // a password that cannot be read is told from the start
+}
+
+// configuredAPN is the connection of [apn]. Its password is read each time, so that
+// a file that was missing is used once it is there. Until then the APN is tried
+// without: a router that would not start for it could not be reached to mend it.
+func (g *Gateway) configuredAPN() []cosa.Given {
+	c, ok := g.cfg.APN.Connection()
+	if !ok {
+		return nil
+	}
+	var warnings []string
+	if file := g.cfg.APN.PasswordFile; file != "" {
+		password, err := config.ReadSecret(file)
+		if err != nil {
+			warnings = []string{fmt.Sprintf("[apn] password_file: %v; the APN is tried without a password", err)}
+		}
+		c.Password = cosa.Secret(password)
+	}
+	g.status.Update(func(s *status.Snapshot) {
+		if len(warnings) > 0 && !slices.Equal(s.Warnings, warnings) {
+			g.log.Error(warnings[0])
+		}
+		s.Warnings = warnings
+	})
+	return []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
 }
 
 func (g *Gateway) getOperators() *cosa.DB {

@@ -42,7 +42,7 @@ type Snapshot struct {
 	Link         *Link         `json:"link,omitempty"`
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
-	Warnings     []string      `json:"warnings,omitempty"` // standing conditions, such as a wrong clock
+	Warnings     []string      `json:"warnings,omitempty"` // what is wrong with the box itself, such as a file that cannot be read
 }
 
 // Run is one activation. It holds no secret: the code is known by its address only.
