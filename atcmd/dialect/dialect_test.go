@@ -61,6 +61,21 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// What is added takes the place of the built-in of its name.
+func TestSetAll(t *testing.T) {
+	var s Set
+	s.Add(&Dialect{Name: "telit", About: "of this site"})
+	s.Add(&Dialect{Name: "site"})
+	built := (*Set)(nil).All()
+	list := s.All()
+	if len(list) != len(built)+1 || list[0].About != "of this site" || list[1].Name != "site" || s.ByName("telit").About != "of this site" {
+		t.Errorf("%d dialects of %d, the first %+v", len(list), len(built), list[0])
+	}
+	if names := s.Names(); len(names) != len(list) || !slices.IsSorted(names) {
+		t.Errorf("names: %q", names)
+	}
+}
+
 // An override of one modem must not reach the next one.
 func TestDialectsAreCopies(t *testing.T) {
 	d := ByName("quectel")

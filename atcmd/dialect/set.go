@@ -32,16 +32,25 @@ func (s *Set) Own() []*Dialect {
 	return out
 }
 
+// All returns copies of all dialects, the added ones first. A built-in whose
+// name an added one has is left out.
+func (s *Set) All() []*Dialect {
+	list := s.Own()
+	own := len(list)
+	for _, d := range all() {
+		if !slices.ContainsFunc(list[:own], func(o *Dialect) bool { return o.Name == d.Name }) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
 // Find is the package's Find over the set.
 func (s *Set) Find(id Identity) *Dialect {
-	own := s.Own()
-	if d, ok := closest(own, id); ok {
+	if d, ok := closest(s.Own(), id); ok {
 		return d
 	}
-	rest := slices.DeleteFunc(all(), func(b *Dialect) bool {
-		return slices.ContainsFunc(own, func(o *Dialect) bool { return o.Name == b.Name })
-	})
-	if d, ok := closest(rest, id); ok {
+	if d, ok := closest(s.All(), id); ok {
 		return d
 	}
 	return s.ByName("generic")
@@ -49,7 +58,7 @@ func (s *Set) Find(id Identity) *Dialect {
 
 // ByName is the package's ByName over the set.
 func (s *Set) ByName(name string) *Dialect {
-	for _, d := range append(s.Own(), all()...) {
+	for _, d := range s.All() {
 		if d.Name == name {
 			return d
 		}
@@ -60,11 +69,11 @@ func (s *Set) ByName(name string) *Dialect {
 // Names is the package's Names over the set.
 func (s *Set) Names() []string {
 	var names []string
-	for _, d := range append(s.Own(), all()...) {
+	for _, d := range s.All() {
 		names = append(names, d.Name)
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // Clone returns a copy that shares nothing with d.

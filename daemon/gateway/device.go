@@ -251,24 +251,25 @@ func (g *Gateway) openModem(ctx context.Context) (*device, error) {
 func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err error) {
 	ctx, done := context.WithTimeout(ctx, openTime)
 	defer done()
+	// Who it is can only be asked after the session has begun, so that one knows
+	// every family's URCs.
+	families := g.dialects.All()
+	var named *dialect.Dialect
+	if name := g.cfg.Modem.Dialect; name != config.Auto {
+		if named = g.dialects.ByName(name); named == nil {
+			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(g.dialects.Names(), ", ")}
+		}
+		families = []*dialect.Dialect{named}
+	}
 	p, err := port.Open(ctx, path, port.Options{Baud: g.cfg.Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
 	if err != nil {
 		return nil, fmt.Errorf("modem: %w", err)
 	}
 	// An earlier process may have been killed in the middle of a command.
 	opts := atcmd.Options{Logger: g.log, Trace: g.trace, Dirty: true}
-	if g.cfg.Modem.Dialect != config.Auto {
-		if d := g.dialects.ByName(g.cfg.Modem.Dialect); d != nil {
-			opts.Finals, opts.URCs = d.Finals, d.URCTags()
-		}
-	} else {
-		// Who it is can only be asked after the session has begun, so that one
-		// knows every family's URCs.
-		for _, name := range g.dialects.Names() {
-			d := g.dialects.ByName(name)
-			opts.URCs = append(opts.URCs, d.URCTags()...)
-			opts.Finals = append(opts.Finals, d.Finals...)
-		}
+	for _, d := range families {
+		opts.URCs = append(opts.URCs, d.URCTags()...)
+		opts.Finals = append(opts.Finals, d.Finals...)
 	}
 	s := atcmd.New(p, opts)
 	defer func() {
@@ -278,7 +279,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	}()
 	silent := func(err error) error {
 		if errors.Is(err, atcmd.ErrTimeout) || errors.Is(err, atcmd.ErrDesync) || errors.Is(err, context.DeadlineExceeded) {
-			return &activation.Fault{Code: "modem-silent", Text: fmt.Sprintf("modem: %s does not answer AT commands", path), Advice: "it may be another of the modem's ports: try the others in [modem] port, or restart the modem", Retry: euicc.RetryLater, Err: nil}
+			return &activation.Fault{Code: "modem-silent", Text: fmt.Sprintf("modem: %s does not answer AT commands", path), Advice: "it may be another of the modem's ports: try the others in [modem] port, or restart the modem", Retry: euicc.RetryLater}
 		}
 		return fmt.Errorf("modem: %s: %w", path, err)
 	}
@@ -290,11 +291,9 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 		return nil, silent(err)
 	}
 	id.USB = g.opts.Tree.USB(path)
-	d := g.dialects.Find(id.Identity)
-	if name := g.cfg.Modem.Dialect; name != config.Auto {
-		if d = g.dialects.ByName(name); d == nil {
-			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(g.dialects.Names(), ", ")}
-		}
+	d := named
+	if d == nil {
+		d = g.dialects.Find(id.Identity)
 	}
 	m := modem.New(s, d, g.log)
 	if err := m.Init(ctx); err != nil {
