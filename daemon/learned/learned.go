@@ -99,105 +99,78 @@ func Open(path string, now func() time.Time) (*Store, error) {
 }
 
 // LastGood returns the connection that last worked for a profile.
-func (s *Store) LastGood(iccid string) (APN, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, ok := s.f.LastGood[iccid]
-	return a, ok
-}
+func (s *Store) LastGood(iccid string) (APN, bool) { return get(s, &s.f.LastGood, iccid) }
 
 // SetLastGood remembers a connection that carried traffic.
 func (s *Store) SetLastGood(iccid string, a APN) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old, ok := s.f.LastGood[iccid]
-	a.At = old.At
-	if ok && a == old {
-		return nil // flash wears: the date alone is no reason to write
-	}
-	a.At = s.now().UTC()
-	s.f.LastGood = put(s.f.LastGood, iccid, a, maxProfiles, func(a APN) time.Time { return a.At })
-	return s.save()
+	return set(s, &s.f.LastGood, iccid, a, maxProfiles, func(a *APN) *time.Time { return &a.At })
 }
 
 // Forget drops what is known of a profile that is deleted.
-func (s *Store) Forget(iccid string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.f.LastGood[iccid]; !ok {
-		return nil
-	}
-	delete(s.f.LastGood, iccid)
-	return s.save()
-}
+func (s *Store) Forget(iccid string) error { return forget(s, &s.f.LastGood, iccid) }
 
 // Attach returns the attach context that a modem had before it was changed, and
 // false if it was not changed, or is as it was again.
-func (s *Store) Attach(imei string) (Attach, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, ok := s.f.Attach[imei]
-	return a, ok
-}
+func (s *Store) Attach(imei string) (Attach, bool) { return get(s, &s.f.Attach, imei) }
 
 // SetAttach remembers the attach context that is about to be changed.
 func (s *Store) SetAttach(imei string, a Attach) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old, ok := s.f.Attach[imei]
-	a.At = old.At
-	if ok && a == old {
-		return nil
-	}
-	a.At = s.now().UTC()
-	s.f.Attach = put(s.f.Attach, imei, a, maxModems, func(a Attach) time.Time { return a.At })
-	return s.save()
+	return set(s, &s.f.Attach, imei, a, maxModems, func(a *Attach) *time.Time { return &a.At })
 }
 
 // ForgetAttach notes that the attach context is as it was.
-func (s *Store) ForgetAttach(imei string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.f.Attach[imei]; !ok {
-		return nil
-	}
-	delete(s.f.Attach, imei)
-	return s.save()
-}
+func (s *Store) ForgetAttach(imei string) error { return forget(s, &s.f.Attach, imei) }
 
 // Firmware returns what is known under a key of firmware and card.
-func (s *Store) Firmware(key string) (Firmware, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, ok := s.f.Firmware[key]
-	return f, ok
-}
+func (s *Store) Firmware(key string) (Firmware, bool) { return get(s, &s.f.Firmware, key) }
 
 // SetFirmware remembers f under a key of firmware and card.
 func (s *Store) SetFirmware(key string, f Firmware) error {
+	return set(s, &s.f.Firmware, key, f, maxFirmwares, func(f *Firmware) *time.Time { return &f.At })
+}
+
+// The maps are named by pointer, because they are read under the lock.
+
+func get[V any](s *Store, m *map[string]V, key string) (V, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, ok := s.f.Firmware[key]
-	f.At = old.At
-	if ok && f == old {
+	v, ok := (*m)[key]
+	return v, ok
+}
+
+// set keeps v under key, and makes room by dropping the oldest. The date alone is
+// no reason to write: flash wears.
+func set[V comparable](s *Store, m *map[string]V, key string, v V, limit int, at func(*V) *time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, ok := (*m)[key]
+	*at(&v) = *at(&old)
+	if ok && v == old {
 		return nil
 	}
-	f.At = s.now().UTC()
-	s.f.Firmware = put(s.f.Firmware, key, f, maxFirmwares, func(f Firmware) time.Time { return f.At })
+	*at(&v) = s.now().UTC()
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = v
+	for len(*m) > limit {
+		oldest := slices.MinFunc(slices.Sorted(maps.Keys(*m)), func(a, b string) int {
+			x, y := (*m)[a], (*m)[b]
+			return at(&x).Compare(*at(&y))
+		})
+		delete(*m, oldest)
+	}
 	return s.save()
 }
 
-// put sets m[key] and makes room by dropping the oldest.
-func put[V any](m map[string]V, key string, v V, limit int, at func(V) time.Time) map[string]V {
-	if m == nil {
-		m = map[string]V{}
+func forget[V any](s *Store, m *map[string]V, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := (*m)[key]; !ok {
+		return nil
 	}
-	m[key] = v
-	for len(m) > limit {
-		oldest := slices.MinFunc(slices.Sorted(maps.Keys(m)), func(a, b string) int { return at(m[a]).Compare(at(m[b])) })
-		delete(m, oldest)
-	}
-	return m
+	delete(*m, key)
+	return s.save()
 }
 
 func (s *Store) save() error {
