@@ -204,12 +204,7 @@ func (t Tree) Candidates() []string {
 			continue // only a bad pattern is an error
 		}
 		// ttyUSB10 comes after ttyUSB9.
-		slices.SortFunc(found, func(a, b string) int {
-			if len(a) != len(b) {
-				return len(a) - len(b)
-			}
-			return strings.Compare(a, b)
-		})
+		slices.SortFunc(found, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 		paths = append(paths, found...)
 	}
 	return paths

@@ -45,6 +45,13 @@ const (
 func (g *Gateway) keepModem(ctx context.Context) error {
 	defer func() { g.manager.Close() }()
 	wait := firstReopen
+	pause := func() { // longer each time
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, lastReopen)
+	}
 	for ctx.Err() == nil {
 		d, err := g.openModem(ctx)
 		if err != nil {
@@ -53,11 +60,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 			}
 			g.setDevice(nil, err)
 			g.log.Warn("no modem", "error", err, "next", wait)
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
-			wait = min(2*wait, lastReopen)
+			pause()
 			continue
 		}
 		opened := time.Now()
@@ -71,12 +74,8 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		g.retire(d)
 		if time.Since(opened) > settled {
 			wait = firstReopen
-		} else if ctx.Err() == nil { // it opens and goes at once: not in a tight loop
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
-			wait = min(2*wait, lastReopen)
+		} else { // it opens and goes at once: not in a tight loop
+			pause()
 		}
 	}
 	g.setDevice(nil, ctx.Err())
@@ -239,9 +238,10 @@ func (g *Gateway) openModem(ctx context.Context) (*device, error) {
 			if place, ok := g.opts.Tree.Place(d.path); ok {
 				g.place = &place
 			}
+			return d, nil
 		}
-		if err == nil || ctx.Err() != nil {
-			return d, err
+		if ctx.Err() != nil {
+			return nil, err
 		}
 		errs = append(errs, err)
 	}
