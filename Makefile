@@ -13,7 +13,12 @@ CROSS := arm-5 arm-6 arm-7 arm64 mipsle-softfloat mips-softfloat riscv64 amd64
 
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
-DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl mmcli:modemmanager dbus-run-session:dbus gdbus:libglib2.0-bin pkaction:polkitd
+DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin
+
+# The same for services. They are installed only where nothing starts them (no
+# systemd: a container), or with CI=true: ModemManager on somebody's machine
+# would take the modems there.
+SERVICES := mmcli:modemmanager dbus-run-session:dbus pkaction:polkitd
 
 FUZZTIME ?= 20s
 
@@ -29,8 +34,11 @@ demo: build
 check: deps lint test cross
 
 deps:
-	@missing=; for p in $(DEBIAN); do \
-	  command -v $${p%%:*} >/dev/null 2>&1 || missing="$$missing $${p##*:}"; done; \
+	@missing=; services=; \
+	for p in $(DEBIAN); do command -v $${p%%:*} >/dev/null 2>&1 || missing="$$missing $${p##*:}"; done; \
+	for p in $(SERVICES); do command -v $${p%%:*} >/dev/null 2>&1 || services="$$services $${p##*:}"; done; \
+	if [ -n "$$CI" ] || [ ! -d /run/systemd/system ]; then missing="$$missing$$services"; \
+	elif [ -n "$$services" ]; then echo "left out, they would be started here:$$services; tests that need them are skipped, CI=true installs them"; fi; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null \
