@@ -109,6 +109,7 @@ type Bearer struct {
 	held   int
 	stop   context.CancelFunc // ends the look that is under way
 	kick   chan struct{}
+	looked chan struct{} // closed at the end of a look
 	active *active
 
 	op            sync.Mutex // held while the modem or the kernel is being changed, and for what follows
@@ -138,7 +139,7 @@ func New(c Config) *Bearer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1)}
+	return &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1), looked: make(chan struct{})}
 }
 
 // SetRadio tells the bearer of its modem, or with nil that it is gone.

@@ -85,6 +85,41 @@ func TestEarlierProcessLeftALink(t *testing.T) {
 	})
 }
 
+// Who waits for the link is told when it is up, and when it was tried in vain.
+func TestSettle(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		reg  modem.RegState
+		want status.State
+		most time.Duration
+	}{
+		{"there is a network", modem.RegHome, status.Up, time.Minute},
+		{"there is none", modem.RegSearching, status.Down, registerWait + time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(_ *Config, r *radio) { r.reg = tt.reg })
+				r := b.radio
+				b.SetRadio(nil) // it comes later
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- b.Run(ctx) }()
+				defer func() { cancel(); <-done }()
+				time.AfterFunc(10*time.Second, func() { b.SetRadio(r) })
+				start := time.Now()
+				b.Settle(t.Context())
+				if took := time.Since(start); took < 10*time.Second || took > 10*time.Second+tt.most || b.model.Snapshot().State != tt.want {
+					t.Errorf("after %v: %s", took, b.model.Snapshot().State)
+				}
+				short, end := context.WithTimeout(t.Context(), time.Second)
+				defer end()
+				b.SetRadio(nil)
+				b.Settle(short) // nothing to wait for but its end
+			})
+		})
+	}
+}
+
 // routes counts the default routes that the kernel has.
 func (b *bench) routes(t *testing.T) (n int) {
 	t.Helper()

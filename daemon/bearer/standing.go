@@ -41,6 +41,7 @@ func (b *Bearer) Run(ctx context.Context) error {
 			next = time.Hour
 		}
 		if b.idle() {
+			b.settled()
 			timer.Reset(next)
 			continue
 		}
@@ -73,8 +74,34 @@ func (b *Bearer) Run(ctx context.Context) error {
 				next = min(next, max(a.renew.Sub(b.Now()), time.Second))
 			}
 		}
+		b.settled()
 		timer.Reset(next)
 	}
+}
+
+// Settle waits for the modem, makes the bearer look, and waits for the end of
+// that look or of the one that is under way: then the link is up, or was tried.
+// It ends with ctx.
+func (b *Bearer) Settle(ctx context.Context) {
+	if b.awaitRadio(ctx) != nil {
+		return
+	}
+	b.mu.Lock()
+	looked := b.looked
+	b.mu.Unlock()
+	b.Kick()
+	select {
+	case <-looked:
+	case <-ctx.Done():
+	}
+}
+
+// settled wakes who waits for the end of a look.
+func (b *Bearer) settled() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.looked)
+	b.looked = make(chan struct{})
 }
 
 // waiting is the time until a connection that failed is tried again.

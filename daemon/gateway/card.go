@@ -259,7 +259,7 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if err != nil {
 		return err
 	}
-	if _, err := g.ways(ctx); err != nil && g.opts.Dial == nil {
+	if err := g.awaitWay(ctx); err != nil {
 		return err
 	}
 	if err := g.clock.set(ctx, d.modem.Clock, g.cfg.Time.NTP, g.dial); err != nil {

@@ -150,13 +150,11 @@ func (g *Gateway) ResetCard(ctx context.Context, eid euicc.EID, what []string, f
 	if options == 0 {
 		return &activation.Fault{Code: "bad-reset", Text: "it is not said what to reset", Advice: "operational, test, default-smdp"}
 	}
-	release, err := g.acquireIdle(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	ctx, done := g.whole(ctx)
-	defer done()
+	return g.alone(ctx, func(ctx context.Context) error { return g.resetCard(ctx, eid, options, force) })
+}
+
+// resetCard carries a reset out. The card token is held.
+func (g *Gateway) resetCard(ctx context.Context, eid euicc.EID, options es10.ResetOptions, force bool) error {
 	d, err := g.waitDevice(ctx, deviceWait)
 	if err != nil {
 		return err

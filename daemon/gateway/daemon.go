@@ -114,16 +114,11 @@ func (g *Gateway) DisableProfile(ctx context.Context, iccid string, force bool) 
 	if err != nil {
 		return err
 	}
-	release, err := g.acquireIdle(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	ctx, done := g.whole(ctx)
-	defer done()
-	defer g.bearer.Hold()()
-	g.bearer.Down(ctx)
-	return g.switchOff(ctx, nil, id)
+	return g.alone(ctx, func(ctx context.Context) error {
+		defer g.bearer.Hold()()
+		g.bearer.Down(ctx)
+		return g.switchOff(ctx, nil, id)
+	})
 }
 
 func (g *Gateway) profile(ctx context.Context, iccid string) (status.Profile, error) {
@@ -157,47 +152,45 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 	if err != nil {
 		return err
 	}
+	return g.alone(ctx, func(ctx context.Context) error {
+		c, err := g.openCard(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer g.closeCard(c)
+		// What the card has to report about the profile goes with it.
+		if _, err := g.collect(ctx, c); err != nil {
+			return err
+		}
+		if err := c.Delete(ctx, id); err != nil {
+			g.uncollected.Store(true) // it may have happened
+			return err
+		}
+		g.forgetProfile(iccid)
+		if _, err := g.collect(ctx, c); err != nil {
+			g.log.Warn("cannot copy notifications off the card yet", "error", err)
+		}
+		return g.showCard(ctx, c)
+	})
+}
+
+// wholeTime bounds a change of the card with the SIM resets that follow it.
+const wholeTime = 10 * time.Minute
+
+// alone carries out a person's change of the card, while no run is under way and
+// to its end whether or not somebody still waits for it: half a SIM reset is a
+// radio that is off. Only the daemon's end breaks it off.
+func (g *Gateway) alone(ctx context.Context, change func(context.Context) error) error {
 	release, err := g.acquireIdle(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	ctx, done := g.whole(ctx)
-	defer done()
-	c, err := g.openCard(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer g.closeCard(c)
-	// What the card has to report about the profile goes with it.
-	if _, err := g.collect(ctx, c); err != nil {
-		return err
-	}
-	if err := c.Delete(ctx, id); err != nil {
-		g.uncollected.Store(true) // it may have happened
-		return err
-	}
-	g.forgetProfile(iccid)
-	if _, err := g.collect(ctx, c); err != nil {
-		g.log.Warn("cannot copy notifications off the card yet", "error", err)
-	}
-	return g.showCard(ctx, c)
-}
-
-// whole is for a change of the card that is carried to its end whether or not
-// somebody still waits for it: half a SIM reset is a radio that is off. It ends
-// with the daemon.
-func (g *Gateway) whole(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
-	if g.life == nil {
-		return ctx, cancel
-	}
-	stop := context.AfterFunc(g.life, cancel)
-	return ctx, func() { stop(); cancel() }
+	defer cancel()
+	defer context.AfterFunc(g.life, cancel)()
+	return change(ctx)
 }
-
-// wholeTime bounds a change of the card with the SIM resets that follow it.
-const wholeTime = 10 * time.Minute
 
 // NicknameProfile names a profile.
 func (g *Gateway) NicknameProfile(ctx context.Context, iccid, name string) error {

@@ -65,6 +65,20 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 	return list, nil
 }
 
+// awaitWay is ways for who is about to begin. After a restart of daemon, modem or
+// card the only way may be the profile's own link, which is on its way up then.
+func (g *Gateway) awaitWay(ctx context.Context) error {
+	_, err := g.ways(ctx)
+	if err == nil || g.opts.Dial != nil {
+		return nil
+	}
+	settle, done := context.WithTimeout(ctx, g.cfg.Bearer.Deadline)
+	defer done()
+	g.bearer.Settle(settle)
+	_, err = g.ways(ctx)
+	return err
+}
+
 // onLink reports whether an address of [lpa.resolve] needs no default route.
 func (g *Gateway) onLink(ctx context.Context) bool {
 	for _, ap := range g.cfg.LPA.Resolve {

@@ -74,7 +74,7 @@ type Gateway struct {
 	hook    *hook.Server
 
 	dialects   *dialect.Set
-	life       context.Context  // the daemon's, once it runs
+	life       context.Context  // the daemon's
 	cardToken  chan struct{}    // held by the eUICC's user
 	memory     lpa.Memory       // of the holder of cardToken
 	pinRefused bool             // only keepModem's
@@ -197,7 +197,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g = &Gateway{
 		cfg: cfg, opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
-		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}),
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), life: context.Background(), // until it runs
 	}
 	now := g.clock.now
 	g.status = status.New(opts.Version, now)
