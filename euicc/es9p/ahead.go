@@ -64,9 +64,8 @@ func (a *ahead) room() []byte {
 		if a.closed {
 			return nil
 		}
-		// A source that decodes wants a few bytes at once.
 		if n := len(a.chunks); n > 0 {
-			if last := a.chunks[n-1]; cap(last)-len(last) >= 16 {
+			if last := a.chunks[n-1]; len(last) < cap(last) {
 				return last[len(last):cap(last)]
 			}
 		}

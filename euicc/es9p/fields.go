@@ -156,19 +156,10 @@ func (f *fields) end() error {
 	return nil
 }
 
-// byte reads a byte; the end of the body is io.ErrUnexpectedEOF.
-func (f *fields) byte() (byte, error) {
-	c, err := f.r.ReadByte()
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return c, err
-}
-
 // token reads the first byte behind white space.
 func (f *fields) token() (byte, error) {
 	for {
-		c, err := f.byte()
+		c, err := readByte(f.r)
 		if err != nil || !blank(c) {
 			return c, err
 		}
@@ -195,7 +186,7 @@ func (f *fields) text(limit int) (string, error) {
 func (f *fields) string(keep *[]byte, limit int) error {
 	escaped := false
 	for {
-		c, err := f.byte()
+		c, err := readByte(f.r)
 		if err != nil {
 			return err
 		}
@@ -256,7 +247,7 @@ func (f *fields) value(c byte, keep *[]byte) error {
 			}
 		}
 		var err error
-		if c, err = f.byte(); err != nil {
+		if c, err = readByte(f.r); err != nil {
 			return err
 		}
 	}

@@ -40,9 +40,8 @@ type Package struct {
 	want     euicc.TransactionID
 	answer   *http.Response
 	fields   fields
-	text     text64
-	spare    []byte // decoded, for a Read of less than three bytes
-	err      error  // how the stream ended
+	text     *text64
+	err      error // how the stream ended
 	cancel   context.CancelCauseFunc
 	log      func(error) // nil once it is closed
 	ahead    *ahead      // of Ahead
@@ -86,7 +85,7 @@ func (r GetBoundProfilePackage) Execute(ctx context.Context, c *Client, server s
 // begin reads the answer's body up to the package.
 func (p *Package) begin(body io.Reader) error {
 	in := bufio.NewReaderSize(body, readSize)
-	p.fields.r, p.text.r = in, in
+	p.fields.r, p.text = in, newText64(in)
 	if mark, err := in.Peek(len(bom)); err == nil && string(mark) == bom {
 		in.Discard(len(bom))
 	}
@@ -152,10 +151,10 @@ func (p *Package) Ahead() io.Reader {
 	return p.ahead
 }
 
-// Memory returns how many bytes of buffers were made for the package so far: one
-// to read with, and those of Ahead.
+// Memory returns how many bytes of buffers were made for the package so far: two
+// to read and decode with, and those of Ahead.
 func (p *Package) Memory() int {
-	n := readSize
+	n := readSize + decoderSize
 	if p.ahead != nil {
 		n += p.ahead.size()
 	}
@@ -168,24 +167,6 @@ const maxPage = 64 << 10
 // Read decodes what has arrived and waits only when nothing has. See Package for
 // its errors.
 func (p *Package) Read(b []byte) (int, error) {
-	if len(b) < 3 && len(b) > 0 {
-		if len(p.spare) == 0 {
-			three := make([]byte, 3)
-			n, err := p.Read(three)
-			if err != nil {
-				return 0, err
-			}
-			p.spare = three[:n]
-		}
-		n := copy(b, p.spare)
-		p.spare = p.spare[n:]
-		return n, nil
-	}
-	if len(p.spare) > 0 {
-		n := copy(b, p.spare)
-		p.spare = nil
-		return n, nil
-	}
 	for p.err == nil && len(b) > 0 {
 		n, err := p.text.Read(b)
 		switch err {

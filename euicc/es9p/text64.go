@@ -2,6 +2,7 @@ package es9p
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"io"
 )
@@ -10,95 +11,80 @@ import (
 // quotation mark to the one that ends it. It tolerates what Base64 does, and
 // line breaks that JSON would want escaped.
 type text64 struct {
-	r      *bufio.Reader
-	bits   uint32 // sextets of an unfinished group
-	n      int    // how many
-	padded bool
-	ended  bool
+	text    jsonText
+	decoder io.Reader
+}
+
+// decoderSize is what a decoder of encoding/base64 holds.
+const decoderSize = 1024 + 768
+
+func newText64(r *bufio.Reader) *text64 {
+	t := &text64{text: jsonText{r: r}}
+	t.decoder = base64.NewDecoder(base64.RawStdEncoding, &t.text)
+	return t
 }
 
 // errBase64 is text that is no base64.
 var errBase64 = errors.New("boundProfilePackage is not base64")
 
-// sextets has each character's value, 0xFF for those that are none.
-var sextets = func() (t [256]byte) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-	for i := range t {
-		t[i] = 0xFF
-	}
-	for i, c := range []byte(alphabet) {
-		t[c] = byte(i)
-	}
-	return t
-}()
-
-// Read decodes into p, at least three bytes, what the reader has at once and no
-// more, so that nothing waits for the rest of a buffer. The end of the string is
-// io.EOF, that of the body io.ErrUnexpectedEOF.
+// Read decodes what the reader has at once. The end of the string is io.EOF, that
+// of the body io.ErrUnexpectedEOF.
 func (t *text64) Read(p []byte) (int, error) {
-	out := 0
-	for len(p)-out >= 3 {
-		if t.ended {
-			return out, io.EOF
-		}
-		if out > 0 && t.r.Buffered() == 0 {
-			return out, nil
-		}
-		c, err := t.byte()
-		if err != nil {
-			return out, err
-		}
-		switch c {
-		case '"':
-			n, err := t.end(p[out:])
-			if err != nil {
-				return out, err
-			}
-			out += n
-			continue
-		case '\\':
-			if c, err = t.escape(); err != nil {
-				return out, err
-			}
-		}
-		switch v := sextets[c]; {
+	n, err := t.decoder.Read(p)
+	switch {
+	case err == nil || err == io.EOF:
+	case t.text.err != nil && t.text.err != io.EOF:
+		err = t.text.err // the decoder may blame what came before it
+	default:
+		err = errBase64
+	}
+	return n, err
+}
+
+// jsonText is the characters of a JSON string without white space and padding.
+type jsonText struct {
+	r      *bufio.Reader
+	padded bool
+	err    error // how the string ended
+}
+
+// Read waits only when nothing has arrived.
+func (t *jsonText) Read(p []byte) (n int, err error) {
+	for t.err == nil && n < len(p) && (n == 0 || t.r.Buffered() > 0) {
+		c, err := t.next()
+		switch {
+		case err != nil:
+			t.err = err
 		case blank(c):
 		case c == '=':
 			t.padded = true
-		case v == 0xFF || t.padded:
-			return out, errBase64
+		case t.padded:
+			t.err = errBase64
 		default:
-			t.bits = t.bits<<6 | uint32(v)
-			if t.n++; t.n == 4 {
-				p[out], p[out+1], p[out+2] = byte(t.bits>>16), byte(t.bits>>8), byte(t.bits)
-				out += 3
-				t.bits, t.n = 0, 0
-			}
+			p[n] = c
+			n++
 		}
 	}
-	return out, nil
+	return n, t.err
 }
 
-// end decodes what is left of the last group.
-func (t *text64) end(p []byte) (int, error) {
-	t.ended = true
-	switch t.n {
-	case 1:
-		return 0, errBase64
-	case 2:
-		p[0] = byte(t.bits >> 4)
-		return 1, nil
-	case 3:
-		p[0], p[1] = byte(t.bits>>10), byte(t.bits>>2)
-		return 2, nil
+// next reads a character; the end of the string is io.EOF.
+func (t *jsonText) next() (byte, error) {
+	c, err := readByte(t.r)
+	switch {
+	case err != nil:
+	case c == '"':
+		err = io.EOF
+	case c == '\\':
+		return t.escape()
 	}
-	return 0, nil
+	return c, err
 }
 
 // escape reads a JSON escape behind its backslash: \/, \n and the like, or
 // \u002F.
-func (t *text64) escape() (byte, error) {
-	c, err := t.byte()
+func (t *jsonText) escape() (byte, error) {
+	c, err := readByte(t.r)
 	if err != nil {
 		return 0, err
 	}
@@ -113,7 +99,7 @@ func (t *text64) escape() (byte, error) {
 	}
 	v := 0
 	for range 4 {
-		c, err := t.byte()
+		c, err := readByte(t.r)
 		switch {
 		case err != nil:
 			return 0, err
@@ -131,9 +117,9 @@ func (t *text64) escape() (byte, error) {
 	return byte(v), nil
 }
 
-// byte reads a byte; the end of the body is io.ErrUnexpectedEOF.
-func (t *text64) byte() (byte, error) {
-	c, err := t.r.ReadByte()
+// readByte reads a byte; the end of the body is io.ErrUnexpectedEOF.
+func readByte(r *bufio.Reader) (byte, error) {
+	c, err := r.ReadByte()
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
