@@ -52,6 +52,6 @@ func cinterion() *Dialect {
 		State:     []StateQuery{{Send: "^SWWAN?", Tag: "^SWWAN", CIDField: 0, StateField: 1, Up: "1", Row: Row{Field, "ModemManager, Cinterion bearer"}}},
 		Address:   []Address{DHCP},
 		Row:       Row{Field, "ModemManager, Cinterion bearer"},
-	}, standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP)}
+	}, rawIPCall(Row{Assumed, ""})}
 	return d
 }

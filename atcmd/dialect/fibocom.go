@@ -30,10 +30,7 @@ func fibocom() *Dialect {
 		Select: []Step{{Send: "+GTDUALSIM={slot}", Timeout: Seconds(30)}},
 		Row:    Row{Field, "FM350-GL: slots count from 0, 1 is the eSIM"},
 	}
-	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), {
-		Name: "+CFUN=15", Steps: []Step{{Send: "+CFUN=15", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
-		Row: Row{Field, "ModemManager, Fibocom plugin"},
-	}}
+	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("+CFUN=15", Row{Field, "ModemManager, Fibocom plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Function = NetFunction{Row: Row{Field, "+GTUSBMODE: the numbers differ by model"}}
 	d.Auth = append([]AuthCommand{{
@@ -51,7 +48,7 @@ func fibocom() *Dialect {
 		State:   []StateQuery{{Send: "+GTRNDIS?", Tag: "+GTRNDIS", CIDField: 1, StateField: 0, Up: "1", Row: Row{Field, "ModemManager, Fibocom ECM bearer"}}},
 		Address: []Address{DHCP},
 		Row:     Row{Field, "ModemManager, Fibocom ECM bearer"},
-	}, standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP)}
+	}, rawIPCall(Row{Assumed, ""})}
 	return d
 }
 
@@ -59,10 +56,11 @@ func fibocom() *Dialect {
 // their tags there, on one tty only, and channels leak with every client that
 // was killed.
 func fibocomMTK() *Dialect {
-	d := fibocom()
-	d.Name = "fibocom-mtk"
-	d.About = "Fibocom FM350"
-	d.Match = []Match{{Manufacturer: "fibocom*", Model: "FM350*"}, {Model: "FM350*"}, {USB: "0e8d:7126|0e8d:7127"}}
+	d := fibocom().as("fibocom-mtk", "Fibocom FM350",
+		Match{Manufacturer: "fibocom*", Model: "FM350*"},
+		Match{Model: "FM350*"},
+		Match{USB: "0e8d:7126|0e8d:7127"},
+	)
 	d.APDU.Order = []string{CGLA}
 	d.APDU.MaxChannel = 10
 	d.APDU.Row = Row{Field, "lpac#179, lpac#209, lpac#442 to #448"}
@@ -70,29 +68,23 @@ func fibocomMTK() *Dialect {
 		Query: Query{Send: "+GTUSBMODE?", Tag: "+GTUSBMODE"}, Kinds: map[string]Kind{"40": RNDIS, "41": RNDIS},
 		Row: Row{Field, "FM350-GL on OpenWrt: 40 is 0e8d:7126, 41 is 0e8d:7127"},
 	}
-	d.Attach.Define = []Step{
-		{Send: `+EIAAPN="{apn}",0,"{type}","{type}",{auth},"{user}","{password}"`, Optional: true},
-	}
+	d.Attach.Define = mtkAttach()
 	d.Attach.Row = Row{Field, "FM350 scripts: +EIAAPN and context 1"}
 	d.Auth = d.Auth[1:]
-	d.Data = []DataCall{{
-		Functions: []Kind{ECM, NCM, RNDIS},
-		CID:       1, // others were seen to be unstable
-		Up:        []Step{{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)}},
-		Down:      []Step{{Send: "+CGACT=0,{cid}", Timeout: Seconds(40)}},
-		State:     []StateQuery{contextState()},
-		Address:   []Address{CGPADDRNet, CGCONTRDP},
-		Row:       Row{Field, "QModem and others: no DHCP, /24 and gateway .1 around the address"},
-	}}
+	// Other contexts than 1 were seen to be unstable.
+	d.Data = []DataCall{
+		onContext1(standardCall([]Address{CGPADDRNet, CGCONTRDP}, Row{Field, "QModem and others: no DHCP, /24 and gateway .1 around the address"}, ECM, NCM, RNDIS)),
+	}
 	return d
 }
 
 // fibocomXMM covers L850 and L860 on Intel's XMM7360 and XMM7560.
 func fibocomXMM() *Dialect {
-	d := fibocom()
-	d.Name = "fibocom-xmm"
-	d.About = "Fibocom L850, L860"
-	d.Match = []Match{{Manufacturer: "fibocom*|intel*", Model: "L850*|L860*"}, {Model: "L850*|L860*|*XMM7360*|*XMM7560*"}, {USB: "2cb7:0007|8087:095a"}}
+	d := fibocom().as("fibocom-xmm", "Fibocom L850, L860",
+		Match{Manufacturer: "fibocom*|intel*", Model: "L850*|L860*"},
+		Match{Model: "L850*|L860*|*XMM7360*|*XMM7560*"},
+		Match{USB: "2cb7:0007|8087:095a"},
+	)
 	d.APDU.Order = []string{CGLA, CSIM}
 	d.APDU.Row = Row{Field, "oFono, XMM7xxx driver: +CCHO and +CGLA; L860 failed: lpac#434"}
 	d.Attach = AttachContext{CID: 0, Define: []Step{{Send: "+XDNS=0,1", Optional: true}}, Row: Row{Field, "L850 scripts: context 0"}}

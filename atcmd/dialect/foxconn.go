@@ -19,7 +19,7 @@ func foxconn() *Dialect {
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Data = []DataCall{
 		onContext1(standardCall([]Address{DHCP, CGCONTRDP}, Row{Assumed, ""}, ECM, NCM, RNDIS)),
-		standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP),
+		rawIPCall(Row{Assumed, ""}),
 	}
 	return d
 }

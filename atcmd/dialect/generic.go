@@ -35,20 +35,8 @@ func generic() *Dialect {
 		},
 		SIMReset: []ResetStep{
 			{Name: "wait for REFRESH", Settle: Seconds(10), Row: Row{Field, "agnos-builder#556"}},
-			{
-				Name:   "+CFUN=0, +CFUN=1",
-				Steps:  []Step{{Send: "+CFUN=0", Timeout: Seconds(30), Pause: Seconds(2)}, {Send: "+CFUN=1", Timeout: Seconds(30)}},
-				Settle: Seconds(30),
-				Drops:  true,
-				Row:    Row{Field, "openpilot lpa.py"},
-			},
-			{
-				Name:   "+CFUN=1,1",
-				Steps:  []Step{{Send: "+CFUN=1,1", Timeout: Seconds(30)}},
-				Settle: Seconds(60),
-				Drops:  true,
-				Row:    Row{Documented, "27.007 8.2"},
-			},
+			cycle("0", "1", Row{Field, "openpilot lpa.py"}),
+			restart("+CFUN=1,1", Row{Documented, "27.007 8.2"}),
 		},
 		Refresh: Refresh{Flag: true, Row: Row{Documented, "SGP.22 5.7.16"}},
 
@@ -60,14 +48,16 @@ func generic() *Dialect {
 		}},
 		Data: []DataCall{
 			onContext1(standardCall([]Address{DHCP, CGCONTRDP}, Row{Assumed, ""}, ECM, NCM, RNDIS)),
-			standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Documented, "27.007 10.1.10, 10.1.23"}, RawIP),
+			rawIPCall(Row{Documented, "27.007 10.1.10, 10.1.23"}),
 		},
 	}
 }
 
 // family is generic under another name.
-func family(name, about string, match ...Match) *Dialect {
-	d := generic()
+func family(name, about string, match ...Match) *Dialect { return generic().as(name, about, match...) }
+
+// as makes another family of one.
+func (d *Dialect) as(name, about string, match ...Match) *Dialect {
 	d.Name, d.About, d.Match = name, about, match
 	return d
 }
@@ -84,6 +74,17 @@ func cycle(off, on string, row Row) ResetStep {
 	}
 }
 
+// restart is the rung that starts the modem again.
+func restart(command string, row Row) ResetStep {
+	return ResetStep{
+		Name:   command,
+		Steps:  []Step{{Send: command, Timeout: Seconds(30)}},
+		Settle: Seconds(60),
+		Drops:  true,
+		Row:    row,
+	}
+}
+
 // slotsByCFUN switches slots with the radio off, as vendors want it.
 func slotsByCFUN(off, command string) []Step {
 	return []Step{
@@ -93,18 +94,30 @@ func slotsByCFUN(off, command string) []Step {
 	}
 }
 
-// standardCall activates the context and leaves it to the modem to carry it to
-// the interface.
-func standardCall(address []Address, row Row, kinds ...Kind) DataCall {
+// call is one command to dial and one to hang up, on the functions that look
+// like Ethernet.
+func call(up, down string, state StateQuery, row Row) DataCall {
 	return DataCall{
-		Functions: kinds,
-		Up:        []Step{{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)}},
-		Down:      []Step{{Send: "+CGACT=0,{cid}", Timeout: Seconds(40)}},
-		State:     []StateQuery{contextState()},
-		Address:   address,
+		Functions: []Kind{ECM, NCM, RNDIS},
+		Up:        []Step{{Send: up, Timeout: Seconds(150)}},
+		Down:      []Step{{Send: down, Timeout: Seconds(40)}},
+		State:     []StateQuery{state},
+		Address:   []Address{DHCP},
 		Row:       row,
 	}
 }
+
+// standardCall activates the context and leaves it to the modem to carry it to
+// the interface.
+func standardCall(address []Address, row Row, kinds ...Kind) DataCall {
+	c := call("+CGACT=1,{cid}", "+CGACT=0,{cid}", contextState(), row)
+	c.Functions, c.Address = kinds, address
+	return c
+}
+
+// rawIPCall is the standard's call on an interface without Ethernet, where
+// nobody answers DHCP.
+func rawIPCall(row Row) DataCall { return standardCall([]Address{CGCONTRDP, CGPADDR}, row, RawIP) }
 
 // onContext1 is a call of modems whose Ethernet function carries the first
 // context alone, which is the attach's own.

@@ -27,10 +27,7 @@ func huawei() *Dialect {
 	// ^CPIN: READY,,10,3,10,3: state, type, tries of PUK1 and PIN1
 	d.PINTries = append([]Query{{Send: "^CPIN?", Tag: "^CPIN", Field: 3, Row: Row{Field, "ModemManager, Huawei plugin"}}}, d.PINTries...)
 	d.Slots = Slots{Select: []Step{{Send: "^SCICHG={slot},1", Timeout: Seconds(30)}}, Row: Row{Field, "QModem"}}
-	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), {
-		Name: "^RESET", Steps: []Step{{Send: "^RESET", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
-		Row: Row{Field, "ModemManager, Huawei plugin"},
-	}}
+	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("^RESET", Row{Field, "ModemManager, Huawei plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Auth = append([]AuthCommand{{
 		Set:   `^AUTHDATA={cid},{auth},"","{user}","{password}"`,
@@ -50,7 +47,7 @@ func huawei() *Dialect {
 		Settle:  Seconds(180),
 		Address: []Address{DHCP},
 		Row:     Row{Field, "ModemManager, Huawei bearer"},
-	}, standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP)}
+	}, rawIPCall(Row{Assumed, ""})}
 	d.Signal = []SignalQuery{{
 		Send: "^HCSQ?", Tag: "^HCSQ", Key: "LTE",
 		RSRP: Level{Field: 2, Floor: -141, Step: 1, Min: 0, Max: 97},

@@ -5,14 +5,11 @@ package dialect
 // carry a context to USB, the Qualcomm models answer ERROR to it and carry
 // context 1 by themselves.
 func quectel() *Dialect {
-	d := generic()
-	d.Name = "quectel"
-	d.About = "Quectel EC2x, EG2x, EG9x, EP06, EM, RM, RG"
-	d.Match = []Match{
-		{Manufacturer: "quectel*"},
-		{USB: "2c7c:*"},
-		{Model: "EC20*|EC21*|EC25*|EC200*|EG21*|EG25*|EG91*|EG95*|EG800*|EG915*|EG916*|EG06*|EP06*|EM05*|EM06*|EM12*|EM16*|EM20*|RM50*|RM52*|RM55*|RG50*|RG52*|RG65*"},
-	}
+	d := family("quectel", "Quectel EC2x, EG2x, EG9x, EP06, EM, RM, RG",
+		Match{Manufacturer: "quectel*"},
+		Match{USB: "2c7c:*"},
+		Match{Model: "EC20*|EC21*|EC25*|EC200*|EG21*|EG25*|EG91*|EG95*|EG800*|EG915*|EG916*|EG06*|EP06*|EM05*|EM06*|EM12*|EM16*|EM20*|RM50*|RM52*|RM55*|RG50*|RG52*|RG65*"},
+	)
 	d.Ports = []Ports{
 		{USB: "2c7c:0121|2c7c:0125|2c7c:0191|2c7c:0195|2c7c:0296|2c7c:0306|2c7c:0512|2c7c:0800|2c7c:0801", AT: []int{2, 3}, PPP: []int{3}, Row: Row{Field, "ModemManager, Quectel port rules"}},
 		{USB: "2c7c:0128", AT: []int{5}, Row: Row{Field, "ModemManager, Quectel port rules: EM060K-GL"}},
@@ -100,7 +97,7 @@ func quectel() *Dialect {
 			Address: []Address{DHCP},
 			Row:     Row{Field, "EC200A, EC801E, RG255: type, context, URC switch, state"},
 		},
-		standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP),
+		rawIPCall(Row{Assumed, ""}),
 	}
 	return d
 }
@@ -108,30 +105,24 @@ func quectel() *Dialect {
 // quectelUnisoc covers the 5G models on Unisoc chips, whose +QNETDEVCTL has the
 // same name and other parameters.
 func quectelUnisoc() *Dialect {
-	d := quectel()
-	d.Name = "quectel-unisoc"
-	d.About = "Quectel RM500U, RG200U, RG500U"
-	d.Match = []Match{
-		{Manufacturer: "quectel*", Model: "RM500U*|RG200U*|RG500U*"},
-		{Manufacturer: "quectel*", Revision: "RM500U*|RG200U*|RG500U*"},
-		{Model: "RM500U*|RG200U*|RG500U*"},
-	}
+	d := quectel().as("quectel-unisoc", "Quectel RM500U, RG200U, RG500U",
+		Match{Manufacturer: "quectel*", Model: "RM500U*|RG200U*|RG500U*"},
+		Match{Manufacturer: "quectel*", Revision: "RM500U*|RG200U*|RG500U*"},
+		Match{Model: "RM500U*|RG200U*|RG500U*"},
+	)
 	d.APDU.Row = Row{Assumed, ""} // the reports are of the models on Qualcomm chips
-	c := &d.Data[0]
-	c.Up = []Step{{Send: "+QNETDEVCTL={cid},1,1", Timeout: Seconds(150)}}
-	c.Down = []Step{{Send: "+QNETDEVCTL={cid},2,1", Timeout: Seconds(40)}}
-	c.State = []StateQuery{contextState()}
-	c.Row = Row{Field, "QModem; ranges from a log of an RM500U: (1-8),(0-3),(0,1)"}
+	d.Data[0] = onContext1(call("+QNETDEVCTL={cid},1,1", "+QNETDEVCTL={cid},2,1", contextState(),
+		Row{Field, "QModem; ranges from a log of an RM500U: (1-8),(0-3),(0,1)"}))
 	return d
 }
 
 // quectelOwnLPA covers models whose firmware holds the ISD-R with an LPA of its
 // own, until that is switched off.
 func quectelOwnLPA() *Dialect {
-	d := quectel()
-	d.Name = "quectel-lpa"
-	d.About = "Quectel RG650E: an LPA in the firmware"
-	d.Match = []Match{{Manufacturer: "quectel*", Model: "RG650E*"}, {Model: "RG650E*"}}
+	d := quectel().as("quectel-lpa", "Quectel RG650E: an LPA in the firmware",
+		Match{Manufacturer: "quectel*", Model: "RG650E*"},
+		Match{Model: "RG650E*"},
+	)
 	d.APDU.Verdict = Blocked
 	d.APDU.Advice = `the firmware's own LPA holds the eUICC: AT+QESIM="lpa_enable",0 and AT+CFUN=1,1 give it up`
 	d.APDU.Row = Row{Field, "reports of RG650E users: +QESIM"}

@@ -27,10 +27,7 @@ func sierra() *Dialect {
 		},
 		Row: Row{Field, "EM74xx users: slots count from 0"},
 	}
-	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), {
-		Name: "!RESET", Steps: []Step{{Send: "!RESET", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
-		Row: Row{Field, "ModemManager, Sierra plugin"},
-	}}
+	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("!RESET", Row{Field, "ModemManager, Sierra plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	// !IMPREF? answers a list with a line a value, which no query here reads.
 	d.Carrier = Carrier{
@@ -43,23 +40,20 @@ func sierra() *Dialect {
 		Clear: "$QCPDPP={cid},0",
 		Row:   Row{Field, "ModemManager, Sierra bearer: password before user"},
 	}}, d.Auth...)
-	d.Data = []DataCall{{
-		Functions: []Kind{ECM, NCM, RNDIS, RawIP},
-		Up:        []Step{{Send: "!SCACT=1,{cid}", Timeout: Seconds(150)}},
-		Down:      []Step{{Send: "!SCACT=0,{cid}", Timeout: Seconds(40)}},
-		State:     []StateQuery{{Send: "!SCACT?", Tag: "!SCACT", CIDField: 0, StateField: 1, Up: "1", Row: Row{Field, "ModemManager, Sierra bearer"}}},
-		Address:   []Address{DHCP},
-		Row:       Row{Field, "ModemManager, Sierra bearer: the direct-IP interface has DHCP"},
-	}}
+	c := call("!SCACT=1,{cid}", "!SCACT=0,{cid}",
+		StateQuery{Send: "!SCACT?", Tag: "!SCACT", CIDField: 0, StateField: 1, Up: "1", Row: Row{Field, "ModemManager, Sierra bearer"}},
+		Row{Field, "ModemManager, Sierra bearer: the direct-IP interface has DHCP"})
+	c.Functions = append(c.Functions, RawIP)
+	d.Data = []DataCall{c}
 	return d
 }
 
 // sierra5G covers EM91xx, whose AT commands do not reach the ISD-R; MBIM does.
 func sierra5G() *Dialect {
-	d := sierra()
-	d.Name = "sierra-5g"
-	d.About = "Sierra Wireless EM9190, EM9191, EM9291"
-	d.Match = []Match{{Manufacturer: "sierra wireless*|semtech*", Model: "EM91*|EM92*"}, {Model: "EM919*|EM929*"}}
+	d := sierra().as("sierra-5g", "Sierra Wireless EM9190, EM9191, EM9291",
+		Match{Manufacturer: "sierra wireless*|semtech*", Model: "EM91*|EM92*"},
+		Match{Model: "EM919*|EM929*"},
+	)
 	d.APDU.Verdict = Blocked
 	d.APDU.Advice = "this firmware opens the eUICC by MBIM only, which this build does not speak"
 	d.APDU.Row = Row{Field, "EM9191: +CCHO ends with a parameter error, +CCHC is missing: lpac#187; MBIM: lpac#166"}

@@ -27,27 +27,24 @@ func simcom() *Dialect {
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Data = []DataCall{
 		onContext1(standardCall([]Address{DHCP, CGCONTRDP}, Row{Field, "QModem: the ECM and RNDIS compositions carry context 1 by themselves"}, ECM, NCM, RNDIS)),
-		standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP),
+		rawIPCall(Row{Assumed, ""}),
 	}
 	return d
 }
 
 // simcom7600 is the SIM7600 and its kin SIM7500.
 func simcom7600() *Dialect {
-	d := simcom()
-	d.Name = "simcom-7600"
-	d.About = "SIMCom SIM7500, SIM7600"
-	d.Match = []Match{{Manufacturer: "simcom*", Model: "SIMCOM_SIM75*|SIMCOM_SIM76*|SIM75*|SIM76*"}, {Model: "SIMCOM_SIM75*|SIMCOM_SIM76*|SIM7500*|SIM7600*"}}
+	d := simcom().as("simcom-7600", "SIMCom SIM7500, SIM7600",
+		Match{Manufacturer: "simcom*", Model: "SIMCOM_SIM75*|SIMCOM_SIM76*|SIM75*|SIM76*"},
+		Match{Model: "SIMCOM_SIM75*|SIMCOM_SIM76*|SIM7500*|SIM7600*"},
+	)
 	d.APDU.Order = []string{CSIM}
 	d.APDU.Verdict = Blocked
 	d.APDU.Advice = "use another modem for this card: by QMI, too, this firmware denies the eUICC's channel"
 	d.APDU.Row = Row{Documented, "SIM7500/SIM7600 AT command manual V1.03 has +CSIM and +CRSM alone; lpac#168, lpac#221"}
 	d.Slots = Slots{}
 	d.Refresh = Refresh{Row: Row{Field, "lpac#236: REFRESH is not acted on"}}
-	d.SIMReset = []ResetStep{cycle("0", "1", Row{Assumed, ""}), {
-		Name: "+CRESET", Steps: []Step{{Send: "+CRESET", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
-		Row: Row{Field, "ModemManager, SimTech plugin"},
-	}}
+	d.SIMReset = []ResetStep{cycle("0", "1", Row{Assumed, ""}), restart("+CRESET", Row{Field, "ModemManager, SimTech plugin"})}
 	d.Function = NetFunction{
 		Query: Query{Send: "+CUSBPIDSWITCH?", Tag: "+CUSBPIDSWITCH"},
 		Kinds: map[string]Kind{"9001": QMI, "9011": RNDIS, "9018": ECM},
@@ -59,10 +56,10 @@ func simcom7600() *Dialect {
 
 // simcomA76 covers the models on ASR chips.
 func simcomA76() *Dialect {
-	d := simcom()
-	d.Name = "simcom-a76"
-	d.About = "SIMCom A7600, A7602, A7670, A7672"
-	d.Match = []Match{{Manufacturer: "simcom*|incorporated*", Model: "A76*"}, {Model: "A7600*|A7602*|A7608*|A7670*|A7672*|A7680*"}}
+	d := simcom().as("simcom-a76", "SIMCom A7600, A7602, A7670, A7672",
+		Match{Manufacturer: "simcom*|incorporated*", Model: "A76*"},
+		Match{Model: "A7600*|A7602*|A7608*|A7670*|A7672*|A7680*"},
+	)
 	d.Slots = Slots{}
 	d.Function = NetFunction{
 		Query: Query{Send: "$MYCONFIG?", Tag: "$MYCONFIG", Key: "usbnetmode", Field: 1},

@@ -54,23 +54,19 @@ func telit() *Dialect {
 			Address: []Address{DHCP},
 			Row:     Row{Field, "ModemManager, Telit ECM bearer"},
 		},
-		standardCall([]Address{CGCONTRDP, CGPADDR}, Row{Assumed, ""}, RawIP),
+		rawIPCall(Row{Assumed, ""}),
 	}
 	return d
 }
 
 // telit5G covers FN980 and FN990.
 func telit5G() *Dialect {
-	d := telit()
-	d.Name = "telit-5g"
-	d.About = "Telit FN980, FN990, FN920, FE990"
-	d.Match = []Match{{Manufacturer: "telit*", Model: "FN98*|FN99*|FN92*|FE99*"}, {Model: "FN98*|FN99*|FN92*|FE99*"}}
+	d := telit().as("telit-5g", "Telit FN980, FN990, FN920, FE990",
+		Match{Manufacturer: "telit*", Model: "FN98*|FN99*|FN92*|FE99*"},
+		Match{Model: "FN98*|FN99*|FN92*|FE99*"},
+	)
 	d.APDU.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{}
-	c := &d.Data[0]
-	c.Up = []Step{{Send: "#ICMAUTOCONN=1,{cid}", Timeout: Seconds(150)}}
-	c.Down = []Step{{Send: "#ICMAUTOCONN=0,{cid}", Timeout: Seconds(40)}}
-	c.State = []StateQuery{contextState()}
-	c.Row = Row{Field, "QModem: FN980, FN990"}
+	d.Data[0] = call("#ICMAUTOCONN=1,{cid}", "#ICMAUTOCONN=0,{cid}", contextState(), Row{Field, "QModem: FN980, FN990"})
 	return d
 }

@@ -25,10 +25,7 @@ func ublox() *Dialect {
 	d.APDU.Row = Row{Documented, "u-blox AT commands manuals: +CSIM"}
 	d.ICCID = []Query{d.ICCID[0], {Send: "+CCID", Tag: "+CCID", Row: Row{Documented, "u-blox AT commands manual"}}}
 	d.PINTries = append([]Query{{Send: "+UPINCNT", Tag: "+UPINCNT", Row: Row{Field, "ModemManager, u-blox plugin"}}}, d.PINTries...)
-	d.SIMReset = []ResetStep{d.SIMReset[0], {
-		Name: "+CFUN=16", Steps: []Step{{Send: "+CFUN=16", Timeout: Seconds(30)}}, Settle: Seconds(60), Drops: true,
-		Row: Row{Documented, "u-blox AT commands manual: reset of modem and SIM card"},
-	}, cycle("0", "1", Row{Assumed, ""})}
+	d.SIMReset = []ResetStep{d.SIMReset[0], restart("+CFUN=16", Row{Documented, "u-blox AT commands manual: reset of modem and SIM card"}), cycle("0", "1", Row{Assumed, ""})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{
 		Query: Query{Send: "+UMNOPROF?", Tag: "+UMNOPROF"}, Auto: Query{Send: "+UMNOPROF?", Tag: "+UMNOPROF"}, AutoOn: "1",
