@@ -70,17 +70,7 @@ func (p PPR) String() string {
 func (p PPR) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 func flags(v uint16, names ...string) string {
-	var set []string
-	for i := range 16 {
-		switch {
-		case v>>i&1 == 0:
-		case i < len(names):
-			set = append(set, names[i])
-		default:
-			set = append(set, fmt.Sprintf("bit%d", i))
-		}
-	}
-	return strings.Join(set, "+")
+	return strings.Join(bertlv.BitNames(uint64(v), names...), "+")
 }
 
 // Operator names the owner of a profile (SGP.22 OperatorId).

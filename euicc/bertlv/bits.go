@@ -38,3 +38,20 @@ func BitString(v uint64) []byte {
 	}
 	return out
 }
+
+// BitNames lists the names of the bits that v has, lowest first, as the named bits
+// of a BIT STRING type are called in ASN.1 (ITU-T X.680). A bit without one is
+// "bit9" and the like.
+func BitNames(v uint64, names ...string) []string {
+	set := []string{}
+	for i := range 64 {
+		switch {
+		case v>>i&1 == 0:
+		case i < len(names):
+			set = append(set, names[i])
+		default:
+			set = append(set, fmt.Sprintf("bit%d", i))
+		}
+	}
+	return set
+}

@@ -2,6 +2,7 @@ package bertlv
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 )
 
@@ -35,6 +36,14 @@ func TestBits(t *testing.T) {
 	for _, bad := range [][]byte{nil, {1}, {8, 0}} {
 		if _, err := Bits64(bad); err == nil {
 			t.Errorf("%X is accepted", bad)
+		}
+	}
+}
+
+func TestBitNames(t *testing.T) {
+	for v, want := range map[uint64]string{0: "[]", 1: "[a]", 2: "[b]", 7: "[a b bit2]", 1<<63 | 1: "[a bit63]"} {
+		if got := fmt.Sprint(BitNames(v, "a", "b")); got != want {
+			t.Errorf("%#x: %s, want %s", v, got, want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 // Names lists the specification's names of the bits that are set. Those of v3,
 // which this version does not use, appear as "bit6" and so on.
 func (c RSPCapability) Names() []string {
-	return bitNames(uint64(c), "additionalProfile", "crlSupport", "rpmSupport", "testProfileSupport", "deviceInfoExtensibilitySupport", "serviceSpecificDataSupport")
+	return bertlv.BitNames(uint64(c), "additionalProfile", "crlSupport", "rpmSupport", "testProfileSupport", "deviceInfoExtensibilitySupport", "serviceSpecificDataSupport")
 }
 
 // String joins the names with "+".
@@ -37,7 +37,7 @@ type UICCCapability uint64
 // Names lists the specification's names of the bits that are set, and "bit26"
 // and so on for later ones.
 func (c UICCCapability) Names() []string {
-	return bitNames(uint64(c), "contactlessSupport", "usimSupport", "isimSupport", "csimSupport",
+	return bertlv.BitNames(uint64(c), "contactlessSupport", "usimSupport", "isimSupport", "csimSupport",
 		"akaMilenage", "akaCave", "akaTuak128", "akaTuak256", "rfu1", "rfu2",
 		"gbaAuthenUsim", "gbaAuthenISim", "mbmsAuthenUsim", "eapClient", "javacard", "multos",
 		"multipleUsimSupport", "multipleIsimSupport", "multipleCsimSupport", "berTlvFileSupport", "dfLinkSupport",
@@ -52,26 +52,11 @@ type TREProperties uint64
 
 // Names lists the specification's names of the bits that are set.
 func (p TREProperties) Names() []string {
-	return bitNames(uint64(p), "isDiscrete", "isIntegrated", "usesRemoteMemory")
+	return bertlv.BitNames(uint64(p), "isDiscrete", "isIntegrated", "usesRemoteMemory")
 }
 
 // String joins the names with "+".
 func (p TREProperties) String() string { return strings.Join(p.Names(), "+") }
-
-// bitNames names the bits of a set, lowest first.
-func bitNames(v uint64, names ...string) []string {
-	set := []string{}
-	for i := range 64 {
-		switch {
-		case v>>i&1 == 0:
-		case i < len(names):
-			set = append(set, names[i])
-		default:
-			set = append(set, fmt.Sprintf("bit%d", i))
-		}
-	}
-	return set
-}
 
 // Category is how much a card can do (SGP.22 euiccCategory, defined in SGP.21).
 type Category int

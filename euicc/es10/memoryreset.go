@@ -19,7 +19,7 @@ const (
 
 // String joins the specification's names of the options with "+".
 func (o ResetOptions) String() string {
-	return strings.Join(bitNames(uint64(o), "deleteOperationalProfiles", "deleteFieldLoadedTestProfiles", "resetDefaultSmdpAddress"), "+")
+	return strings.Join(bertlv.BitNames(uint64(o), "deleteOperationalProfiles", "deleteFieldLoadedTestProfiles", "resetDefaultSmdpAddress"), "+")
 }
 
 // EuiccMemoryReset deletes profiles for good, also the enabled one and without
