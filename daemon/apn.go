@@ -173,19 +173,8 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 // connection and a context of the modem's own. There may be an empty APN to try
 // beside the error that no record matches.
 func (l *apnLookup) candidates(decision cosa.Decision) ([]cosa.Candidate, error) {
-	req := cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home)}
-	list, err := decision.Candidates(req)
-	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok && none.Why != "" {
-		return nil, err // what the operator does not allow here is not got round
-	}
-	if req.NetworkAssigned = l.networkAssigned; !req.NetworkAssigned {
-		return list, err
-	}
-	list, last := decision.Candidates(req)
-	if decision.Found() {
-		err = last
-	}
-	return list, err
+	list, err := decision.Candidates(cosa.Request{Roaming: cmp.Or(l.roaming.state, cosa.Home), NetworkAssigned: l.networkAssigned})
+	return list, cmp.Or(err, decision.Err())
 }
 
 // roams tells whether the connections' roaming IP types count.

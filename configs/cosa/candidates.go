@@ -28,6 +28,9 @@ type Request struct {
 	LastGood string
 	// NetworkAssigned adds an empty APN as the very last try, with which the
 	// network assigns one, except where a record says that the operator refuses it.
+	//
+	// Neither it nor Modem gets round records that know the SIM and of which no
+	// connection may be used now.
 	NetworkAssigned bool
 }
 
@@ -62,6 +65,9 @@ func (d Decision) Candidates(req Request) ([]Candidate, error) {
 	}
 
 	records, dropped := d.records(req)
+	if len(dropped) > 0 && !slices.ContainsFunc(records, func(c Candidate) bool { return c.Profile != nil }) {
+		return nil, d.noConnection(req, dropped)
+	}
 	if i := slices.IndexFunc(records, func(c Candidate) bool { return c.Profile != nil && c.Connection.Key() == req.LastGood }); i >= 0 && req.LastGood != "" {
 		good := records[i]
 		good.Reason += ", worked last with this ICCID"
@@ -78,7 +84,11 @@ func (d Decision) Candidates(req Request) ([]Candidate, error) {
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	return nil, &NoAPNError{
+	return nil, d.noConnection(req, nil)
+}
+
+func (d Decision) noConnection(req Request, dropped []string) *NoAPNError {
+	return &NoAPNError{
 		Err:  ErrNoConnection,
 		What: fmt.Sprintf("%s: nothing for purpose %s", d.Reason(), req.Purpose),
 		Why:  strings.Join(dropped, "; "),

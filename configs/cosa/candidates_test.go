@@ -100,8 +100,12 @@ func TestCandidates(t *testing.T) {
 	}
 	only := mustNew(t, `{"name": "Home only", "targets": [{"mccmnc": ["90101"]}], "connections": [{"apn": "a", "roaming": 0}]}`)
 	_, err = only.Match(op).Candidates(Request{Roaming: International})
-	if want := `no usable connection in the operator settings: test0.json: "Home only" by MCC+MNC 90101: nothing for purpose internet: "a" is not for roaming abroad`; err == nil || err.Error() != want {
+	const want = `no usable connection in the operator settings: test0.json: "Home only" by MCC+MNC 90101: nothing for purpose internet: "a" is not for roaming abroad`
+	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if list, err := only.Match(op).Candidates(Request{Roaming: International, Modem: own, NetworkAssigned: true}); err == nil || err.Error() != want {
+		t.Errorf("what the operator does not allow is got round: %v %v", list, err)
 	}
 }
 

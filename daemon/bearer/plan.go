@@ -192,11 +192,7 @@ func roamingOff(s cosa.RoamState) error {
 // the records where the modem is attached with it, and is the only hope beside
 // an empty APN where no record knows the SIM.
 func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
-	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act}
-	if none, ok := errors.AsType[*cosa.NoAPNError](errOf(p.choice.match.Candidates(req))); ok && none.Why != "" {
-		return nil, none // what the operator does not allow here is not got round
-	}
-	req.NetworkAssigned = b.NetworkAssigned
+	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act, NetworkAssigned: b.NetworkAssigned}
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
 	if known && good.PLMN != "" {
 		// What worked at home is no news of a place for which there is another.
@@ -274,8 +270,6 @@ func sameConnection(a, b *cosa.Connection) bool {
 func (c choice) lastResort(cand cosa.Candidate) bool {
 	return c.match.Found() && cand.Profile == nil && cand.Connection.APN == ""
 }
-
-func errOf[T any](_ T, err error) error { return err }
 
 func (b *Bearer) noAPN(err error, home string) *activation.Fault {
 	f := &activation.Fault{Code: "no-apn", Text: err.Error(), Retry: euicc.RetryNow, Advice: "give an APN with the request, set [apn] apn, or add a file to operators.d"}
