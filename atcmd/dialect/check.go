@@ -19,7 +19,7 @@ func (p *Problem) Error() string { return p.Path + ": " + p.Msg }
 // trial holds a value for each placeholder.
 var trial = Values{
 	"cid": "1", "apn": "internet", "type": "IP", "ptype": "1", "user": "u", "password": "p", "auth": "1",
-	"slot": "1", "function": "1", "carrier": "c",
+	"slot": "1", "function": "1",
 }
 
 // Check finds what Expand and the readers of the tables would stumble over. It
@@ -76,7 +76,6 @@ func (d *Dialect) Problems() []*Problem {
 	}
 	c.query("carrier.query", d.Carrier.Query)
 	c.query("carrier.auto", d.Carrier.Auto)
-	c.steps("carrier.select", d.Carrier.Select)
 	c.query("function.query", d.Function.Query)
 	c.steps("function.set", d.Function.Set)
 	for v, k := range d.Function.Kinds {
@@ -145,7 +144,7 @@ func (c *checker) send(path, send string) {
 	text, _, err := Expand(send, trial)
 	switch {
 	case err != nil:
-		c.fail(path, "{cid} {apn} {type} {ptype} {user} {password} {auth} {slot} {function} {carrier}", "%v", err)
+		c.fail(path, "{cid} {apn} {type} {ptype} {user} {password} {auth} {slot} {function}", "%v", err)
 	case text == "":
 		c.fail(path, `without AT: "+CFUN=1"`, "the command is empty")
 	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):

@@ -9,7 +9,7 @@
 //
 // Commands are written without "AT" and without a terminator, with placeholders
 // in braces that Expand fills in: {cid} {apn} {type} {ptype} (1 IPv4, 2 IPv6, 3
-// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot} {carrier}.
+// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot}.
 package dialect
 
 import "time"
@@ -70,7 +70,7 @@ type Match struct {
 type Ports struct {
 	USB string `toml:"usb"` // as in Match; empty fits every composition
 	AT  []int  `toml:"at"`  // bInterfaceNumber, the best port first
-	PPP []int  `toml:"ppp"` // ports that are better left to a dialled connection
+	PPP []int  `toml:"ppp"` // ports that are better left to a dialled connection; nothing dials yet
 
 	Row
 }
@@ -204,8 +204,6 @@ type Carrier struct {
 	Auto    Query  `toml:"auto"`    // whether the SIM chooses it
 	AutoOn  string `toml:"auto_on"` // value of Auto that means yes
 	Generic string `toml:"generic"` // pattern of those that suit every operator, as in Match
-	Select  []Step `toml:"select"`  // with {carrier}; the modem restarts
-	Default string `toml:"default"` // {carrier} that suits every operator
 
 	Row
 }
@@ -256,7 +254,7 @@ func (k Kind) Ethernet() bool { return k == ECM || k == NCM || k == RNDIS }
 type NetFunction struct {
 	Query Query           `toml:"query"`
 	Kinds map[string]Kind `toml:"kinds"` // value of Query -> function
-	Set   []Step          `toml:"set"`   // with {function}, the value from Kinds; the modem restarts
+	Set   []Step          `toml:"set"`   // with {function}, the value from Kinds; the modem restarts. Nothing sends them yet
 
 	Row
 }

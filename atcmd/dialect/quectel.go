@@ -36,8 +36,6 @@ func quectel() *Dialect {
 		Auto:    Query{Send: `+QMBNCFG="AutoSel"`, Tag: "+QMBNCFG", Key: "AutoSel", Field: 1},
 		AutoOn:  "1",
 		Generic: "ROW_*|*Generic*",
-		Select:  []Step{{Send: `+QMBNCFG="AutoSel",0`}, {Send: `+QMBNCFG="Deactivate"`, Optional: true}, {Send: `+QMBNCFG="Select","{carrier}"`}, {Send: "+CFUN=1,1", Timeout: Seconds(30)}},
-		Default: "ROW_Generic_3GPP",
 		Row:     Row{Field, "EC20 after a profile switch: VoCat PR#110; lists of EC25, RM500Q"},
 	}
 	d.Signal = []SignalQuery{{

@@ -29,11 +29,8 @@ func sierra() *Dialect {
 	}
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("!RESET", Row{Field, "ModemManager, Sierra plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
-	// !IMPREF? answers a list with a line a value, which no query here reads.
-	d.Carrier = Carrier{
-		Select: []Step{{Send: `!IMPREF="{carrier}"`}, {Send: "!RESET", Timeout: Seconds(30)}}, Default: "AUTO-SIM",
-		Row: Row{Field, "EM7455 and EM7565 scripts"},
-	}
+	// No Carrier: !IMPREF? answers a list with a line a value, which no query
+	// here reads.
 	d.Function = NetFunction{Row: Row{Field, "!USBCOMP masks: 0x1009 MBIM, 0x0109 rmnet"}}
 	d.Auth = append([]AuthCommand{{
 		Set:   `$QCPDPP={cid},{auth},"{password}","{user}"`,

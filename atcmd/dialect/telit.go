@@ -30,8 +30,7 @@ func telit() *Dialect {
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{
 		Query: Query{Send: "#FWSWITCH?", Tag: "#FWSWITCH"}, Generic: "40",
-		Select: []Step{{Send: "#FWSWITCH={carrier},1", Timeout: Seconds(30)}}, Default: "40",
-		Row: Row{Field, "LE910C4-WWXD: image 40 is the global one; the modem restarts"},
+		Row: Row{Field, "LE910C4-WWXD: image 40 is the global one"},
 	}
 	d.Function = NetFunction{
 		Query: Query{Send: "#USBCFG?", Tag: "#USBCFG"},

@@ -30,8 +30,6 @@ func ublox() *Dialect {
 	d.Carrier = Carrier{
 		Query: Query{Send: "+UMNOPROF?", Tag: "+UMNOPROF"}, Auto: Query{Send: "+UMNOPROF?", Tag: "+UMNOPROF"}, AutoOn: "1",
 		Generic: "90|100", // the global and the European one
-		Select:  []Step{{Send: "+CFUN=0", Timeout: Seconds(30)}, {Send: "+UMNOPROF={carrier}"}, {Send: "+CFUN=16", Timeout: Seconds(30)}},
-		Default: "1", // chosen by the SIM
 		Row:     Row{Documented, "SARA-R4, SARA-R5, LARA-R6 AT commands manuals"},
 	}
 	d.Function = NetFunction{
