@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -218,21 +217,16 @@ func (f *follower) ended(ctx context.Context) error {
 
 // outcomeError is nil for a committed run.
 func outcomeError(rec activation.Record) error {
-	p := rec.Error
-	if p == nil {
-		p = &status.Problem{Text: "the reason is not known", Advice: "see `dynamod log`"}
-	}
-	switch rec.Outcome {
-	case status.Committed:
+	e, ok := errors.AsType[*activation.EndError](activation.NewEndError(rec))
+	switch {
+	case !ok:
 		return nil
-	case status.RolledBack:
-		return fault{exitRolledBack, "rolled back to profile " + cmp.Or(rec.Previous, "?") + ": " + p.Text, p.Advice}
+	case e.Outcome == status.RolledBack:
+		return fault{exitRolledBack, e.Error(), e.Hint()}
+	case e.Problem.Code == "rejected" || e.Problem.Code == "cancelled":
+		return fault{exitRefused, "activation " + e.Error(), e.Hint()}
 	}
-	code := exitFailed
-	if p.Code == "rejected" || p.Code == "cancelled" {
-		code = exitRefused
-	}
-	return fault{code, "activation failed: " + p.Text, p.Advice}
+	return fault{exitFailed, "activation " + e.Error(), e.Hint()}
 }
 
 // watch sends every change of the run, and attaches again when the daemon went
