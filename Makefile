@@ -13,7 +13,7 @@ CROSS := arm-5 arm-6 arm-7 arm64 mipsle-softfloat mips-softfloat riscv64 amd64
 
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
-DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin
+DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin mandoc:mandoc zsh:zsh
 
 # The same for services. They are installed only where nothing starts them (no
 # systemd: a container), or with CI=true: ModemManager on somebody's machine
@@ -23,10 +23,14 @@ SERVICES := mmcli:modemmanager dbus-run-session:dbus pkaction:polkitd
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := build
-.PHONY: build demo check lint test deps fuzz bench soak cross cosa-db ci-roots clean
+.PHONY: build man demo check lint test deps fuzz bench soak cross cosa-db ci-roots clean
 
 build:
 	$(BUILD) -o bin/dynamod ./daemon
+
+man: build
+	bin/dynamod man >bin/dynamod.8
+	bin/dynamod man dynamod.toml >bin/dynamod.toml.5
 
 demo: build
 	bin/dynamod demo $(DEMOFLAGS)

@@ -49,6 +49,8 @@ func commands() []command {
 		diagCommand,
 		logCommand,
 	}, extra, []command{
+		manCommand(),
+		completionCommand(),
 		versionCommand,
 	})
 }
@@ -59,19 +61,19 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  %-14s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\n`dynamod COMMAND --help` tells the flags of a command and shows an example.\n")
-	fmt.Fprint(w, "Exit codes: 0 ok, 2 usage, 3 waiting or not possible here, 4 refused, 5 failed, 6 rolled back.\n")
+	codes := make([]string, len(exitCodes))
+	for i, e := range exitCodes {
+		codes[i] = fmt.Sprintf("%d %s", e.code, e.name)
+	}
+	fmt.Fprintln(w, wrap("Exit codes: "+strings.Join(codes, ", ")+".", 0))
 }
 
 // help writes what `dynamod VERB --help` prints, in lines for 80 columns.
 func (c command) help(w io.Writer, fs *flag.FlagSet) {
-	args := fields(c.name, "[FLAGS]", c.args)
-	if c.verbs != nil {
-		args = fields(c.name, "VERB", "[FLAGS]")
-	}
-	fmt.Fprintf(w, "usage: dynamod %s\n\n", strings.Join(args, " "))
-	fmt.Fprintln(w, wrap(strings.ToUpper(c.summary[:1])+c.summary[1:]+".", 0))
+	fmt.Fprintf(w, "usage: %s\n\n", c.usage())
+	fmt.Fprintln(w, wrap(sentence(c.summary), 0))
 	if c.about != "" {
-		fmt.Fprintf(w, "\n%s\n", wrap(strings.TrimSuffix(c.about, ".")+".", 0))
+		fmt.Fprintf(w, "\n%s\n", wrap(sentence(c.about), 0))
 	}
 	if c.verbs != nil {
 		fmt.Fprintln(w)
@@ -86,14 +88,42 @@ func (c command) help(w io.Writer, fs *flag.FlagSet) {
 			fmt.Fprint(w, "\nflags:\n")
 			first = false
 		}
-		value, text := flag.UnquoteUsage(f)
-		if !slices.Contains([]string{"", "false", "0", "0s"}, f.DefValue) {
-			text += " (default " + f.DefValue + ")"
-		}
-		name := strings.TrimSpace("--" + f.Name + " " + value)
-		fmt.Fprintf(w, "  %-30s %s\n", name, wrap(text, 33))
+		term, text := flagTerm(f)
+		fmt.Fprintf(w, "  %-30s %s\n", term, wrap(text, 33))
 	})
 	fmt.Fprintf(w, "\nexample:\n  %s\n", strings.ReplaceAll(c.example, "\n", "\n  "))
+}
+
+// usage is c's usage line.
+func (c command) usage() string {
+	if c.verbs != nil {
+		return "dynamod " + c.name + " VERB [FLAGS]"
+	}
+	return strings.Join(fields("dynamod", c.name, "[FLAGS]", c.args), " ")
+}
+
+// flags are the flags that c declares.
+func (c command) flags() *flag.FlagSet {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	if c.setup != nil {
+		c.setup(fs)
+	}
+	return fs
+}
+
+// flagTerm is a flag with its value's name, "--config FILE", and what it does.
+func flagTerm(f *flag.Flag) (term, text string) {
+	value, text := flag.UnquoteUsage(f)
+	if !slices.Contains([]string{"", "false", "0", "0s"}, f.DefValue) {
+		text += " (default " + f.DefValue + ")"
+	}
+	return strings.TrimSpace("--" + f.Name + " " + value), text
+}
+
+// sentence is a summary, or the end of an about, as a sentence.
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }
 
 // wrap breaks text into lines that end before column 80; all but the first

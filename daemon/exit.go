@@ -24,6 +24,19 @@ const (
 	exitRolledBack = 6 // the link is up on the previous profile
 )
 
+// exitCodes tells what they mean.
+var exitCodes = []struct {
+	code        int
+	name, about string
+}{
+	{exitOK, "ok", "It is done; for `activate`: traffic crosses the link of the new profile."},
+	{exitUsage, "usage", "The command line is wrong."},
+	{exitWaiting, "waiting or not possible here", "Not at its end yet, or not possible here: no daemon answers, a run waits for an answer, the machine lacks what a command needs."},
+	{exitRefused, "refused", "Turned down before anything was changed."},
+	{exitFailed, "failed", "It was tried and did not work, or the configuration is wrong."},
+	{exitRolledBack, "rolled back", "The new profile gave no link, the previous one is enabled again."},
+}
+
 // usageError is a mistake in how the command was called.
 type usageError struct {
 	error

@@ -74,8 +74,7 @@ func run(ctx context.Context, args []string, s std) int {
 			}
 		}
 	}
-	return report(s, usageError{
-		fmt.Errorf("unknown command%s", shown(args[0])), "`dynamod help` lists the commands"})
+	return report(s, usageError{fmt.Errorf("unknown command%s", shown(args[0])), hintLike("dynamod", args[0], commands(), "`dynamod help` lists the commands")})
 }
 
 // do parses the verb's flags, which may stand before, between and behind its
@@ -122,7 +121,7 @@ func (c command) family(ctx context.Context, args []string, s std, fs *flag.Flag
 	} else if err != nil {
 		return usageError{flagError(err), hint}
 	}
-	return usageError{fmt.Errorf("%s cannot do that%s", c.name, parens(verbShown(args[0]))), hint}
+	return usageError{fmt.Errorf("%s cannot do that%s", c.name, parens(verbShown(args[0]))), hintLike("dynamod "+c.name, args[0], c.verbs, hint)}
 }
 
 // flagError writes package flag's texts as ours are written.
