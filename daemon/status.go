@@ -165,6 +165,10 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	if s.Signal != nil {
 		row("signal", signalText(s.Signal))
 	}
+	for _, c := range s.Cells {
+		row("cell", strings.ToUpper(c.RAT)+onlyIf(c.Band != 0, fmt.Sprintf(" band %d", c.Band)), c.PLMN, prefix("area ", c.AreaCode), prefix("cell ", c.CellID),
+			pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), signalText(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}))
+	}
 	if n := s.Outbox.Pending; n > 0 {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
 	}
@@ -216,7 +220,13 @@ func signalText(g *status.Signal) string {
 // prefix, number, parens and onlyIf give "" for what is not known.
 func prefix(p, value string) string { return onlyIf(value != "", p+value) }
 func number(p string, n int) string { return onlyIf(n != 0, fmt.Sprint(p, n)) }
-func parens(text string) string     { return onlyIf(text != "", " ("+text+")") }
+func pointed(p string, n *int) string {
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprint(p, *n)
+}
+func parens(text string) string { return onlyIf(text != "", " ("+text+")") }
 func onlyIf(ok bool, text string) string {
 	if !ok {
 		return ""

@@ -16,6 +16,7 @@ func fibocomBase() personality {
 	p.vendor = []verb{
 		iccidVerb("+ICCID", "+ICCID"),
 		authVerb("+MGAUTH", 2, 3),
+		{name: "+GTCCINFO", test: "-", read: gtccinfo("%X")},
 		{name: "+GTDUALSIM", test: "(0,1)", set: accepted, read: func(x *exec) error {
 			x.info(`+GTDUALSIM : 0, "SUB1", "LTE"`) // with a blank before the colon
 			return nil
@@ -63,6 +64,7 @@ func fibocomFM350() personality {
 	p.playsNet = true
 	p.linkByCGACT = true
 	p.vendor = append(p.vendor,
+		verb{name: "+GTCCINFO", test: "-", read: gtccinfo("%d")},
 		verb{name: "+EIAAPN", test: "-", set: accepted},
 		verb{name: "+GTUSBMODE", test: "-", read: constant("41"), set: accepted},
 		verb{name: "+SIMTYPE", test: "-", read: constant("1")},
@@ -86,7 +88,7 @@ func fibocomFM160() personality {
 // +CGDATA ends with CONNECT without taking the port away.
 func fibocomL850() personality {
 	p := fibocomBase().as("fibocom-l850", "Fibocom Wireless Inc.", "L850", "18500.5001.09.02.24.02").
-		from(PathCGLA, "field", "oFono, XMM7xxx driver").without("+GTRNDIS", "+MGAUTH")
+		from(PathCGLA, "field", "oFono, XMM7xxx driver").without("+GTRNDIS", "+MGAUTH", "+GTCCINFO")
 	p.zeroCID = true
 	p.vendor = append(p.vendor,
 		authVerb("+XGAUTH", 2, 3),

@@ -37,6 +37,7 @@ func huaweiMS2372() personality {
 			x.tagged(`"LTE",46,54,146,24`)
 			return nil
 		}},
+		{name: "^MONSC", test: "-", exec: monsc},
 		{name: "^NDISDUP", test: "(1),(0,1)", set: huaweiNDISDUP},
 		{name: "^NDISSTATQRY", test: "-", read: func(x *exec) error {
 			x.tagged(`%d,,,"IPV4",0,,,"IPV6"`, btoi(x.m.linked() != nil))

@@ -15,7 +15,7 @@ var miscVerbs = []verb{
 	{name: "+CLAC", test: "-", exec: clac},
 	{name: "+CPAS", test: "(0,2-5)", exec: func(x *exec) error { x.tagged("0"); return nil }},
 	{name: "+CSQ", test: "(0-31,99),(0-7,99)", exec: csq},
-	{name: "+CESQ", test: "(0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)", exec: cesq},
+	{name: "+CESQ", test: "(0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255),(0-126,255),(0-126,255),(0-127,255)", exec: cesq},
 	{name: "+CCLK", test: "-", read: readCCLK, set: func(x *exec) error { return cmeNotAllowed }},
 	{name: "+CTZR", test: "(0,1)", read: func(x *exec) error { x.tagged("%d", x.p.set.timeZone); return nil }, set: setCTZR},
 	{name: "+CEER", test: "-", exec: ceer},
@@ -115,14 +115,17 @@ func csq(x *exec) error {
 	return nil
 }
 
-// cesq is +CESQ (TS 27.007 8.69). On E-UTRAN only <rsrq> and <rsrp> are known.
+// cesq is +CESQ (TS 27.007 8.69). On E-UTRAN only <rsrq> and <rsrp> are known,
+// on NR only the three behind them, which a modem without NR leaves out.
 func cesq(x *exec) error {
-	switch act := x.m.radio.reg.AcT; {
+	switch a := x.m.measured(); {
 	case !x.m.hasCell():
 		x.tagged("99,99,255,255,255,255")
-	case act >= 7:
-		x.tagged("99,99,255,255,21,54")
-	case act >= 2:
+	case x.m.inNR():
+		x.tagged("99,99,255,255,255,255,%d,%d,%d", 2*a.rsrq+87, a.rsrp+157, 2*a.sinr+47)
+	case x.m.inLTE():
+		x.tagged("99,99,255,255,%d,%d", 2*a.rsrq+39, a.rsrp+141)
+	case x.m.radio.reg.AcT >= 2:
 		x.tagged("99,99,52,38,255,255")
 	default:
 		x.tagged("44,0,255,255,255,255")

@@ -12,6 +12,7 @@ func nordicNRF9160() personality {
 	p.simURCs = []string{"%XSIM: 1"}
 	p.vendor = []verb{
 		iccidVerb("%XICCID", "%XICCID"),
+		{name: "%XMONITOR", test: "-", exec: xmonitor},
 		{name: "%XSIM", test: "(0,1)", set: storedSet, read: func(x *exec) error {
 			x.tagged("%d", btoi(x.m.card.present))
 			return nil

@@ -234,20 +234,6 @@ func qnwinfo(x *exec) error {
 	return nil
 }
 
-func qeng(x *exec) error {
-	if strings.ToLower(x.str(0)) != "servingcell" {
-		return nil
-	}
-	reg := x.m.radio.reg
-	if !reg.Registered() || len(reg.PLMN) < 5 {
-		x.tagged(`"servingcell","SEARCH"`)
-		return nil
-	}
-	x.tagged(`"servingcell","NOCONN","LTE","FDD",%s,%s,%s,301,1300,3,5,5,%s,-87,-9,-58,15,22`,
-		reg.PLMN[:3], reg.PLMN[3:], reg.CellID, reg.TAC)
-	return nil
-}
-
 func qcsq(x *exec) error {
 	if !x.m.hasCell() {
 		x.tagged(`"NOSERVICE"`)

@@ -22,6 +22,7 @@ func sierraMC7455() personality {
 			}
 			return nil
 		}},
+		{name: "!GSTATUS", test: "-", read: gstatus},
 		{name: "!SCACT", test: "(0,1),(1-16)", set: sierraSCACT, read: func(x *exec) error {
 			for _, c := range x.m.packet.sorted() {
 				x.tagged("%d,%d", c.cid, btoi(c.linkUp))

@@ -12,14 +12,7 @@ func simcomBase() personality {
 	p.absent = []string{"+CCID"}
 	p.vendor = []verb{
 		iccidVerb("+CICCID", "+ICCID"),
-		{name: "+CPSI", test: "-", read: func(x *exec) error {
-			if reg := x.m.radio.reg; reg.Registered() && len(reg.PLMN) >= 5 {
-				x.tagged("LTE,Online,%s-%s,0x%s,%d,301,EUTRAN-BAND3,1300,5,5,-94,-870,-580,15", reg.PLMN[:3], reg.PLMN[3:], reg.TAC, 257)
-				return nil
-			}
-			x.tagged("NO SERVICE,Online")
-			return nil
-		}},
+		{name: "+CPSI", test: "-", read: cpsi},
 		{name: "+CNSMOD", test: "(0,1)", read: constant("0,8"), set: accepted},
 		{name: "+AUTOCSQ", test: "(0,1),(0,1)", read: constant("0,0"), set: accepted},
 		restartVerb("+CRESET"),

@@ -27,6 +27,7 @@ func telitLE910() personality {
 		}},
 		{name: "+CSIM", test: "-", set: telitCSIM},
 		{name: "#SIMSELECT", test: "(1,2)", read: constant("1"), set: accepted},
+		{name: "#RFSTS", test: "-", exec: rfsts, read: rfsts},
 		{name: "#FWSWITCH", test: "(0-40),(0,1)", read: constant("40,1"), set: accepted},
 		{name: "#USBCFG", test: "(0-12)", read: constant("4"), set: accepted},
 		authVerb("#PDPAUTH", 2, 3),

@@ -13,6 +13,7 @@ func ubloxLARA() personality {
 		triesVerb("+UPINCNT", "%[1]d,%[1]d,%[2]d,%[2]d"),
 		authVerb("+UAUTHREQ", 2, 3),
 		{name: "+UPSV", test: "(0-4)", read: storedRead("0"), set: storedSet},
+		{name: "+UCGED", test: "(0,2)", read: ucged, set: storedSet},
 		{name: "+UUSBCONF", test: "-", read: constant(`2,"ECM",,"0x1313"`), set: accepted},
 		{name: "+UBMCONF", test: "(1,2)", read: constant("1"), set: accepted},
 		{name: "+UMNOPROF", test: "-", read: constant("1"), set: accepted},

@@ -118,6 +118,7 @@ func (d *Dialect) Problems() []*Problem {
 		c.field(at+".rsrq.field", q.RSRQ.Field)
 		c.field(at+".sinr.field", q.SINR.Field)
 	}
+	c.cells(d.Cells)
 	return c.problems
 }
 

@@ -53,6 +53,7 @@ type Dialect struct {
 	Auth     []AuthCommand `toml:"auth"`   // tried in order
 	Data     []DataCall    `toml:"data"`   // the first that lists the function is used
 	Signal   []SignalQuery `toml:"signal"` // beyond +CSQ and +CESQ, tried in order
+	Cells    []CellQuery   `toml:"cells"`  // beyond +CEREG and its kin, tried in order
 }
 
 // Match is one pattern of identity. Empty fields match everything. A pattern

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -280,4 +281,71 @@ func TestTableValues(t *testing.T) {
 			t.Errorf("%s: %v", d.Name, err)
 		}
 	}
+}
+
+func TestParseColumns(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want []Column
+		err  string
+	}{
+		{"* =LTE mcc", []Column{{Factor: 1}, {Equal: "LTE", Factor: 1}, {Name: "mcc", Factor: 1}}, ""},
+		{"tac:x band:^50", []Column{{Name: "tac", Hex: true, Factor: 1}, {Name: "band", Cut: "50", Factor: 1}}, ""},
+		{"rsrp:1n-141 rsrq:0.5n", []Column{{Name: "rsrp", Factor: 1, Offset: -141}, {Name: "rsrq", Factor: 0.5}}, ""},
+		{"", nil, "0 columns"},
+		{strings.Repeat("* ", 65), nil, "65 columns"},
+		{"power", nil, "unknown name"},
+		{"=", nil, "nothing to compare"},
+		{"mcc:x", nil, "does not go with it"},
+		{"rsrp:x", nil, "does not go with it"},
+		{"rsrp:0n", nil, "does not go with it"},
+		{"rsrp:1n-1e9", nil, "does not go with it"},
+		{"rsrp:", nil, "does not go with it"},
+		{"ci:1n", nil, "does not go with it"},
+	} {
+		got, err := ParseColumns(tt.text)
+		if !slices.Equal(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%q: %v %v", tt.text, got, err)
+		}
+	}
+}
+
+// FuzzColumns: what was read can be written and is read as the same again.
+func FuzzColumns(f *testing.F) {
+	for _, d := range all() {
+		for _, q := range d.Cells {
+			for _, l := range q.Lines {
+				f.Add(l.Columns)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		columns, err := ParseColumns(text)
+		if err != nil {
+			return
+		}
+		var words []string
+		for _, c := range columns {
+			word := c.Name
+			switch {
+			case c.Equal != "":
+				word = "=" + c.Equal
+			case c.Name == "":
+				word = "*"
+			case c.Hex:
+				word += ":x"
+			case c.Cut != "":
+				word += ":^" + c.Cut
+			default:
+				if c.Factor != 1 || c.Offset != 0 {
+					word += fmt.Sprintf(":%vn%+v", c.Factor, c.Offset)
+				}
+			}
+			words = append(words, word)
+		}
+		again, err := ParseColumns(strings.Join(words, " "))
+		if err != nil || !slices.Equal(again, columns) {
+			t.Errorf("%q: %v became %v, %v", text, columns, again, err)
+		}
+	})
 }

@@ -30,6 +30,7 @@ func fibocom() *Dialect {
 		Select: []Step{{Send: "+GTDUALSIM={slot}", Timeout: Seconds(30)}},
 		Row:    Row{Field, "FM350-GL: slots count from 0, 1 is the eSIM"},
 	}
+	d.Cells = gtccinfo(":x", "answers of FM160-CN, FM150: <earfcn> and <physicalcellId> are hexadecimal")
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("+CFUN=15", Row{Field, "ModemManager, Fibocom plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Function = NetFunction{Row: Row{Field, "+GTUSBMODE: the numbers differ by model"}}
@@ -52,6 +53,20 @@ func fibocom() *Dialect {
 	return d
 }
 
+// gtccinfo is +GTCCINFO?, whose levels are coded as in +CESQ. LTE bands count
+// from 101 and 5G bands have 50 before them.
+func gtccinfo(hex, ref string) []CellQuery {
+	return []CellQuery{{
+		Send: "+GTCCINFO?", Tag: "+GTCCINFO",
+		Lines: []CellLine{
+			{LTE, "=1 =4 mcc mnc tac:x ci:x arfcn" + hex + " pci" + hex + " band:1n-100 * * * rsrp:1n-141 rsrq:0.5n-20"},
+			{NR, "=1 =9 mcc mnc tac:x ci:x arfcn" + hex + " pci" + hex + " band:^50 * sinr:0.5n-23.5 * rsrp:1n-157 rsrq:0.5n-43.5"},
+			{UMTS, "=1 =2 mcc mnc tac:x ci:x arfcn" + hex + " pci" + hex},
+		},
+		Row: Row{Field, ref},
+	}}
+}
+
 // fibocomMTK is FM350-GL on MediaTek's T700. +CCHO and +CGLA answer without
 // their tags there, on one tty only, and channels leak with every client that
 // was killed.
@@ -63,6 +78,7 @@ func fibocomMTK() *Dialect {
 	)
 	d.APDU.Order = []string{CGLA}
 	d.APDU.MaxChannel = 10
+	d.Cells = gtccinfo("", "answers of FM350-GL: <earfcn> and <physicalcellId> are decimal")
 	d.APDU.Row = Row{Field, "lpac#179, lpac#209, lpac#442 to #448"}
 	d.Function = NetFunction{
 		Query: Query{Send: "+GTUSBMODE?", Tag: "+GTUSBMODE"}, Kinds: map[string]Kind{"40": RNDIS, "41": RNDIS},
@@ -87,6 +103,7 @@ func fibocomXMM() *Dialect {
 	)
 	d.APDU.Order = []string{CGLA, CSIM}
 	d.APDU.Row = Row{Field, "oFono, XMM7xxx driver: +CCHO and +CGLA; L860 failed: lpac#434"}
+	d.Cells = nil // +GTCCINFO is of other platforms
 	d.Attach = AttachContext{CID: 0, Define: []Step{{Send: "+XDNS=0,1", Optional: true}}, Row: Row{Field, "L850 scripts: context 0"}}
 	d.Auth = append([]AuthCommand{{
 		Set:   `+XGAUTH={cid},{auth},"{user}","{password}"`,

@@ -48,6 +48,14 @@ func huawei() *Dialect {
 		Address: []Address{DHCP},
 		Row:     Row{Field, "ModemManager, Huawei bearer"},
 	}, rawIPCall(Row{Assumed, ""})}
+	d.Cells = []CellQuery{{
+		Send: "^MONSC", Tag: "^MONSC",
+		Lines: []CellLine{
+			{LTE, "=LTE mcc mnc arfcn ci:x pci:x tac:x rsrp rsrq rssi"},
+			{NR, "=NR mcc mnc arfcn * ci:x pci:x tac:x rsrp rsrq sinr"},
+		},
+		Row: Row{Field, "HiSilicon modem sources; answers of E3372, MT5700M"},
+	}}
 	d.Signal = []SignalQuery{{
 		Send: "^HCSQ?", Tag: "^HCSQ", Key: "LTE",
 		RSRP: Level{Field: 2, Floor: -141, Step: 1, Min: 0, Max: 97},

@@ -14,6 +14,14 @@ func nrf91() *Dialect {
 	d.APDU.Advice = "run the LPA in the nRF91's own application"
 	d.APDU.Row = Row{Documented, "nRF91 AT commands reference: +CCHO, +CGLA and +CCHC are for testing purposes only"}
 	d.ICCID = []Query{{Send: "%XICCID", Tag: "%XICCID", Row: Row{Documented, "nRF91 AT commands reference"}}, d.ICCID[0]}
+	d.Cells = []CellQuery{{
+		Send: "%XMONITOR", Tag: "%XMONITOR",
+		Lines: []CellLine{
+			{LTE, "* * * plmn tac:x =7 band ci:x pci arfcn rsrp:1n-141 sinr:1n-25"},
+			{LTE, "* * * plmn tac:x =9 band ci:x pci arfcn rsrp:1n-141 sinr:1n-25"}, // NB-IoT
+		},
+		Row: Row{Documented, "nRF91 AT commands reference"},
+	}}
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Documented, "nRF91 AT commands reference"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Attach = AttachContext{CID: 0, Row: Row{Documented, "nRF91 AT commands reference: context 0"}}

@@ -45,6 +45,19 @@ func quectel() *Dialect {
 		SINR: Level{Field: 3, Floor: -20, Step: 0.2, Min: 0, Max: 250},
 		Row:  Row{Documented, "Quectel EC2x AT commands manual: sinr in fifths of a dB above -20"},
 	}}
+	// <sinr> of the LTE line is left to +QCSQ: its unit differs by model.
+	d.Cells = []CellQuery{{
+		Send: `+QENG="servingcell"`, Tag: "+QENG",
+		Lines: []CellLine{
+			{LTE, "=servingcell * =LTE * mcc mnc ci:x pci arfcn band * * tac:x rsrp rsrq rssi"},
+			{NR, "=servingcell * =NR5G-SA * mcc mnc ci:x pci tac:x arfcn band * rsrp rsrq sinr"},
+			{UMTS, "=servingcell * =WCDMA mcc mnc tac:x ci:x arfcn pci"},
+			{GSM, "=servingcell * =GSM mcc mnc tac:x ci:x * arfcn"},
+			{LTE, "=LTE * mcc mnc ci:x pci arfcn band * * tac:x rsrp rsrq rssi"}, // EN-DC: two lines behind one with the state
+			{NR, "=NR5G-NSA mcc mnc pci rsrp sinr rsrq arfcn band"},
+		},
+		Row: Row{Documented, "Quectel EC2x and RG50xQ/RM5xxQ AT commands manuals"},
+	}}
 	d.APDU.BareReplies = false
 	d.APDU.Row = Row{Field, "openpilot on EG25 and EG916Q; EC20: lpac#186"}
 	d.ICCID = []Query{

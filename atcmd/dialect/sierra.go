@@ -27,6 +27,18 @@ func sierra() *Dialect {
 		},
 		Row: Row{Field, "EM74xx users: slots count from 0"},
 	}
+	d.Cells = []CellQuery{{
+		Send: "!GSTATUS?", Tag: "!GSTATUS",
+		Labels: map[string]string{
+			"System mode": "rat", "TAC": "tac:x", "Cell ID": "ci:x",
+			"LTE band": "band", "LTE Rx chan": "arfcn", "PCC RxM RSSI": "rssi", "RSRP (dBm)": "rsrp", "PCC RxM RSRP": "rsrp",
+			"RSRQ (dB)": "rsrq", "SINR (dB)": "sinr",
+			"WCDMA channel": "arfcn",
+			"NR5G MCC-MNC":  "plmn", "NR5G TAC": "tac:x", "NR5G Cell ID": "ci:x", "NR5G band": "band", "NR5G Rx chan": "arfcn",
+			"NR5G RSRP (dBm)": "rsrp", "NR5G RSRQ (dB)": "rsrq", "NR5G SINR (dB)": "sinr",
+		},
+		Row: Row{Field, "answers of MC7455, EM7565, MC8705, EM9191"},
+	}}
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("!RESET", Row{Field, "ModemManager, Sierra plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	// No Carrier: !IMPREF? answers a list with a line a value, which no query

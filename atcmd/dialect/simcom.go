@@ -23,6 +23,17 @@ func simcom() *Dialect {
 	d.APDU.Row = Row{Assumed, ""}
 	d.ICCID = []Query{d.ICCID[0], {Send: "+CICCID", Tag: "+ICCID", Row: Row{Field, "programs for SIM7600 and A7600"}}}
 	d.Slots = Slots{Active: Query{Send: "+SMSIMCFG?", Tag: "+SMSIMCFG", Field: 1}, Row: Row{Field, "QModem: SIM82xx, SIM83xx"}}
+	d.Cells = []CellQuery{{
+		Send: "+CPSI?", Tag: "+CPSI",
+		Lines: []CellLine{
+			{LTE, "=LTE * plmn tac:x ci pci band arfcn * * rsrq:0.1n rsrp:0.1n rssi:0.1n sinr"},
+			{NR, "=NR5G_SA * plmn tac:x ci pci band arfcn rsrp:0.1n rsrq:0.1n sinr:0.1n"},
+			{NR, "=NR5G_NSA pci band arfcn rsrp:0.1n rsrq:0.1n sinr:0.1n"},
+			{UMTS, "=WCDMA * plmn tac:x ci * pci arfcn"},
+			{GSM, "=GSM * plmn tac:x ci arfcn"},
+		},
+		Row: Row{Field, "SIM7500/SIM7600 AT command manual for the order; tenths of a dB: answers of SIM7600, SIM8202, SIM8260"},
+	}}
 	d.SIMReset[1].Row = Row{Assumed, ""}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Data = []DataCall{

@@ -26,6 +26,15 @@ func telit() *Dialect {
 		Select: slotsByCFUN("4", "#SIMSELECT={slot}"),
 		Row:    Row{Field, "programs for LE910Cx: #SIMSELECT"},
 	}
+	// The IMSI stands in the same place only in the answer for LTE.
+	d.Cells = []CellQuery{{
+		Send: "#RFSTS", Tag: "#RFSTS",
+		Lines: []CellLine{
+			{LTE, "plmn arfcn rsrp rssi rsrq tac:x * * * * * ci:x imsi * * band * * sinr"},
+			{LTE, "plmn arfcn rsrp rssi rsrq tac:x * * * * * ci:x imsi * * *"}, // no <SINR>; <ABND> may be something else there
+		},
+		Row: Row{Documented, "Telit ME910 and LE910Cx AT commands manuals"},
+	}}
 	d.SIMReset[1].Row = Row{Assumed, ""}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{

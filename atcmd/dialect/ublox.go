@@ -15,6 +15,7 @@ func ublox() *Dialect {
 	}
 	d.Init = []Step{
 		{Send: "+UPSV=0", Optional: true, Row: Row{Documented, "LEXI-R10 AT commands manual: no power saving in a SIM sequence"}},
+		{Send: "+UCGED=2", Optional: true, Row: Row{Documented, "SARA-R5 AT commands manual"}}, // how +UCGED? answers
 	}
 	d.URCs = []URC{
 		{"+UUSIMSTAT", EventSIM, Row{Assumed, ""}},
@@ -25,6 +26,14 @@ func ublox() *Dialect {
 	d.APDU.Row = Row{Documented, "u-blox AT commands manuals: +CSIM"}
 	d.ICCID = []Query{d.ICCID[0], {Send: "+CCID", Tag: "+CCID", Row: Row{Documented, "u-blox AT commands manual"}}}
 	d.PINTries = append([]Query{{Send: "+UPINCNT", Tag: "+UPINCNT", Row: Row{Field, "ModemManager, u-blox plugin"}}}, d.PINTries...)
+	d.Cells = []CellQuery{{
+		Send: "+UCGED?", Tag: "+UCGED",
+		Lines: []CellLine{
+			{"", "arfcn band * * tac:x ci:x pci * * * rsrp:1n-141 rsrq:0.5n-20 sinr"},
+			{LTE, "=6 * mcc mnc"},
+		},
+		Row: Row{Documented, "SARA-R5 AT commands manual; answers of SARA-R510, LARA-R6"},
+	}}
 	d.SIMReset = []ResetStep{d.SIMReset[0], restart("+CFUN=16", Row{Documented, "u-blox AT commands manual: reset of modem and SIM card"}), cycle("0", "1", Row{Assumed, ""})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{

@@ -131,9 +131,13 @@ type network struct {
 	mu     sync.Mutex
 	reject int
 	pdps   []atsim.PDP
+	reg    atsim.Registration // if it has a status
 }
 
 func (n *network) Register(atsim.Subscriber) atsim.Registration {
+	if n.reg.Status != 0 {
+		return n.reg
+	}
 	return atsim.Registration{Status: 1, AcT: 7, PLMN: "00101", Operator: "Test Network", TAC: "0001", CellID: "01A2D001"}
 }
 

@@ -32,6 +32,7 @@ type Radio interface {
 	Registration(ctx context.Context) (modem.Registration, error)
 	Operator(ctx context.Context) (modem.Operator, error)
 	Signal(ctx context.Context) (modem.Signal, error)
+	Cells(ctx context.Context) ([]modem.Cell, error)
 	Function(ctx context.Context) (dialect.Kind, error)
 	Up(ctx context.Context, call modem.Call) (modem.Lease, error)
 	Status(ctx context.Context, call modem.Call) (bool, error)

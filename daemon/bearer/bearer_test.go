@@ -42,6 +42,9 @@ type radio struct {
 	calls  []string
 	source dialect.Address
 	kernel *nlsim.Kernel
+	cells  []modem.Cell
+	act    modem.AcT
+	ci     string
 }
 
 func (r *radio) Functionality(context.Context) (modem.Functionality, error) { return modem.Full, nil }
@@ -60,12 +63,13 @@ func (r *radio) ICCID(context.Context) (string, error) { return r.iccid, nil }
 func (r *radio) Registration(context.Context) (modem.Registration, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return modem.Registration{State: r.reg, Cause: r.cause}, nil
+	return modem.Registration{State: r.reg, Cause: r.cause, AcT: r.act, CellID: r.ci, AreaCode: "12AB"}, nil
 }
 func (r *radio) Operator(context.Context) (modem.Operator, error) {
 	return modem.Operator{PLMN: "00101", Name: "Lab"}, nil
 }
 func (r *radio) Signal(context.Context) (modem.Signal, error)   { return modem.Signal{}, nil }
+func (r *radio) Cells(context.Context) ([]modem.Cell, error)    { return r.cells, nil }
 func (r *radio) Function(context.Context) (dialect.Kind, error) { return dialect.None, nil }
 
 func (r *radio) Up(_ context.Context, c modem.Call) (modem.Lease, error) {

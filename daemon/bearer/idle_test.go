@@ -43,6 +43,10 @@ func (a *asked) Signal(ctx context.Context) (modem.Signal, error) {
 	a.note()
 	return a.radio.Signal(ctx)
 }
+func (a *asked) Cells(ctx context.Context) ([]modem.Cell, error) {
+	a.note()
+	return a.radio.Cells(ctx)
+}
 func (a *asked) Function(ctx context.Context) (dialect.Kind, error) {
 	a.note()
 	return a.radio.Function(ctx)

@@ -185,7 +185,7 @@ func (b *Bearer) look(ctx context.Context) error {
 			b.down(ctx, a, r)
 		}
 		b.Status.Update(func(s *status.Snapshot) {
-			s.State, s.Link, s.Reach, s.Registration = status.Down, nil, nil, nil
+			s.State, s.Link, s.Reach, s.Registration, s.Cells = status.Down, nil, nil, nil, nil
 			s.SIM = &status.SIM{State: string(sim.State)}
 			s.Reason = "no SIM can be used: " + string(sim.State)
 			s.Advice = simAdvice[sim.State]
@@ -463,6 +463,26 @@ func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Regist
 			out.PLMN, out.Operator = op.PLMN, op.Name
 		}
 	}
-	b.Status.Update(func(s *status.Snapshot) { s.Registration = out })
+	cells := servingCells(ctx, r, reg, out.PLMN)
+	b.Status.Update(func(s *status.Snapshot) { s.Registration, s.Cells = out, cells })
 	return out.PLMN
+}
+
+// servingCells are what the modem tells of its cells, by its maker's command or
+// else with the registration.
+func servingCells(ctx context.Context, r Radio, reg modem.Registration, plmn string) (out []status.Cell) {
+	if !reg.State.Registered() {
+		return nil
+	}
+	cells, err := r.Cells(ctx)
+	if own, ok := reg.Cell(plmn); ok && (err != nil || len(cells) == 0) {
+		cells = []modem.Cell{own}
+	}
+	for _, c := range cells {
+		out = append(out, status.Cell{
+			RAT: string(c.RAT), PLMN: c.MCC + c.MNC, AreaCode: c.AreaCode, CellID: c.CellID, PCI: c.PCI, ARFCN: c.ARFCN,
+			Band: c.Band, RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR,
+		})
+	}
+	return out
 }

@@ -163,7 +163,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 				s.Modem = &status.Modem{Port: g.cfg.Modem.Port}
 			}
 			s.Modem.Present, s.Modem.Error = false, ""
-			s.State, s.Link, s.Reach, s.Registration, s.Signal = status.Down, nil, nil, nil, nil
+			s.State, s.Link, s.Reach, s.Registration, s.Signal, s.Cells = status.Down, nil, nil, nil, nil, nil
 			s.Reason = "no modem is there"
 			if err != nil && !errors.Is(err, context.Canceled) {
 				s.Modem.Error, s.Reason = err.Error(), err.Error()

@@ -39,6 +39,7 @@ type Snapshot struct {
 	SIM          *SIM          `json:"sim,omitempty"`
 	Registration *Registration `json:"registration,omitempty"`
 	Signal       *Signal       `json:"signal,omitempty"`
+	Cells        []Cell        `json:"cells,omitempty"` // that serve the modem: one, or an LTE and a 5G cell
 	Link         *Link         `json:"link,omitempty"`
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
@@ -171,6 +172,20 @@ type Signal struct {
 	RSRP *float64 `json:"rsrp,omitempty"` // dBm
 	RSRQ *float64 `json:"rsrq,omitempty"` // dB
 	SINR *float64 `json:"sinr,omitempty"` // dB
+}
+
+// Cell is a cell that serves the modem; nil and empty fields are unknown.
+type Cell struct {
+	RAT      string   `json:"rat"` // gsm, umts, lte, 5g
+	PLMN     string   `json:"plmn,omitempty"`
+	AreaCode string   `json:"area_code,omitempty"` // TAC or LAC, hexadecimal
+	CellID   string   `json:"cell_id,omitempty"`   // hexadecimal
+	PCI      *int     `json:"pci,omitempty"`
+	ARFCN    *int     `json:"arfcn,omitempty"`
+	Band     int      `json:"band,omitempty"`
+	RSRP     *float64 `json:"rsrp,omitempty"` // dBm
+	RSRQ     *float64 `json:"rsrq,omitempty"` // dB
+	SINR     *float64 `json:"sinr,omitempty"` // dB
 }
 
 // Link is the data link on the router's side.
