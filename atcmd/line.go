@@ -213,6 +213,21 @@ var standardURCs = []string{
 	"POWERED DOWN", "APP RDY", "+CFUN",
 }
 
+// openText reports a USSD answer whose text has a line end in it (27.007, 7.15:
+// <str> is what the network sent) and goes on in the next line.
+func openText(line string) bool {
+	rest, ok := CutTag(line, "+CUSD")
+	if !ok {
+		return false
+	}
+	_, text, quoted := strings.Cut(rest, `"`)
+	if !quoted {
+		return false
+	}
+	text = strings.TrimRight(text, " 0123456789")
+	return !strings.HasSuffix(strings.TrimRight(strings.TrimSuffix(text, ","), " "), `"`)
+}
+
 // needsData reports whether a URC is followed by a line that belongs to it
 // (27.005 3.4.1): the PDU, or the text in text mode.
 func needsData(line string) bool {

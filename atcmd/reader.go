@@ -13,6 +13,8 @@ const (
 	maxLine = 64 << 10
 	// maxAnswer bounds the information lines of one command together.
 	maxAnswer = 1 << 20
+	// maxOpen bounds a USSD text, which has 182 characters at most.
+	maxOpen = 2 << 10
 )
 
 // reader is what the reading goroutine knows between two reads.
@@ -22,6 +24,7 @@ type reader struct {
 	skipLF bool      // the LF of the line that began data mode
 	data   *dataCall // takes the bytes in data mode
 	urc    string    // a URC whose data is the next line
+	open   string    // a URC whose text goes on in the next line
 }
 
 // read runs until the port ends.
@@ -124,6 +127,18 @@ func (s *Session) sort(raw string, cut bool) (seen string) {
 		s.deliver(URC{Line: urc, Data: line})
 		return withoutDigits(line)
 	}
+	if open := s.in.open; open != "" {
+		s.in.open = ""
+		if _, tagged := tagOf(line); !tagged && !cut && s.final(x, line) == notFinal && len(open)+len(line) < maxOpen {
+			if line = open + "\n" + line; openText(line) {
+				s.in.open = line
+			} else {
+				s.deliver(URC{Line: line})
+			}
+			return withoutDigits(strings.TrimSpace(raw))
+		}
+		s.deliver(URC{Line: open})
+	}
 	if rest, ok := s.takeEcho(x, raw); ok {
 		line = strings.TrimSpace(rest)
 		if line == "" {
@@ -163,6 +178,10 @@ func (s *Session) sort(raw string, cut bool) (seen string) {
 	}
 	if needsData(line) {
 		s.in.urc = line
+		return seen
+	}
+	if openText(line) {
+		s.in.open = line
 		return seen
 	}
 	s.deliver(URC{Line: line})

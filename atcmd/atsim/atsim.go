@@ -153,6 +153,19 @@ type Config struct {
 	// SMSSent gets each short message that a client sends, a SUBMIT TPDU in
 	// hexadecimal with its service centre address. Nil discards them.
 	SMSSent func(pdu string)
+
+	// USSD is the operator's service behind +CUSD: it gets what a subscriber
+	// sends, a code such as "*100#" or the answer to a question, and answers. Nil,
+	// and an answer without a text, is "operation not supported".
+	USSD func(sub Subscriber, text string) USSDReply
+	// USSDTime is how long the network takes to answer.
+	USSDTime time.Duration
+}
+
+// USSDReply is what the operator's service answers.
+type USSDReply struct {
+	Text string // \n separates lines
+	More bool   // it waits for an answer
 }
 
 // Habits are deviations that real firmware shows. The zero value follows the

@@ -14,6 +14,7 @@ func huaweiMS2372() personality {
 	p.defaultPDP = "IPV4V6"
 	p.linkByCGACT = false
 	p.cgregInLTE = true
+	p.packedUSSD = true // as ModemManager's plugin for the family expects it
 	p.simURCs = []string{"^SIMST: 1"}
 	p.notReadyURC = "^SIMST: 255"
 	p.vendor = []verb{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -173,24 +172,6 @@ func readCIND(x *exec) error {
 		signal = 4
 	}
 	x.tagged("%d,%d,%d", signal, btoi(reg.Registered()), btoi(reg.Status == 5))
-	return nil
-}
-
-// cusd is +CUSD=[<n>[,<str>[,<dcs>]]] (TS 27.007 7.15). The network has no
-// USSD service: it answers 4, operation not supported.
-func cusd(x *exec) error {
-	n, err := x.int(0, 0, 0, 2)
-	if err != nil {
-		return err
-	}
-	x.p.set.values["+CUSD"] = strconv.Itoa(btoi(n == 1))
-	if x.str(1) == "" {
-		return nil
-	}
-	if !x.m.radio.reg.Registered() {
-		return cmeNoNetwork
-	}
-	x.p.urc("+CUSD: 4")
 	return nil
 }
 

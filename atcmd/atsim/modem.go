@@ -36,6 +36,7 @@ type Modem struct {
 	radio   radio
 	packet  packet
 	sms     smsStore
+	ussd    bool   // the network waits for the answer to a USSD question
 	lastErr string // +CEER
 
 	channelFor int    // context of +XDATACHANNEL

@@ -41,6 +41,7 @@ type personality struct {
 	playsNet    bool   // the interface is a /24 around the address, with its .1 as the gateway
 	noRefresh   bool   // a REFRESH of the card is not acted on
 	linkByCGACT bool   // +CGACT gives the network interface to the context
+	packedUSSD  bool   // +CUSD writes the GSM alphabet packed, in hexadecimal
 	cgregInLTE  bool   // +CGREG follows +CEREG on E-UTRAN
 }
 

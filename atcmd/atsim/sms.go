@@ -39,7 +39,7 @@ var smsVerbs = []verb{
 	{name: "+CSMS", test: "(0,1)", read: func(x *exec) error { x.tagged("0,1,1,0"); return nil }, set: func(x *exec) error { x.tagged("1,1,0"); return nil }},
 	{name: "+CMGF", test: "(0)", read: func(x *exec) error { x.tagged("0"); return nil }, set: setCMGF},
 	{name: "+CPMS", test: `("ME"),("ME"),("ME")`, read: readCPMS, set: setCPMS},
-	{name: "+CNMI", test: "(0-2),(0,1),0,0,(0,1)", read: storedRead("0,0,0,0,0"), set: storedSet},
+	{name: "+CNMI", test: "(0-2),(0-2),0,0,(0,1)", read: storedRead("0,0,0,0,0"), set: storedSet},
 	{name: "+CSCA", test: "-", read: readCSCA, set: setCSCA},
 	{name: "+CMGL", test: "(0-4)", exec: cmgl, set: cmgl},
 	{name: "+CMGR", test: "-", set: cmgr},
@@ -187,14 +187,26 @@ func cmgs(x *exec) error {
 	return nil
 }
 
-// ReceiveSMS puts a short message, a DELIVER TPDU in hexadecimal with its
-// service centre address, into the store and announces it with +CMTI to the
-// ports whose +CNMI asks for it. It reports whether there was room.
+// ReceiveSMS is a short message from the network, a DELIVER TPDU in hexadecimal
+// with its service centre address. A port whose +CNMI has <mt> 2 gets it as it is
+// (+CMT); otherwise it goes into the store and is announced (+CMTI) to the ports
+// that have <mt> 1. It reports whether somebody or the store took it.
 func (m *Modem) ReceiveSMS(pdu string) bool {
 	m.state.lock()
 	defer m.state.release()
-	if _, ok := tpduLen(pdu); !ok {
+	n, ok := tpduLen(pdu)
+	if !ok {
 		return false
+	}
+	routed := false
+	for p := range m.ports {
+		if f := strings.Split(p.set.values["+CNMI"], ","); len(f) > 1 && f[0] != "0" && f[1] == "2" {
+			p.urc("+CMT: ," + itoa(n) + "\r\n" + strings.ToUpper(pdu))
+			routed = true
+		}
+	}
+	if routed {
+		return true
 	}
 	i := slices.IndexFunc(m.sms.slots, func(msg message) bool { return msg.status < 0 })
 	if i < 0 {

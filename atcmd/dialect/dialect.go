@@ -53,7 +53,8 @@ type Dialect struct {
 	Auth     []AuthCommand `toml:"auth"`   // tried in order
 	Data     []DataCall    `toml:"data"`   // the first that lists the function is used
 	Signal   []SignalQuery `toml:"signal"` // beyond +CSQ and +CESQ, tried in order
-	Cells    []CellQuery   `toml:"cells"`  // beyond +CEREG and its kin, tried in order
+	USSD     USSD          `toml:"ussd"`
+	Cells    []CellQuery   `toml:"cells"` // beyond +CEREG and its kin, tried in order
 }
 
 // Match is one pattern of identity. Empty fields match everything. A pattern
@@ -205,6 +206,15 @@ type Carrier struct {
 	Auto    Query  `toml:"auto"`    // whether the SIM chooses it
 	AutoOn  string `toml:"auto_on"` // value of Auto that means yes
 	Generic string `toml:"generic"` // pattern of those that suit every operator, as in Match
+
+	Row
+}
+
+// USSD says how the strings of +CUSD are written.
+type USSD struct {
+	// Packed: text of the GSM alphabet is packed and in hexadecimal, whatever
+	// the character set.
+	Packed bool `toml:"packed"`
 
 	Row
 }

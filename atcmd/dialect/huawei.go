@@ -27,6 +27,7 @@ func huawei() *Dialect {
 	// ^CPIN: READY,,10,3,10,3: state, type, tries of PUK1 and PIN1
 	d.PINTries = append([]Query{{Send: "^CPIN?", Tag: "^CPIN", Field: 3, Row: Row{Field, "ModemManager, Huawei plugin"}}}, d.PINTries...)
 	d.Slots = Slots{Select: []Step{{Send: "^SCICHG={slot},1", Timeout: Seconds(30)}}, Row: Row{Field, "QModem"}}
+	d.USSD = USSD{Packed: true, Row: Row{Field, "ModemManager, Huawei plugin"}}
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("^RESET", Row{Field, "ModemManager, Huawei plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Auth = append([]AuthCommand{{

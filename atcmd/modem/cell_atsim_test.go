@@ -22,8 +22,7 @@ func TestCellsOnSimulatedModem(t *testing.T) {
 	} {
 		told := 0
 		for _, personality := range atsim.Personalities() {
-			l := newLab(t, func(c *atsim.Config) { c.Personality = personality })
-			l.net.reg = net.reg
+			l := newLab(t, func(c *atsim.Config) { c.Personality = personality; c.Network = &network{reg: net.reg} })
 			if net.rat == dialect.NR && personality == "nordic-nrf9160" {
 				continue // which never registers there
 			}
@@ -58,8 +57,9 @@ func TestCellsOnSimulatedModem(t *testing.T) {
 
 // The levels of 5G are the last three of +CESQ.
 func TestSignalOfNR(t *testing.T) {
-	l := newLab(t, nil)
-	l.net.reg = atsim.Registration{Status: 1, AcT: 11, PLMN: "26201", TAC: "0012AB", CellID: "1C649D138"}
+	l := newLab(t, func(c *atsim.Config) {
+		c.Network = &network{reg: atsim.Registration{Status: 1, AcT: 11, PLMN: "26201", TAC: "0012AB", CellID: "1C649D138"}}
+	})
 	s, err := l.start(t).Signal(t.Context())
 	if err != nil || s.RSRP == nil || *s.RSRP != -79 || s.RSRQ == nil || *s.RSRQ != -10 || s.SINR == nil || *s.SINR != 22 {
 		t.Errorf("%+v %v", s, err)

@@ -24,6 +24,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/warthog618/sms"
+
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 )
@@ -39,11 +41,14 @@ type Modem struct {
 	d   *dialect.Dialect
 	log *slog.Logger
 
+	ussd sync.Mutex // held by a USSD request
+
 	mu sync.Mutex // guards what follows
 	// absent are registration commands that this modem answered with an error.
 	absent map[string]bool
 	// refusedPIN is the card and the PIN that it refused; see EnterPIN.
 	refusedPIN string
+	smsRef     *sms.Counter // of long messages
 }
 
 // New returns a Modem that speaks the dialect on s. A nil dialect is the

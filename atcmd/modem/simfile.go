@@ -375,17 +375,7 @@ func parsePNN(b []byte) string {
 	head, text := b[2], b[3:2+b[1]]
 	switch head >> 4 & 7 {
 	case 0: // default alphabet, packed: TS 23.038, 6.1.2.2
-		n := max(8*len(text)-int(head&7), 0) / 7
-		septets := make([]byte, n)
-		for i := range septets {
-			bit := 7 * i
-			v := uint(text[bit/8]) >> (bit % 8)
-			if bit%8 > 1 && bit/8+1 < len(text) {
-				v |= uint(text[bit/8+1]) << (8 - bit%8)
-			}
-			septets[i] = byte(v & 0x7F)
-		}
-		return simText(septets)
+		return simText(unpack7(text, max(8*len(text)-int(head&7), 0)/7))
 	case 1:
 		return simText(append([]byte{0x80}, text...))
 	}
