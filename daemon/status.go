@@ -149,6 +149,9 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 			present = "not there"
 		}
 		row("modem", m.Port, present, strings.Join(fields(m.Manufacturer, m.Model), " "), m.Revision, prefix("dialect ", m.Dialect), prefix("IMEI ", m.IMEI), m.Error)
+		if d := m.Data; d != nil {
+			row("  data", d.Kind, d.Interface, prefix("driver ", d.Driver))
+		}
 	}
 	if c := s.Card; c != nil {
 		row("card", prefix("EID ", c.EID), prefix("SGP.22 ", c.SVN), number("", c.FreeMemory/1024)+onlyIf(c.FreeMemory >= 1024, " kB free"), profileCount(len(c.Profiles)), c.Error)

@@ -259,6 +259,10 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if err != nil {
 		return err
 	}
+	// A profile that can only be rolled back is not worth its order.
+	if f, err := g.netFunction(d); err != nil && !d.dials(f.Kind) && f.Kind != "" {
+		return err
+	}
 	if err := g.awaitWay(ctx); err != nil {
 		return err
 	}

@@ -181,6 +181,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 			s.Reason, s.Advice = "the link is being brought up", ""
 		}
 	})
+	g.showFunction(d)
 	g.bearer.SetRadio(d.modem)
 }
 

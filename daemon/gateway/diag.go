@@ -109,6 +109,10 @@ func (g *Gateway) checks() []check {
 			}
 			return fmt.Sprintf("%s, %s", reg.State, reg.AcT), "", nil
 		}},
+		{"data", func(context.Context) (string, string, error) {
+			f, err := g.netFunction(dev)
+			return strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Kind, f.Interface, f.Driver)), "", err
+		}},
 		{"apn", func(context.Context) (string, string, error) {
 			s := g.status.Snapshot()
 			if s.Link == nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -111,40 +110,6 @@ func (g *Gateway) askManager(ctx context.Context, name string) {
 func isLink(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode()&os.ModeSymlink != 0
-}
-
-// modemInterface names the network interface of the modem: the configured one,
-// or the one below the same USB device as the AT port.
-func (g *Gateway) modemInterface() (string, error) {
-	if g.cfg.Uplink.Interface != config.Auto {
-		return g.cfg.Uplink.Interface, nil
-	}
-	g.mu.Lock()
-	d := g.device
-	g.mu.Unlock()
-	if d == nil {
-		return "", &activation.Fault{Code: "no-modem", Text: "no modem is there"}
-	}
-	name, err := interfaceOf(g.opts.Tree, d.path)
-	if err != nil {
-		return "", &activation.Fault{Code: "no-interface", Text: "cannot find the modem's network interface", Err: err, Advice: "name it in [uplink] interface"}
-	}
-	return name, nil
-}
-
-// interfaceOf finds the network interface of the device that an AT port belongs
-// to: USB, PCI, or a part of the chip.
-func interfaceOf(tree port.Tree, tty string) (string, error) {
-	for _, dir := range tree.Above(tty, 5) {
-		for _, glob := range []string{"net/*", "*/net/*", "wwan/*/net/*"} {
-			found, err := filepath.Glob(filepath.Join(dir, glob))
-			if err == nil && len(found) > 0 {
-				slices.Sort(found)
-				return filepath.Base(found[0]), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("no network interface belongs to %s", tty)
 }
 
 // advised keeps the advice of the first error that has one.

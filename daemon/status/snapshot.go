@@ -124,6 +124,15 @@ type Modem struct {
 	IMEI         string `json:"imei,omitempty"` // shortened
 	Dialect      string `json:"dialect,omitempty"`
 	Error        string `json:"error,omitempty"`
+
+	Data *NetFunction `json:"data,omitempty"` // nil where the kernel does not tell
+}
+
+// NetFunction is how a modem's packets reach this machine.
+type NetFunction struct {
+	Kind      string `json:"kind"` // ecm, ncm, rndis, raw-ip, qmi, mbim, none
+	Interface string `json:"interface,omitempty"`
+	Driver    string `json:"driver,omitempty"` // the kernel's
 }
 
 // Card is the eUICC.
