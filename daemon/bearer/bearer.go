@@ -55,15 +55,6 @@ type Keeper interface {
 	KeepAPN(iccid string, apn activation.APN) error
 }
 
-// Lease is an address that was obtained on the interface itself.
-type Lease struct {
-	Addrs   []netip.Prefix
-	Gateway netip.Addr
-	DNS     []netip.Addr
-	MTU     int
-	Renew   time.Time // when to ask again; zero for never
-}
-
 // Reach is the result of one reach check.
 type Reach struct {
 	State  status.State // Up, Limited or Down
@@ -129,7 +120,7 @@ type active struct {
 	shared    bool          // the modem carries no other context than the attach's
 	spec      uplink.Spec
 	source    string
-	renew     time.Time
+	lease     *keeping // nil where there is nothing to keep
 	since     time.Time
 
 	choice choice // that the candidate comes from

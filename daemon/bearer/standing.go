@@ -70,9 +70,6 @@ func (b *Bearer) Run(ctx context.Context) error {
 			b.showDown(err)
 		} else {
 			backoff = firstBackoff
-			if a := b.current(); a != nil && !a.renew.IsZero() {
-				next = min(next, max(a.renew.Sub(b.Now()), time.Second))
-			}
 		}
 		b.settled()
 		timer.Reset(next)
@@ -342,14 +339,15 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 		}
 		a.choice = now
 	}
-	if !a.renew.IsZero() && !b.Now().Before(a.renew) {
-		lease, err := b.DHCP(ctx, a.spec.Interface)
-		if err != nil {
-			b.Log.Warn("the lease cannot be renewed", "error", err)
-			return false, nil
-		}
+	switch lease, err := a.lease.news(); {
+	case err != nil:
+		b.Log.Warn("the lease is over", "error", err)
+		b.down(ctx, a, r)
+		return false, nil
+	case lease != nil:
+		b.Log.Info("the lease is another one now", "addresses", lease.Addrs, "gateway", lease.Gateway)
 		b.mu.Lock()
-		a.spec.Addrs, a.spec.Gateway, a.spec.DNS, a.renew = lease.Addrs, lease.Gateway, lease.DNS, lease.Renew
+		b.useLease(&a.spec, *lease)
 		b.mu.Unlock()
 	}
 	if err := b.apply(ctx, a.spec); err != nil { // does nothing when nothing is wrong
@@ -368,10 +366,15 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 // down takes a link apart.
 func (b *Bearer) down(ctx context.Context, a *active, r Radio) {
 	b.mu.Lock()
-	if b.active == a || b.active != nil && b.active.iccid == a.iccid {
+	old := b.active
+	if old == a || old != nil && old.iccid == a.iccid {
 		b.active = nil
+	} else {
+		old = a
 	}
 	b.mu.Unlock()
+	old.lease.end()
+	a.lease.end()
 	ctx, done := context.WithTimeout(ctx, 30*time.Second)
 	defer done()
 	if b.Apply && a.spec.Interface != "" {
@@ -405,6 +408,9 @@ func (b *Bearer) Down(ctx context.Context) {
 func (b *Bearer) leave(ctx context.Context) {
 	if !b.KeepUp {
 		b.Down(ctx)
+	}
+	if a := b.current(); a != nil {
+		a.lease.end() // the next process asks again
 	}
 }
 

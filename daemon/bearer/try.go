@@ -141,8 +141,12 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	b.pace.clear()
 	b.mu.Lock()
+	old := b.active
 	b.active = a
 	b.mu.Unlock()
+	if old != nil && old != a {
+		old.lease.end()
+	}
 	b.show(a, reach)
 	if reach.State != status.Up {
 		return // a portal's page is no reason to begin with it the next time
@@ -313,7 +317,8 @@ func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate
 		return nil, Reach{}, err
 	}
 	stage(activation.Configuring)
-	a.spec, a.renew, err = b.spec(ctx, ifname, lease)
+	var got Lease
+	a.spec, got, err = b.spec(ctx, ifname, lease)
 	if err != nil {
 		return fail(err)
 	}
@@ -323,6 +328,7 @@ func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate
 	if err := b.apply(ctx, a.spec); err != nil {
 		return fail(err)
 	}
+	a.lease = b.keep(got)
 	stage(activation.Probing)
 	reach := b.probe(ctx, a.spec)
 	if reach.State == status.Down {
@@ -352,7 +358,7 @@ func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
 const carrierTime = 10 * time.Second
 
 // spec makes the uplink's Spec of a lease.
-func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, time.Time, error) {
+func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, Lease, error) {
 	s := b.Spec
 	s.Interface = ifname
 	l := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}
@@ -367,7 +373,7 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 		// The client needs the interface up; addresses come with the lease.
 		if b.Apply {
 			if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
-				return s, time.Time{}, err
+				return s, l, err
 			}
 		}
 		// A request that leaves before there is carrier is lost, and the next
@@ -380,21 +386,15 @@ func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (up
 		}
 		got, err := b.DHCP(ctx, ifname)
 		if err != nil {
-			return s, time.Time{}, err
+			return s, l, err
 		}
 		l = got
 	}
-	s.Addrs, s.Gateway, s.DNS = l.Addrs, l.Gateway, l.DNS
-	if len(s.DNS) == 0 {
-		s.DNS = b.DNS
-	}
-	if s.MTU == 0 {
-		s.MTU = l.MTU
-	}
+	b.useLease(&s, l)
 	if len(s.Addrs) == 0 {
-		return s, time.Time{}, errors.New("the network gave no address")
+		return s, l, errors.New("the network gave no address")
 	}
-	return s, l.Renew, nil
+	return s, l, nil
 }
 
 func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {

@@ -19,6 +19,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/gateway"
+	"dynamod/netlink/dhcp"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -196,7 +197,9 @@ func (w *World) gatewayOptions(log *slog.Logger, version string, floor time.Time
 			if err != nil {
 				return bearer.Lease{}, err
 			}
-			return bearer.Lease{Addrs: []netip.Prefix{l.Addr}, Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU}, nil
+			return gateway.LeaseOf(l, func(ctx context.Context, l dhcp.Lease, changed func(dhcp.Lease)) error {
+				return w.net.KeepLease(ctx, ifname, l, changed)
+			}), nil
 		},
 		Probe: func(ctx context.Context, spec uplink.Spec) bearer.Reach {
 			return gateway.ProbeWith(ctx, w.net.Dialer(spec), cfg.Reach.Targets, reach.Config{Timeout: cfg.Reach.Timeout})

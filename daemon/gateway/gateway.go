@@ -285,7 +285,7 @@ func (g *Gateway) buildBearer() {
 		},
 	}
 	if b.DHCP == nil {
-		b.DHCP = acquireDHCP
+		b.DHCP = g.acquireDHCP
 	}
 	if b.Probe == nil {
 		b.Probe = g.probe

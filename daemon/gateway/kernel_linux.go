@@ -13,17 +13,13 @@ import (
 
 func dialKernel() (*netlink.Conn, error) { return netlink.Dial(netlink.Config{}) }
 
-func acquireDHCP(ctx context.Context, ifname string) (bearer.Lease, error) {
-	l, err := dhcp.Acquire(ctx, ifname)
+func (g *Gateway) acquireDHCP(ctx context.Context, ifname string) (bearer.Lease, error) {
+	c := dhcp.New(dhcp.Config{Interface: ifname, Log: g.log})
+	l, err := c.Acquire(ctx)
 	if err != nil {
 		return bearer.Lease{}, err
 	}
-	out := bearer.Lease{Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU}
-	out.Addrs = append(out.Addrs, l.Addr)
-	if l.Valid > 0 {
-		out.Renew = l.Obtained.Add(l.Renew)
-	}
-	return out, nil
+	return LeaseOf(l, c.Keep), nil
 }
 
 // reload reads operators.d again at SIGHUP.

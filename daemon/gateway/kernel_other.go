@@ -22,7 +22,7 @@ func dialKernel() (noKernel, error) {
 	return nil, errors.New("the daemon runs on Linux only; this is built for " + runtime.GOOS)
 }
 
-func acquireDHCP(context.Context, string) (bearer.Lease, error) {
+func (*Gateway) acquireDHCP(context.Context, string) (bearer.Lease, error) {
 	return bearer.Lease{}, errors.New("DHCP is implemented on Linux only")
 }
 

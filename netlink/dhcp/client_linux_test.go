@@ -21,7 +21,7 @@ type server struct {
 	mu     sync.Mutex
 	counts map[dhcpv4.MessageType]int
 	last   map[dhcpv4.MessageType]net.IP // who asked, 0.0.0.0 becomes the broadcast address
-	answer func(m *dhcpv4.DHCPv4) []dhcpv4.Modifier
+	answer func(m *dhcpv4.DHCPv4, peer net.IP) []dhcpv4.Modifier
 }
 
 func (s *server) handle(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
@@ -30,7 +30,7 @@ func (s *server) handle(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
 	s.last[m.MessageType()] = peer.(*net.UDPAddr).IP
 	answer := s.answer
 	s.mu.Unlock()
-	mods := answer(m)
+	mods := answer(m, peer.(*net.UDPAddr).IP)
 	if mods == nil {
 		return
 	}
@@ -55,6 +55,11 @@ func (s *server) from(mt dhcpv4.MessageType) net.IP {
 }
 
 func (s *server) set(answer func(m *dhcpv4.DHCPv4) []dhcpv4.Modifier) {
+	s.setPeer(func(m *dhcpv4.DHCPv4, _ net.IP) []dhcpv4.Modifier { return answer(m) })
+}
+
+// setPeer is set for an answer that depends on who asks, as in server.last.
+func (s *server) setPeer(answer func(m *dhcpv4.DHCPv4, peer net.IP) []dhcpv4.Modifier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = answer
@@ -120,7 +125,8 @@ func bench(t *testing.T, test func(ctx context.Context, k *netlink.Conn, usb0 ne
 				t.Fatal(err)
 			}
 		}
-		s := &server{counts: make(map[dhcpv4.MessageType]int), last: make(map[dhcpv4.MessageType]net.IP), answer: grant}
+		s := &server{counts: make(map[dhcpv4.MessageType]int), last: make(map[dhcpv4.MessageType]net.IP)}
+		s.set(grant)
 		var srv *server4.Server
 		nstest.In(t, far, func() {
 			var err error
@@ -233,6 +239,51 @@ func TestClientFaults(t *testing.T) {
 		}
 		if _, err := Acquire(ctx, "usb0"); err == nil || err.Error() != "dhcp acquire on usb0: network is down" {
 			t.Errorf("down: %v", err)
+		}
+	})
+}
+
+// TestKeepOnWire: the server that granted the lease is silent, another one
+// answers the broadcast with another address, and then takes it back. When what
+// is asked is in TestKeep.
+func TestKeepOnWire(t *testing.T) {
+	bench(t, func(ctx context.Context, k *netlink.Conn, usb0 netlink.Link, s *server) {
+		times := []dhcpv4.Modifier{
+			dhcpv4.WithOption(dhcpv4.OptRenewTimeValue(time.Second)),
+			dhcpv4.WithOption(dhcpv4.Option{Code: dhcpv4.OptionRebindingTimeValue, Value: dhcpv4.Duration(2 * time.Second)}),
+		}
+		s.set(func(m *dhcpv4.DHCPv4) []dhcpv4.Modifier { return append(grant(m), times...) })
+		c := New(Config{Interface: "usb0"})
+		l, err := c.Acquire(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []netlink.Object{
+			netlink.Addr{Index: usb0.Index, Dev: "usb0", Prefix: l.Addr},
+			netlink.Route{Index: usb0.Index, Dev: "usb0", Dst: l.Addr.Masked(), Scope: netlink.ScopeLink, Table: netlink.TableMain},
+		} {
+			if err := k.Change(ctx, netlink.Change{Op: netlink.Add, Object: o}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.setPeer(func(m *dhcpv4.DHCPv4, peer net.IP) []dhcpv4.Modifier {
+			if !peer.Equal(net.IPv4bcast) {
+				return nil // unicast
+			}
+			return append(append(grant(m), times...),
+				dhcpv4.WithYourIP(net.IPv4(192, 168, 225, 99)),
+				dhcpv4.WithOption(dhcpv4.OptRouter(net.IPv4(192, 168, 225, 2))))
+		})
+		var got []Lease
+		err = c.Keep(ctx, l, func(next Lease) {
+			got = append(got, next)
+			s.set(refuse)
+		})
+		if !errors.Is(err, ErrRefused) {
+			t.Errorf("kept until %v", err)
+		}
+		if len(got) != 1 || got[0].String() != "192.168.225.99/24 via 192.168.225.2 for 1h0m0s" {
+			t.Errorf("changed to %v", got)
 		}
 	})
 }

@@ -49,9 +49,9 @@ func extend(ctx context.Context, x extender, l Lease, log *slog.Logger) (Lease, 
 		if left <= 0 {
 			return Lease{}, fmt.Errorf("%w: %s from %s", ErrExpired, l, l.Server)
 		}
-		ask, limit := x.Renew, until(l, l.Rebind)
+		ask, limit, renewing := x.Renew, until(l, l.Rebind), true
 		if limit <= 0 {
-			ask, limit = x.Rebind, left
+			ask, limit, renewing = x.Rebind, left, false
 		}
 		tctx, cancel := context.WithTimeout(ctx, limit)
 		next, err := ask(tctx, l)
@@ -62,7 +62,7 @@ func extend(ctx context.Context, x extender, l Lease, log *slog.Logger) (Lease, 
 		log.Debug("dhcp lease not extended yet", "lease", l, "err", err)
 		// Half of the time that is left in this phase, and the next phase in time.
 		phase := until(l, l.Rebind)
-		if phase <= 0 {
+		if !renewing {
 			phase = until(l, l.Valid)
 		}
 		wait = min(max(phase/2, minRetry), max(phase, 0))

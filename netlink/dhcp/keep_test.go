@@ -46,6 +46,7 @@ func TestKeep(t *testing.T) {
 	extend := func(l Lease) Lease { l.Obtained = time.Now(); return l }
 	tests := []struct {
 		name    string
+		lease   func(*Lease) // what is special about it
 		answer  func(l Lease, rebind bool) (Lease, error)
 		length  time.Duration // how long Keep is watched
 		asked   []string
@@ -80,6 +81,18 @@ func TestKeep(t *testing.T) {
 			asked: []string{"renew 30m0s", "renew 41m30s", "renew 47m15s", "renew 50m7.5s", "renew 51m37.5s", "rebind 52m30s"},
 		},
 		{
+			name:  "T2 comes while the server is asked",
+			lease: func(l *Lease) { l.Rebind = 30*time.Minute + 20*time.Second },
+			answer: func(l Lease, rebind bool) (Lease, error) {
+				if !rebind {
+					return Lease{}, ErrNoAnswer
+				}
+				return extend(l), nil
+			},
+			length: 40 * time.Minute,
+			asked:  []string{"renew 30m0s", "rebind 30m20s"},
+		},
+		{
 			name:   "nobody answers",
 			answer: func(Lease, bool) (Lease, error) { return Lease{}, ErrNoAnswer },
 			length: 2 * time.Hour,
@@ -103,6 +116,9 @@ func TestKeep(t *testing.T) {
 				l, err := newLease(ack(t), time.Now())
 				if err != nil {
 					t.Fatal(err)
+				}
+				if tt.lease != nil {
+					tt.lease(&l)
 				}
 				s := &clockedServer{start: time.Now(), answer: tt.answer}
 				ctx, cancel := context.WithTimeout(t.Context(), tt.length)

@@ -38,6 +38,13 @@ func (l *Lab) DHCP(ctx context.Context, ifname string) (dhcp.Lease, error) {
 	return lease, err
 }
 
+// KeepLease renews a lease of the router's.
+func (l *Lab) KeepLease(ctx context.Context, ifname string, lease dhcp.Lease, changed func(dhcp.Lease)) error {
+	return l.router.do(func() error {
+		return dhcp.New(dhcp.Config{Interface: ifname, Log: l.log}).Keep(ctx, lease, changed)
+	})
+}
+
 // Dialer connects from the router by the link that the Spec describes.
 func (l *Lab) Dialer(s uplink.Spec) reach.Dialer { return labDialer{l, s.Dialer()} }
 

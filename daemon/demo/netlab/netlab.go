@@ -114,6 +114,8 @@ type Network interface {
 	Dialer(uplink.Spec) reach.Dialer
 	// DHCP gets a lease for an interface of the router.
 	DHCP(ctx context.Context, ifname string) (dhcp.Lease, error)
+	// KeepLease renews it, as dhcp.Client.Keep does.
+	KeepLease(ctx context.Context, ifname string, lease dhcp.Lease, changed func(dhcp.Lease)) error
 	// ListenInternet and ListenCarrier open a server at an address of theirs.
 	ListenInternet(network, address string) (net.Listener, error)
 	ListenCarrier(network, address string) (net.Listener, error)

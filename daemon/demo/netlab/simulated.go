@@ -203,6 +203,12 @@ func (s *Simulated) DHCP(ctx context.Context, ifname string) (dhcp.Lease, error)
 	}, nil
 }
 
+// KeepLease keeps a lease that nobody lets run out.
+func (s *Simulated) KeepLease(ctx context.Context, _ string, _ dhcp.Lease, _ func(dhcp.Lease)) error {
+	<-ctx.Done()
+	return nil
+}
+
 // Dial connects from the router by its main routing table.
 func (s *Simulated) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(address)
