@@ -121,7 +121,7 @@ func (f *fakeDaemon) set(change func(*activation.Record)) {
 	change(&f.rec)
 	rec := f.rec
 	f.mu.Unlock()
-	f.model.Update(func(s *status.Snapshot) { s.Run = viewOf(rec) })
+	f.model.Update(func(s *status.Snapshot) { s.Run = rec.View() })
 }
 
 func (f *fakeDaemon) state(s activation.State) { f.set(func(r *activation.Record) { r.State = s }) }
@@ -285,7 +285,7 @@ func (f *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
 	rec := f.rec
 	f.mu.Unlock()
 	f.model.Update(func(s *status.Snapshot) {
-		s.Run = viewOf(rec)
+		s.Run = rec.View()
 		if f.story == "before-up" {
 			s.State, s.Link = status.Up, fakeLink()
 		}

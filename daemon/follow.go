@@ -88,6 +88,10 @@ func (f *follower) follow(ctx context.Context) error {
 			if u.run.Ended != nil {
 				return f.ended(ctx)
 			}
+			if u.run.Waiting == activation.WaitLink {
+				return fault{exitWaiting, "no profile on the card gives a link now; the activation goes on trying, on its way back",
+					"`dynamod diag` finds out why; `dynamod activate --cancel` ends it, with the previous profile enabled where that was possible"}
+			}
 			if u.run.Waiting == "" || q.what != "" {
 				continue // nothing is asked, or it is asked or answered already
 			}
@@ -301,7 +305,7 @@ func (f *follower) look(ctx context.Context) (*status.Run, error) {
 	if err != nil {
 		return nil, nil
 	}
-	return viewOf(rec), nil
+	return rec.View(), nil
 }
 
 // decodeRun returns the run that an event tells of, and whether it is an event
@@ -315,14 +319,4 @@ func decodeRun(kind string, data []byte) (run *status.Run, ok bool) {
 		return snap.Run, json.Unmarshal(data, &snap) == nil
 	}
 	return nil, false
-}
-
-// viewOf is a record as the faces show it.
-func viewOf(r activation.Record) *status.Run {
-	return &status.Run{
-		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
-		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous,
-		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
-		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
-	}
 }

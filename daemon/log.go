@@ -122,7 +122,7 @@ func writeStory(w io.Writer, story []entry) {
 	resumes, told := 0, ""
 	for i, e := range story {
 		note := ""
-		switch v := viewOf(e.rec); {
+		switch v := e.rec.View(); {
 		case e.rec.Resumes > resumes:
 			resumes = e.rec.Resumes
 			note = fmt.Sprintf("taken up again after an interruption: %s", stateText(v))
@@ -138,7 +138,7 @@ func writeStory(w io.Writer, story []entry) {
 		told = line
 		fmt.Fprintf(w, "  %s %8s  %-13s  %s\n", e.at.Local().Format(time.TimeOnly), since(first.Started, e.at), e.rec.State, clean(note, ""))
 	}
-	fmt.Fprintf(w, "  %s\n", clean(endText(viewOf(last), nil), ""))
+	fmt.Fprintf(w, "  %s\n", clean(endText(last.View(), nil), ""))
 	if last.Error != nil && last.Error.Advice != "" {
 		fmt.Fprintf(w, "  advice: %s\n", clean(last.Error.Advice, ""))
 	}

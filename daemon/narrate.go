@@ -126,7 +126,7 @@ func (n *narrator) end(rec activation.Record, link *status.Link) error {
 	if rec.Outcome != status.Committed {
 		return nil // the error line tells
 	}
-	_, err := fmt.Fprintln(n.result, clean(endText(viewOf(rec), link), ""))
+	_, err := fmt.Fprintln(n.result, clean(endText(rec.View(), link), ""))
 	return err
 }
 
@@ -198,6 +198,9 @@ func stateText(run *status.Run) string {
 	case activation.Committed:
 		return "traffic crosses the link"
 	case activation.Undoing:
+		if run.Waiting == activation.WaitLink {
+			return "no link with any profile yet, trying on"
+		}
 		if run.Previous == "" {
 			return "no link, taking the new profile out of use"
 		}
@@ -259,7 +262,7 @@ func endText(run *status.Run, link *status.Link) string {
 	}
 	text := "failed"
 	if run.Outcome == status.RolledBack {
-		text = "rolled back to profile " + cmp.Or(run.Previous, "?")
+		text = "rolled back to profile " + cmp.Or(run.BackTo, run.Previous, "?")
 	}
 	if run.Error != nil {
 		text += ": " + run.Error.Text

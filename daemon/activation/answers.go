@@ -13,6 +13,7 @@ import (
 const (
 	WaitConsent          = "consent"
 	WaitConfirmationCode = "confirmation-code"
+	WaitLink             = "link" // while it is undoing, between two rounds
 )
 
 // ask holds the session until somebody answers, but not for long: the server

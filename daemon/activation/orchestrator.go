@@ -81,6 +81,9 @@ type Link interface {
 	// Up registers, activates, configures and probes. It calls stage when it
 	// begins Configuring and Probing, and returns when traffic flows.
 	Up(ctx context.Context, plan Plan, stage func(State)) (Up, error)
+	// Worked tells with which APN a profile last gave a link and since when that
+	// one has worked; ok is false if it never did.
+	Worked(iccid string) (apn string, since time.Time, ok bool)
 	// Hold keeps the day-two work (renewal, retries, recovery) off the modem
 	// until the returned function is called.
 	Hold() (release func())
@@ -134,7 +137,7 @@ func New(c Config) (*Orchestrator, error) {
 	keep := ""
 	if n := len(o.runs); n > 0 {
 		last := o.runs[n-1]
-		c.Status.Update(func(s *status.Snapshot) { s.Run = last.view() })
+		c.Status.Update(func(s *status.Snapshot) { s.Run = last.View() })
 		if !last.State.Ended() {
 			keep = last.ID
 			o.current = newRun(o, last)
@@ -217,6 +220,7 @@ func (o *Orchestrator) Switch(iccid, previous string) (Record, error) {
 		return Record{}, o.busy()
 	}
 	rec := Record{ID: rand.Text()[:13], State: Enabling, ICCID: iccid, Previous: previous, Started: o.Now().UTC().Round(time.Millisecond)}
+	rec.PreviousAPN, _, _ = o.Link.Worked(previous)
 	if err := o.append(rec); err != nil {
 		return Record{}, stateFault(err)
 	}
@@ -266,7 +270,8 @@ func (o *Orchestrator) Answer(id string, a Answer) error {
 	return r.answer(a)
 }
 
-// Cancel ends a run as long as nothing of it is on the card.
+// Cancel ends a run as long as nothing of it is on the card, and one that waits
+// for a link on its way back.
 func (o *Orchestrator) Cancel(id string) error {
 	r, err := o.find(id)
 	if err != nil {
@@ -380,7 +385,7 @@ func (o *Orchestrator) record(rec Record) error {
 
 func (o *Orchestrator) publish(rec Record) {
 	o.Status.Update(func(s *status.Snapshot) {
-		view := rec.view()
+		view := rec.View()
 		if s.Run != nil && s.Run.ID == rec.ID && rec.State == Downloading {
 			view.Progress = s.Run.Progress
 		}

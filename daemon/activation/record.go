@@ -29,6 +29,8 @@ type Record struct {
 	PolicyRules   string              `json:"policy_rules,omitempty"` // of the profile: ppr1, ppr2
 	HomePLMN      string              `json:"home_plmn,omitempty"`    // profile owner in the metadata
 	Previous      string              `json:"previous,omitempty"`     // ICCID of the way back
+	PreviousAPN   string              `json:"previous_apn,omitempty"` // that it last had a link with
+	BackTo        string              `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
@@ -65,11 +67,11 @@ func Runs(records []journal.Record) []Record {
 	return runs
 }
 
-// view is the run as the faces show it.
-func (r Record) view() *status.Run {
+// View is the run as the faces show it.
+func (r Record) View() *status.Run {
 	return &status.Run{
 		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
-		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous, BackTo: r.BackTo,
 		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
 		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
 	}

@@ -4,6 +4,7 @@
 package activation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -175,7 +176,7 @@ func NewEndError(rec Record) error {
 		e.Problem = &status.Problem{Code: string(rec.Outcome), Text: "the reason is not known", Advice: "see `dynamod log`"}
 	}
 	if rec.Outcome == status.RolledBack {
-		e.Previous = rec.Previous
+		e.Previous = cmp.Or(rec.BackTo, rec.Previous)
 	}
 	return e
 }

@@ -31,16 +31,19 @@ type run struct {
 
 	recovered bool // the card was reset for a session that nobody knows
 
-	alive context.Context // ends with the daemon
+	alive  context.Context // ends with the daemon
+	held   func()          // lets the link go again, nil while it is not held
+	enough chan struct{}   // closed when somebody is tired of waiting for a link
 
 	mu      sync.Mutex
 	rec     Record
 	abort   context.CancelFunc // nil once the run cannot be cancelled any more
 	aborted bool
+	given   bool // enough is closed
 }
 
 func newRun(o *Orchestrator, rec Record) *run {
-	return &run{o: o, rec: rec, answers: make(chan Answer, 1)}
+	return &run{o: o, rec: rec, answers: make(chan Answer, 1), enough: make(chan struct{})}
 }
 
 func (r *run) state() State {
@@ -85,8 +88,30 @@ func (r *run) cancel() error {
 			r.abort()
 		}
 		return nil
+	case Undoing:
+		if r.rec.Waiting == WaitLink {
+			if !r.given {
+				r.given = true
+				close(r.enough)
+			}
+			return nil
+		}
 	}
 	return ErrTooLate
+}
+
+// hold keeps day-two work off the link until letGo.
+func (r *run) hold() {
+	if r.held == nil {
+		r.held = r.o.Link.Hold()
+	}
+}
+
+func (r *run) letGo() {
+	if r.held != nil {
+		r.held()
+		r.held = nil
+	}
 }
 
 // execute drives the run to its end and reports whether it got there.
@@ -112,14 +137,7 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 	}
 	r.mu.Unlock()
 
-	var release func()
-	letGo := func() {
-		if release != nil {
-			release()
-			release = nil
-		}
-	}
-	defer letGo()
+	defer r.letGo()
 	var deadman time.Time // when the switch has to have led to traffic
 	for !state.Ended() {
 		if r.fresh {
@@ -150,11 +168,9 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 			limit = max(time.Until(deadman), time.Millisecond)
 			fallthrough
 		case Undoing:
-			if release == nil {
-				release = r.o.Link.Hold()
-			}
+			r.hold()
 		default:
-			letGo()
+			r.letGo()
 		}
 		next, err := r.perform(ctx, row, limit)
 		switch {

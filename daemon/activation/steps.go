@@ -96,6 +96,10 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	if reason, err := r.checkProfiles(md, profiles); err != nil {
 		return refuse(reason, err)
 	}
+	if r.rec.Previous != "" {
+		had, _, _ := r.o.Link.Worked(r.rec.Previous)
+		r.change(func(rec *Record) { rec.PreviousAPN = had })
+	}
 	consent, err := r.o.Card.CheckPolicy(ctx, md)
 	if err != nil {
 		reason := euicc.CancelPostponed
@@ -391,57 +395,6 @@ func (r *run) bringUp(ctx context.Context) (State, error) {
 func (r *run) commit(context.Context) (State, error) {
 	r.change(func(rec *Record) { rec.Outcome, rec.Error = status.Committed, nil })
 	return Notifying, nil
-}
-
-// undo goes back to the previous profile, or, where there is none, takes the
-// new one out of use. It never deletes.
-func (r *run) undo(ctx context.Context) (State, error) {
-	r.change(func(rec *Record) { rec.Outcome = status.Failed })
-	previous, err := euicc.ParseICCID(r.rec.Previous)
-	if err != nil {
-		if r.req.KeepTrying {
-			return Notifying, nil
-		}
-		id, err := r.iccid()
-		if err != nil {
-			return "", err
-		}
-		return Notifying, r.insist(ctx, "disable the new profile", func() error { return r.o.Card.Disable(ctx, id) })
-	}
-	if err := r.insist(ctx, "enable the previous profile", func() error { return r.o.Card.Enable(ctx, previous) }); err != nil {
-		return "", err
-	}
-	r.change(func(rec *Record) { rec.Outcome = status.RolledBack })
-	plan, err := r.o.Link.Plan(ctx, r.rec.Previous, nil)
-	if err != nil {
-		return "", err
-	}
-	up, done := context.WithTimeout(ctx, r.deadline())
-	defer done()
-	if _, err := r.o.Link.Up(up, plan, func(State) {}); err != nil {
-		// The bearer's day-two work goes on trying for ever.
-		return "", fmt.Errorf("the previous profile is enabled again, but gives no traffic yet: %w", err)
-	}
-	return Notifying, nil
-}
-
-// insist repeats what the way back depends on. Each try reads the card first.
-func (r *run) insist(ctx context.Context, what string, do func() error) error {
-	for try := 1; ; try++ {
-		err := do()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		r.o.Log.Error("cannot "+what, "run", r.rec.ID, "try", try, "error", err)
-		if try == undoRetries {
-			return err
-		}
-		select {
-		case <-time.After(time.Duration(try) * 5 * time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 func (r *run) notify(ctx context.Context) (State, error) {

@@ -20,6 +20,7 @@ type State string
 //	   failed <- (notifying) <------------------------------ undoing
 //
 // Any state before installed ends in failed, with nothing changed on the card.
+// Undoing leads to committed where the new profile's line came late after all.
 const (
 	Accepted      State = "accepted"
 	Authenticated State = "authenticated"
@@ -86,7 +87,7 @@ const (
 	waitTime    = 120 * time.Second // for an answer, while the card session is held
 	answerTime  = 24 * time.Hour    // for one without a session
 	maxResumes  = 5                 // restarts in one run before it is given up
-	undoRetries = 5                 // tries to enable the previous profile
+	undoRetries = 5                 // tries to enable the previous profile, each round
 
 	// maxConfirmations is how often a refused confirmation code is asked for
 	// again. Servers count too, and void the order when it was too often.

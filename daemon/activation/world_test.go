@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -28,15 +29,18 @@ type world struct {
 	beyond    bool // not even after a reset
 	md        euicc.Metadata
 	confirm   bool
-	class     euicc.Class // of the profiles on the card
-	rules     euicc.PPR   // of these, too
-	policy    error       // what the card says to policy rules
+	class     euicc.Class               // of the profiles on the card
+	rules     euicc.PPR                 // of these, too
+	metadata  map[string]euicc.Metadata // of one, in place of both
+	planned   []string                  // APNs that Plan was asked for
+	policy    error                     // what the card says to policy rules
 	located   euicc.ActivationCode
 	sessions  int
 	fail      func(call string) error // before the call has its effect
 	lost      func(call string) error // after it
 	block     func(ctx context.Context, call string)
 	linkFails map[string]error // by ICCID
+	worked    map[string]time.Time
 }
 
 func newWorld(t *testing.T) *world {
@@ -153,7 +157,11 @@ func (w *world) Profiles(ctx context.Context) (ps []euicc.Profile, err error) {
 			if err != nil {
 				return err
 			}
-			ps = append(ps, euicc.Profile{ICCID: iccid, State: s, Metadata: euicc.Metadata{Class: w.class, PPR: w.rules}})
+			p := euicc.Profile{ICCID: iccid, State: s, Metadata: euicc.Metadata{Class: w.class, PPR: w.rules}}
+			if md, ok := w.metadata[id]; ok {
+				p.Metadata = md
+			}
+			ps = append(ps, p)
 		}
 		return nil
 	})
@@ -243,7 +251,10 @@ func (w *world) Choose(ctx context.Context, md euicc.Metadata, _ *APN) (Plan, er
 	return worldPlan(md.ICCID.String()), w.do(ctx, "choose", func() error { return nil })
 }
 
-func (w *world) Plan(ctx context.Context, iccid string, _ *APN) (Plan, error) {
+func (w *world) Plan(ctx context.Context, iccid string, apn *APN) (Plan, error) {
+	if apn != nil {
+		w.planned = append(w.planned, apn.APN)
+	}
 	return worldPlan(iccid), w.do(ctx, "plan", func() error { return nil })
 }
 
@@ -260,6 +271,13 @@ func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
 		return w.linkFails[w.enabled()]
 	})
 	return Up{APN: "lab.test", Interface: "wwan0"}, err
+}
+
+func (w *world) Worked(iccid string) (string, time.Time, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.worked[iccid]
+	return "old.test", at, ok
 }
 
 func (w *world) Hold() func() {

@@ -84,6 +84,12 @@ func (g *Gateway) await(ctx context.Context, id string) error {
 			}
 			return activation.NewEndError(rec)
 		}
+		if rec.Waiting == activation.WaitLink {
+			return &activation.Fault{
+				Code: "no-link-yet", Text: "no profile on the card gives a link now; the switch goes on trying, on its way back",
+				Advice: "`dynamod diag` finds out why; `dynamod activate --cancel` ends it", Retry: euicc.RetryLater,
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -354,11 +354,11 @@ func (g *Gateway) busy() bool {
 }
 
 // waiting reports whether the activation that is under way waits for an answer,
-// which it may do for a day. While it holds a session for it, the card's token
+// which it may do for a day, or for a link on its way back. While it holds a session for it, the card's token
 // keeps others off.
 func (g *Gateway) waiting() bool {
 	r := g.status.Snapshot().Run
-	return r != nil && r.State == string(activation.Waiting)
+	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink)
 }
 
 func (g *Gateway) trace(e atcmd.TraceEvent) {

@@ -61,6 +61,7 @@ type Run struct {
 	// be deleted), joined by "+".
 	PolicyRules string     `json:"policy_rules,omitempty"`
 	Previous    string     `json:"previous,omitempty"` // ICCID of the way back
+	BackTo      string     `json:"back_to,omitempty"`  // ICCID of another one that it went back to
 	APN         string     `json:"apn,omitempty"`
 	APNReason   string     `json:"apn_reason,omitempty"`
 	Progress    *Progress  `json:"progress,omitempty"`

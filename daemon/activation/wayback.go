@@ -1,0 +1,259 @@
+package activation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// restTimes lie between the rounds of the way back; the last one repeats. The
+// rounds have no end: nobody may be able to come to this box.
+var restTimes = []time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
+
+// undo goes back to a profile that gives a link: the previous one, else the
+// others that are on the card. Where none was enabled before, it takes the new
+// one out of use. It never deletes, and it never gives up; between two rounds
+// day-two work has the modem, and somebody may end it.
+func (r *run) undo(ctx context.Context) (State, error) {
+	r.change(func(rec *Record) {
+		rec.Waiting = ""
+		if rec.Outcome != status.RolledBack { // by an earlier process
+			rec.Outcome = status.Failed
+		}
+	})
+	if r.rec.Previous == "" && r.req.KeepTrying {
+		return Notifying, nil
+	}
+	for round := 0; ; round++ {
+		// A run that is interrupted here time and again does not keep the modem to
+		// itself: a link may come up without it.
+		var err error
+		if round > 0 || r.rec.Resumes <= maxResumes {
+			var next State
+			if next, err = r.goBack(ctx, round); err == nil {
+				return next, nil
+			}
+			if ctx.Err() != nil {
+				return "", err
+			}
+			r.o.Log.Error("no way back yet", "run", r.rec.ID, "round", round+1, "error", err)
+		}
+		if !r.rest(ctx, restTimes[min(round, len(restTimes)-1)]) {
+			return Notifying, cmp.Or(ctx.Err(), err)
+		}
+	}
+}
+
+// goBack is one round of undo.
+func (r *run) goBack(ctx context.Context, round int) (State, error) {
+	r.hold()
+	profiles, err := r.o.Card.Profiles(ctx)
+	if err != nil {
+		// The card may answer to a switch all the same; to nothing, after a reset.
+		r.o.Log.Warn("the card does not tell its profiles", "run", r.rec.ID, "error", err)
+	}
+	if slices.ContainsFunc(profiles, func(p euicc.Profile) bool {
+		return p.State == euicc.Enabled && p.PPR.Has(euicc.PPR1) && p.ICCID.String() != r.rec.Previous
+	}) {
+		// It was agreed to that there is no way back from it.
+		r.o.Status.Log("the enabled profile must not be disabled: there is no way back")
+		return Notifying, nil
+	}
+	if r.rec.Previous == "" {
+		id, err := r.iccid()
+		if err != nil {
+			return Notifying, nil
+		}
+		return Notifying, r.insist(ctx, "disable the new profile", undoRetries, func() error { return r.o.Card.Disable(ctx, id) })
+	}
+	failed, tried := error(nil), ""
+	for _, home := range r.homes(profiles, round) {
+		next, err := r.live(ctx, home)
+		if err == nil {
+			return next, nil
+		}
+		tried, failed = home.String(), errors.Join(failed, fmt.Errorf("profile %s: %w", home.Short(), err))
+		if ctx.Err() != nil {
+			return "", failed
+		}
+		r.o.Status.Log(fmt.Sprintf("no link with profile %s: %v", home.Short(), err))
+	}
+	// The previous one is the likeliest to come back by itself.
+	if previous, err := euicc.ParseICCID(r.rec.Previous); err == nil && tried != r.rec.Previous && holds(profiles, previous) {
+		failed = errors.Join(failed, r.enableBack(ctx, previous, 1))
+	}
+	return "", cmp.Or(failed, errors.New("the previous profile is not on the card any more, and there is no other"))
+}
+
+func holds(profiles []euicc.Profile, id euicc.ICCID) bool {
+	return slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == id })
+}
+
+// homes are the profiles to go back to, best first: the previous one, then the
+// others by their last success, those that are for provisioning alone last. The
+// new one has another turn from the second round on: its line may have been
+// activated late. A card that does not answer is asked for the previous one.
+func (r *run) homes(profiles []euicc.Profile, round int) []euicc.ICCID {
+	previous, _ := euicc.ParseICCID(r.rec.Previous)
+	if len(profiles) == 0 {
+		return []euicc.ICCID{previous}
+	}
+	type home struct {
+		id   euicc.ICCID
+		rank int
+		at   time.Time
+	}
+	var list []home
+	for _, p := range profiles {
+		h := home{id: p.ICCID, rank: 1}
+		_, h.at, _ = r.o.Link.Worked(p.ICCID.String())
+		switch {
+		case p.ICCID == previous:
+			h.rank = 0
+		case p.Class == euicc.ClassTest, p.PPR.Has(euicc.PPR1):
+			continue // no network for it, or no way on from it
+		case p.ICCID.String() == r.rec.ICCID:
+			if h.rank = 2; round == 0 {
+				continue
+			}
+		case p.Class == euicc.ClassProvisioning:
+			h.rank = 3
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b home) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), b.at.Compare(a.at), cmp.Compare(a.id.String(), b.id.String()))
+	})
+	var ids []euicc.ICCID
+	for _, h := range list {
+		ids = append(ids, h.id)
+	}
+	return ids
+}
+
+// live brings the link of a profile up and tells what follows.
+func (r *run) live(ctx context.Context, id euicc.ICCID) (State, error) {
+	iccid := id.String()
+	tries := 1
+	if iccid == r.rec.Previous {
+		tries = undoRetries
+	}
+	if err := r.enableBack(ctx, id, tries); err != nil {
+		return "", err
+	}
+	up, err := r.upAgain(ctx, iccid)
+	if err != nil {
+		return "", err
+	}
+	if iccid != r.rec.ICCID {
+		return Notifying, nil
+	}
+	// It came late, and it came.
+	r.change(func(rec *Record) {
+		rec.APN, rec.APNReason, rec.BackTo = up.APN, up.APNReason, ""
+		rec.Figures = r.figures()
+	})
+	return Committed, nil
+}
+
+// enableBack enables a profile on the way back; a card that does not answer is
+// reset once.
+func (r *run) enableBack(ctx context.Context, id euicc.ICCID, tries int) error {
+	enable := func() error { return r.o.Card.Enable(ctx, id) }
+	err := r.insist(ctx, "enable profile "+id.Short(), tries, enable)
+	if err != nil && tries > 1 && ctx.Err() == nil {
+		if rerr := r.o.Card.Recover(ctx, ""); rerr == nil {
+			err = enable()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.change(func(rec *Record) {
+		rec.Outcome, rec.BackTo = status.RolledBack, ""
+		if id.String() != rec.Previous {
+			rec.BackTo = id.String()
+		}
+	})
+	return nil
+}
+
+// upAgain brings the link of the enabled profile up within the deadline. If
+// nothing tells an APN for the previous one any more, the one that it had does.
+func (r *run) upAgain(ctx context.Context, iccid string) (Up, error) {
+	ctx, done := context.WithTimeout(ctx, r.deadline())
+	defer done()
+	try := func(apn *APN) (Up, error) {
+		plan, err := r.o.Link.Plan(ctx, iccid, apn)
+		if err != nil {
+			return Up{}, err
+		}
+		return r.o.Link.Up(ctx, plan, func(State) {})
+	}
+	up, err := try(nil)
+	if f, ok := errors.AsType[*Fault](err); ok && f.Code == "no-apn" && iccid == r.rec.Previous && r.rec.PreviousAPN != "" {
+		up, err = try(&APN{APN: r.rec.PreviousAPN})
+	}
+	return up, err
+}
+
+// rest leaves modem and link to day-two work until the time is over, or sooner
+// when the link is up or the modem has come back. It returns false when somebody
+// has had enough, or the daemon ends.
+func (r *run) rest(ctx context.Context, limit time.Duration) bool {
+	r.change(func(rec *Record) { rec.Waiting = WaitLink })
+	r.enter(Undoing)
+	defer func() {
+		r.change(func(rec *Record) { rec.Waiting = "" })
+		r.hold()
+	}()
+	r.o.Card.Release()
+	r.letGo()
+	there := func(s status.Snapshot) bool { return s.Modem != nil && s.Modem.Present }
+	sub := r.o.Status.Subscribe(0)
+	defer sub.Close()
+	modem := there(r.o.Status.Snapshot())
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-r.enough:
+			return false
+		case <-t.C:
+			return true
+		case <-sub.Events():
+			s := r.o.Status.Snapshot()
+			if s.State == status.Up || there(s) && !modem {
+				return true
+			}
+			modem = there(s)
+		}
+	}
+}
+
+// insist repeats what the way back depends on. Each try reads the card first.
+func (r *run) insist(ctx context.Context, what string, tries int, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		r.o.Log.Error("cannot "+what, "run", r.rec.ID, "try", try, "error", err)
+		if try >= tries {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 5 * time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
