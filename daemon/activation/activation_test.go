@@ -27,8 +27,13 @@ const (
 // boot starts an orchestrator on the state in dir and returns it with a
 // function that shuts it down.
 func boot(t *testing.T, dir string, w *world) (*Orchestrator, func()) {
+	return bootAt(t, dir, w, time.Now)
+}
+
+// bootAt is boot with another clock on the wall.
+func bootAt(t *testing.T, dir string, w *world, now func() time.Time) (*Orchestrator, func()) {
 	t.Helper()
-	j, err := journal.Open(filepath.Join(dir, "journal"), 0, time.Now)
+	j, err := journal.Open(filepath.Join(dir, "journal"), 0, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +41,7 @@ func boot(t *testing.T, dir string, w *world) (*Orchestrator, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := New(Config{Card: w, Link: w, Journal: j, Vault: v, Status: status.New("test", time.Now), Deadline: 5 * time.Minute, Now: time.Now})
+	o, err := New(Config{Card: w, Link: w, Journal: j, Vault: v, Status: status.New("test", now), Deadline: 5 * time.Minute, Limits: w.limits, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

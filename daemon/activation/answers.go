@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,10 @@ func (r *run) ask(ctx context.Context, what string) error {
 	}
 	r.change(func(rec *Record) { rec.TransactionID = "" })
 	r.o.Card.Release()
-	return r.wait(ctx, what, answerTime)
+	return r.wait(ctx, what, r.answerTime())
 }
+
+func (r *run) answerTime() time.Duration { return cmp.Or(r.o.Limits[Waiting], answerTime) }
 
 // await goes on waiting after a restart, without a session.
 func (r *run) await(ctx context.Context) (State, error) {
@@ -39,7 +42,7 @@ func (r *run) await(ctx context.Context) (State, error) {
 	if r.rec.Waiting == "" {
 		return Accepted, nil
 	}
-	return Accepted, r.wait(ctx, r.rec.Waiting, answerTime)
+	return Accepted, r.wait(ctx, r.rec.Waiting, r.answerTime())
 }
 
 // take does what an answer says.

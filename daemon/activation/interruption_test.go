@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -147,8 +148,15 @@ func TestCancelComesTooLate(t *testing.T) {
 // A download that takes longer than its state may is settled as one whose answer
 // was lost.
 func TestSlowDownloadIsSettled(t *testing.T) {
+	for name, limits := range map[string]map[State]time.Duration{"table": nil, "configured": {Downloading: 2 * time.Minute}} {
+		t.Run(name, func(t *testing.T) { slowDownload(t, limits, cmp.Or(limits[Downloading], table[Downloading].limit)) })
+	}
+}
+
+func slowDownload(t *testing.T, limits map[State]time.Duration, limit time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, w := t.TempDir(), newWorld(t)
+		w.limits = limits
 		w.block = func(ctx context.Context, call string) {
 			if call == "download" {
 				w.mu.Lock()
@@ -163,9 +171,12 @@ func TestSlowDownloadIsSettled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(table[Downloading].limit)
+		begun := time.Now()
 		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed || w.enabledNow() != newICCID {
 			t.Errorf("%s, %+v, calls %v", rec.Outcome, rec.Error, w.log)
+		}
+		if took := time.Since(begun); took < limit || took > limit+time.Minute {
+			t.Errorf("settled after %v, want %v", took, limit)
 		}
 	})
 }

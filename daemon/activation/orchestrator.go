@@ -102,14 +102,15 @@ type Up struct {
 	Address   string
 }
 
-// Config is what an Orchestrator is made of. All fields but Log are needed.
+// Config is what an Orchestrator is made of. All fields but Log and Limits are needed.
 type Config struct {
 	Card     Card
 	Link     Link
 	Journal  *journal.Journal
 	Vault    *Vault
 	Status   *status.Model
-	Deadline time.Duration // from the switch to traffic
+	Deadline time.Duration           // from the switch to traffic
+	Limits   map[State]time.Duration // in place of the table's; Waiting is for an answer
 	Log      *slog.Logger
 	Now      func() time.Time
 }

@@ -36,12 +36,15 @@ type Record struct {
 	APNReason     string              `json:"apn_reason,omitempty"`
 	Cancelled     bool                `json:"cancelled,omitempty"` // too late to keep the profile off the card
 	Resumes       int                 `json:"resumes,omitempty"`
-	Retries       int                 `json:"retries,omitempty"` // sessions begun after one that failed
+	SpentMS       int64               `json:"spent_ms,omitempty"` // of the deadline since the switch
+	Retries       int                 `json:"retries,omitempty"`  // sessions begun after one that failed
 	Outcome       status.Outcome      `json:"outcome,omitempty"`
 	Error         *status.Problem     `json:"error,omitempty"`
 	Started       time.Time           `json:"started"`
 	Ended         *time.Time          `json:"ended,omitempty"`
 	Figures       *status.Figures     `json:"figures,omitempty"`
+
+	written time.Time // when an earlier process wrote it
 }
 
 // Runs returns the last record of each run, oldest run first.
@@ -56,6 +59,7 @@ func Runs(records []journal.Record) []Record {
 		if json.Unmarshal(jr.Data, &r) != nil || r.ID == "" {
 			continue
 		}
+		r.written = jr.Time
 		i, ok := index[r.ID]
 		if !ok {
 			i = len(runs)

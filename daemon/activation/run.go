@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -31,10 +32,13 @@ type run struct {
 
 	recovered bool // the card was reset for a session that nobody knows
 
-	alive  context.Context // ends with the daemon
-	held   func()          // lets the link go again, nil while it is not held
-	enough chan struct{}   // closed when somebody is tired of waiting for a link
+	alive    context.Context // ends with the daemon
+	switched time.Time       // when the deadline began, by the monotonic clock
+	resumed  bool            // and an earlier process began it
+	held     func()          // lets the link go again, nil while it is not held
+	enough   chan struct{}   // closed when somebody is tired of waiting for a link
 
+	writing sync.Mutex // keeps records in order
 	mu      sync.Mutex
 	rec     Record
 	abort   context.CancelFunc // nil once the run cannot be cancelled any more
@@ -138,7 +142,6 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 	r.mu.Unlock()
 
 	defer r.letGo()
-	var deadman time.Time // when the switch has to have led to traffic
 	for !state.Ended() {
 		if r.fresh {
 			r.fresh = false // Submit has journalled this state
@@ -160,19 +163,23 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 			continue
 		}
 		limit := row.limit
+		if l, ok := r.o.Limits[state]; ok {
+			limit = max(l, time.Millisecond)
+		}
+		perform := r.perform
 		switch state {
 		case Enabling, Attaching:
-			if deadman.IsZero() {
-				deadman = time.Now().Add(r.deadline())
-			}
-			limit = max(time.Until(deadman), time.Millisecond)
+			limit, perform = r.left(), r.performCounted
 			fallthrough
 		case Undoing:
 			r.hold()
+		case Waiting: // has a limit of its own, that of the answer
+			limit = 0
+			fallthrough
 		default:
 			r.letGo()
 		}
-		next, err := r.perform(ctx, row, limit)
+		next, err := perform(ctx, row, limit)
 		switch {
 		case r.alive.Err() != nil:
 			return false // shut down: the next start goes on from the record
@@ -215,13 +222,15 @@ func (r *run) begin() (State, Request, error) {
 	if !known {
 		return from, req, unknownState(from)
 	}
-	if from != Accepted && !r.fresh {
+	if !r.fresh {
+		if !before(from, Enabling) && before(from, Committed) {
+			r.resumeDeadline()
+		}
 		if from != Waiting { // which costs nothing, and keeps its question
 			r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
 		}
 		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)
-		// What became of a download is asked in any case; it cannot repeat one.
-		if r.rec.Resumes > maxResumes && from != Downloading && from != Undoing && from != Notifying {
+		if r.rec.Resumes > resumesIn(from) {
 			return from, req, &Fault{
 				Code: "interrupted", Text: fmt.Sprintf("interrupted %d times in state %s", r.rec.Resumes, from),
 				Advice: "look for the cause of the restarts in `dynamod log`, then start it again", Retry: euicc.RetryLater,
@@ -235,6 +244,19 @@ func (r *run) begin() (State, Request, error) {
 	return from, req, nil
 }
 
+// resumesIn is how many restarts a run may have had that goes on in this state. What
+// became of a download is asked more often, which cannot repeat one; the way back
+// rests instead of ending.
+func resumesIn(s State) int {
+	switch s {
+	case Downloading, Notifying:
+		return 2 * maxResumes
+	case Undoing:
+		return math.MaxInt
+	}
+	return maxResumes
+}
+
 // unknownState is for a journal that another dynamod wrote.
 func unknownState(s State) error {
 	return &Fault{
@@ -245,7 +267,9 @@ func unknownState(s State) error {
 
 // enter journals a state before its action.
 func (r *run) enter(s State) error {
-	rec := r.change(func(rec *Record) { rec.State = s })
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	rec := r.change(func(rec *Record) { rec.State = s; r.spend(rec) })
 	err := r.o.record(rec)
 	if err != nil {
 		r.o.Log.Error("cannot write the journal", "run", rec.ID, "state", s, "error", err)
@@ -262,6 +286,9 @@ func (r *run) fail(s State, err error) State {
 		err = &Fault{Code: "deadline", Text: fmt.Sprintf("%s took longer than allowed", s), Err: err, Advice: "see `dynamod diag` for what is slow", Retry: euicc.RetryLater}
 	}
 	next := cmp.Or(table[s].onError, Failed)
+	if next == Done && r.rec.Outcome != status.Committed {
+		next = Failed
+	}
 	at := s
 	if now := r.state(); s == Attaching && (now == Configuring || now == Probing) {
 		at = now // one step does all three
@@ -285,13 +312,6 @@ func (r *run) wasAborted() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.aborted
-}
-
-func (r *run) deadline() time.Duration {
-	if r.req.Deadline > 0 {
-		return r.req.Deadline
-	}
-	return r.o.Deadline
 }
 
 // figures are what this run has cost. After a restart they count from there.

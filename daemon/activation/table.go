@@ -53,8 +53,8 @@ type step struct {
 	resume State
 	// onError is where an error leads that do does not settle itself.
 	onError State
-	// limit bounds the action, 0 for none. The states from enabling to probing
-	// share the run's own deadline instead.
+	// limit bounds the action, 0 for none, unless Config.Limits has another. The
+	// states from enabling to probing share the run's own deadline instead.
 	limit time.Duration
 }
 
@@ -85,8 +85,10 @@ func init() { // not a literal: its functions refer to the table
 const (
 	reportTime  = 30 * time.Second  // for the installation result over the present link
 	waitTime    = 120 * time.Second // for an answer, while the card session is held
-	answerTime  = 24 * time.Hour    // for one without a session
+	answerTime  = 24 * time.Hour    // for one without a session, unless Config.Limits says
 	maxResumes  = 5                 // restarts in one run before it is given up
+	graceTime   = 2 * time.Minute   // beyond the deadline, after a restart: to register again
+	spentEvery  = 8                 // journalled parts of the deadline
 	undoRetries = 5                 // tries to enable the previous profile, each round
 
 	// maxConfirmations is how often a refused confirmation code is asked for

@@ -41,6 +41,7 @@ type world struct {
 	block     func(ctx context.Context, call string)
 	linkFails map[string]error // by ICCID
 	worked    map[string]time.Time
+	limits    map[State]time.Duration // of the configuration
 }
 
 func newWorld(t *testing.T) *world {

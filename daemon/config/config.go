@@ -136,6 +136,16 @@ type Reach struct {
 type Activation struct {
 	Deadline   time.Duration // from the switch to traffic; then back to the previous profile
 	KeepTrying bool          // with no previous profile: keep the new one enabled and go on
+	Limits     Limits
+}
+
+// Limits are the times that a run has for the states before the switch.
+type Limits struct {
+	Accepted      time.Duration // for a way to the server, the clock and the card
+	Authenticated time.Duration
+	Waiting       time.Duration // for an answer
+	Downloading   time.Duration
+	Reporting     time.Duration // the installation, over the present link
 }
 
 // State says where files are kept.
@@ -195,12 +205,15 @@ func Default() *Config {
 			Targets: []string{"http://connectivitycheck.gstatic.com/generate_204", "http://cp.cloudflare.com/generate_204"},
 			Timeout: 10 * time.Second, Interval: 5 * time.Minute,
 		},
-		Activation: Activation{Deadline: 5 * time.Minute},
-		State:      State{Dir: defaultState, Run: defaultRun},
-		Operators:  Operators{Dir: "/etc/dynamod/operators.d"},
-		Hook:       Hook{Socket: defaultRun + "/" + socketName},
-		Time:       Time{NTP: []string{"pool.ntp.org"}},
-		Log:        Log{Level: slog.LevelInfo, Format: LogText},
+		Activation: Activation{Deadline: 5 * time.Minute, Limits: Limits{
+			Accepted: 5 * time.Minute, Authenticated: 10 * time.Minute, Waiting: 24 * time.Hour,
+			Downloading: 30 * time.Minute, Reporting: 30 * time.Second,
+		}},
+		State:     State{Dir: defaultState, Run: defaultRun},
+		Operators: Operators{Dir: "/etc/dynamod/operators.d"},
+		Hook:      Hook{Socket: defaultRun + "/" + socketName},
+		Time:      Time{NTP: []string{"pool.ntp.org"}},
+		Log:       Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
 

@@ -74,6 +74,12 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 
 	d.duration("activation.deadline", raw.Activation.Deadline, &c.Activation.Deadline, 30*time.Second, 24*time.Hour)
 	set(raw.Activation.KeepTrying, &c.Activation.KeepTrying)
+	limits, to := &raw.Activation.Limits, &c.Activation.Limits
+	d.duration("activation.limits.accepted", limits.Accepted, &to.Accepted, 30*time.Second, 24*time.Hour)
+	d.duration("activation.limits.authenticated", limits.Authenticated, &to.Authenticated, time.Minute, time.Hour)
+	d.duration("activation.limits.waiting", limits.Waiting, &to.Waiting, 3*time.Minute, 30*24*time.Hour)
+	d.duration("activation.limits.downloading", limits.Downloading, &to.Downloading, time.Minute, 24*time.Hour)
+	d.duration("activation.limits.reporting", limits.Reporting, &to.Reporting, 0, time.Hour)
 
 	d.path("operators.dir", raw.Operators.Dir, &c.Operators.Dir, "/")
 	c.Hook.Socket = filepath.Join(c.State.Run, socketName)

@@ -56,6 +56,13 @@ type rawConfig struct {
 	Activation struct {
 		Deadline   *duration `toml:"deadline"`
 		KeepTrying *bool     `toml:"keep_trying"`
+		Limits     struct {
+			Accepted      *duration `toml:"accepted"`
+			Authenticated *duration `toml:"authenticated"`
+			Waiting       *duration `toml:"waiting"`
+			Downloading   *duration `toml:"downloading"`
+			Reporting     *duration `toml:"reporting"`
+		} `toml:"limits"`
 	} `toml:"activation"`
 	State struct {
 		Dir *string `toml:"dir"`

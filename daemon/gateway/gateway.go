@@ -251,7 +251,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
 		Card: card, Link: g.bearer, Journal: g.journal, Vault: vault, Status: g.status,
-		Deadline: cfg.Activation.Deadline, Log: g.log, Now: now,
+		Deadline: cfg.Activation.Deadline, Limits: limitsOf(cfg.Activation.Limits), Log: g.log, Now: now,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -259,6 +259,13 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	g.hook = hook.New(g, g.status, g.log)
 	g.showOutbox()
 	return g, undo, nil
+}
+
+func limitsOf(l config.Limits) map[activation.State]time.Duration {
+	return map[activation.State]time.Duration{
+		activation.Accepted: l.Accepted, activation.Authenticated: l.Authenticated, activation.Waiting: l.Waiting,
+		activation.Downloading: l.Downloading, activation.Reporting: l.Reporting,
+	}
 }
 
 func (g *Gateway) buildBearer() {
