@@ -29,6 +29,9 @@ func (v *Vault) KeepAPN(iccid string, apn APN) error {
 	}
 	plain, err := json.Marshal(apn)
 	if err == nil {
+		err = v.keepKey()
+	}
+	if err == nil {
 		err = os.MkdirAll(v.apns, 0o700)
 	}
 	if err == nil {

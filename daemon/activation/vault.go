@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"dynamod/daemon/durable"
@@ -28,47 +29,74 @@ type Vault struct {
 	apns string // directory of KeepAPN
 	aead cipher.AEAD
 	mark []byte
+
+	keyFile string
+	mu      sync.Mutex
+	unsaved []byte // a device key that is not on the medium
+	kept    error  // why it never will be
 }
 
 const keySize = 32
 
 // OpenVault opens the vault in a state directory and makes the device key when
-// there is none.
+// there is none, or none that can be used.
+//
+// The vault is never nil, and the error says what is wrong with the medium: with a
+// key that cannot be kept nothing is sealed, and each Put tries again to keep it.
 func OpenVault(stateDir string) (*Vault, error) {
-	dir := filepath.Join(stateDir, "requests")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("requests: %w", err)
+	v := &Vault{dir: filepath.Join(stateDir, "requests"), apns: filepath.Join(stateDir, "apns"), keyFile: filepath.Join(stateDir, "device.key")}
+	key, err := os.ReadFile(v.keyFile)
+	if err == nil && len(key) == keySize {
+		v.derive(key)
+		return v, nil
 	}
-	path := filepath.Join(stateDir, "device.key")
-	key, err := os.ReadFile(path)
+	lost := fmt.Errorf("device key: %s has %d bytes, want %d: what it has sealed is lost", v.keyFile, len(key), keySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		key = make([]byte, keySize)
-		rand.Read(key) // never fails
-		err = durable.WriteFile(path, key, 0o600)
-	case err == nil && len(key) != keySize:
-		err = fmt.Errorf("%s has %d bytes, want %d; move it away to have a new one made", path, len(key), keySize)
+		lost = nil
+	case err != nil:
+		lost = fmt.Errorf("device key: %w", err)
+		v.kept = lost // the file may come back
+	default:
+		v.kept = os.Rename(v.keyFile, v.keyFile+".damaged")
+	}
+	v.unsaved = make([]byte, keySize)
+	rand.Read(v.unsaved) // never fails
+	v.derive(v.unsaved)
+	return v, errors.Join(lost, v.keepKey())
+}
+
+// keepKey writes the device key, if it is new. v.mu is not held.
+func (v *Vault) keepKey() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.unsaved == nil || v.kept != nil {
+		return v.kept
+	}
+	if err := durable.WriteFile(v.keyFile, v.unsaved, 0o600); err != nil {
+		return fmt.Errorf("device key: %w", err)
+	}
+	v.unsaved = nil
+	return nil
+}
+
+// derive makes the keys that are used of the device key.
+func (v *Vault) derive(key []byte) {
+	subkey := func(label string) []byte {
+		b, err := hkdf.Key(sha256.New, key, nil, label, keySize)
+		if err != nil {
+			panic("activation: " + err.Error()) // only for lengths that are not ours
+		}
+		return b
+	}
+	block, err := aes.NewCipher(subkey("dynamod request seal"))
+	if err == nil {
+		v.aead, err = cipher.NewGCMWithRandomNonce(block)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
+		panic("activation: " + err.Error())
 	}
-	sealKey, err := hkdf.Key(sha256.New, key, nil, "dynamod request seal", keySize)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	mark, err := hkdf.Key(sha256.New, key, nil, "dynamod code mark", keySize)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	block, err := aes.NewCipher(sealKey)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	return &Vault{dir: dir, apns: filepath.Join(stateDir, "apns"), aead: aead, mark: mark}, nil
+	v.mark = subkey("dynamod code mark")
 }
 
 // Mark returns a code's mark: equal codes have equal marks on this device, and
@@ -96,8 +124,14 @@ func (v *Vault) Put(id string, r Request) error {
 	if r.Code.Address != "" {
 		code = r.Code.Reveal()
 	}
+	if err := v.keepKey(); err != nil {
+		return err
+	}
 	plain, err := json.Marshal(sealed{r.Key, code, r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.Discover, r.DefaultSMDP, r.SMDS, r.APN, r.Deadline})
 	if err != nil {
+		return fmt.Errorf("requests: %w", err)
+	}
+	if err := os.MkdirAll(v.dir, 0o700); err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
 	if err := durable.WriteFile(v.path(id), v.aead.Seal(nil, nil, plain, []byte(id)), 0o600); err != nil {
@@ -144,7 +178,7 @@ func (v *Vault) Remove(id string) error {
 // last record and Remove has left.
 func (v *Vault) Sweep(keep string) error {
 	names, err := os.ReadDir(v.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("requests: %w", err)
 	}
 	for _, n := range names {

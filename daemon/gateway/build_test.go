@@ -3,16 +3,22 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
+	"dynamod/daemon/hook"
 	"dynamod/daemon/outbox"
+	"dynamod/daemon/status"
 	"dynamod/netlink/nlsim"
 )
 
@@ -26,19 +32,42 @@ func labConfig(t *testing.T) *config.Config {
 	return cfg
 }
 
-// Each part that cannot be opened is an error with a way on, and what was opened
-// before it is closed again.
-func TestStartFails(t *testing.T) {
+// A router comes up whatever became of its flash, and says what is wrong. What could
+// not survive a power cut is refused.
+func TestBrokenState(t *testing.T) {
+	mount := func(t *testing.T, cfg *config.Config, flags uintptr, data string) {
+		err := syscall.Mount("none", cfg.State.Dir, "tmpfs", flags, data)
+		if err != nil {
+			t.Skip("cannot mount a tmpfs: ", err)
+		}
+		t.Cleanup(func() { syscall.Unmount(cfg.State.Dir, syscall.MNT_DETACH) })
+	}
 	for _, tt := range []struct {
-		name  string
-		spoil func(t *testing.T, cfg *config.Config)
-		code  string
-		text  string
+		name    string
+		spoil   func(t *testing.T, cfg *config.Config)
+		text    string // of the warning
+		refused bool   // what begins with a journal record
 	}{
-		{"journal is a directory", func(t *testing.T, cfg *config.Config) { mkdir(t, cfg.State.Dir, "journal") }, "state-unwritable", "journal"},
-		{"outbox is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "outbox", "x") }, "state-unwritable", "outbox"},
-		{"device key cut short", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "device.key", "short") }, "state-unwritable", "device.key"},
-		{"requests is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "requests", "x") }, "state-unwritable", "requests"},
+		{"journal is a directory", func(t *testing.T, cfg *config.Config) { mkdir(t, cfg.State.Dir, "journal") }, "journal", true},
+		{"journal of a newer dynamod", func(t *testing.T, cfg *config.Config) {
+			body := `{"seq":1,"time":"2026-11-23T11:50:17.819Z","kind":"journal","data":9}`
+			write(t, cfg.State.Dir, "journal", fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli)), body))
+		}, "newer format", true},
+		{"outbox is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "outbox", "x") }, "outbox", false},
+		{"device key cut short", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "device.key", "short") }, "device.key", false},
+		{"requests is a file", func(t *testing.T, cfg *config.Config) { write(t, cfg.State.Dir, "requests", "x") }, "", true},
+		{"read-only from the first start", func(t *testing.T, cfg *config.Config) { mount(t, cfg, syscall.MS_RDONLY, "") }, "read-only file system", true},
+		{"read-only after a start", func(t *testing.T, cfg *config.Config) {
+			mount(t, cfg, 0, "")
+			if err := Direct(t.Context(), cfg, Options{Kernel: nlsim.New()}, func(*hook.Client) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			mount(t, cfg, syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+		}, "read-only file system", true},
+		{"full from the first start", func(t *testing.T, cfg *config.Config) {
+			mount(t, cfg, 0, "size=4096")
+			write(t, cfg.State.Dir, "filler", strings.Repeat("x", 4096))
+		}, "no space left", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := labConfig(t)
@@ -46,10 +75,31 @@ func TestStartFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.spoil(t, cfg)
-			err := Direct(t.Context(), cfg, Options{Kernel: nlsim.New()}, nil)
-			f, ok := errors.AsType[*activation.Fault](err)
-			if !ok || f.Code != tt.code || !strings.Contains(f.Error(), tt.text) || f.Advice == "" {
-				t.Errorf("%v", err)
+			for range 2 {
+				err := Direct(t.Context(), cfg, Options{Kernel: nlsim.New()}, func(c *hook.Client) error {
+					var snap status.Snapshot
+					if err := c.Do(t.Context(), http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+						return err
+					}
+					if warned := strings.Contains(strings.Join(snap.Warnings, "; "), tt.text); !warned {
+						t.Errorf("status warns of %q", snap.Warnings)
+					}
+					err := c.Do(t.Context(), http.MethodPost, "/v1/activations", nil, hook.ActivationRequest{Code: "LPA:1$smdp.example.com$X", Consent: true}, nil)
+					p, ok := errors.AsType[*status.Problem](err)
+					if tt.refused && (!ok || p.Code != "state-unwritable" || p.Advice == "") {
+						t.Errorf("the activation: %v", err)
+					}
+					if !tt.refused && err != nil {
+						t.Errorf("the activation: %v", err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.name == "device key cut short" {
+					break // it is mended
+				}
 			}
 		})
 	}

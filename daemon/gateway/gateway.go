@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -69,6 +70,7 @@ type Gateway struct {
 	learned *learned.Store
 	outbox  *outbox.Box
 	vault   *activation.Vault
+	lame    []error // what was wrong with outbox and vault at the start
 	bearer  *bearer.Bearer
 	runs    *activation.Orchestrator
 	hook    *hook.Server
@@ -111,12 +113,17 @@ func Direct(ctx context.Context, cfg *config.Config, opts Options, f func(*hook.
 // start builds the parts and runs their tasks. Without f it runs until ctx
 // ends, with it until f returns.
 func start(ctx context.Context, cfg *config.Config, opts Options, listen func() (net.Listener, error), f func() error) (err error) {
-	for _, dir := range []string{cfg.State.Dir, cfg.State.Run} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return &activation.Fault{Code: "state-unwritable", Text: "cannot make a state directory", Err: err, Advice: "run as root, or name other directories in [state]"}
-		}
+	if err := os.MkdirAll(cfg.State.Run, 0o755); err != nil {
+		return &activation.Fault{Code: "state-unwritable", Text: "cannot make the run directory", Err: err, Advice: "run as root, or name another directory in [state] run"}
 	}
+	merr := os.MkdirAll(cfg.State.Dir, 0o755)
 	unlock, err := lock(filepath.Join(cfg.State.Dir, "lock"))
+	if err != nil && !errors.Is(err, ErrLocked) && mediumBroken(errors.Join(err, merr)) {
+		unlock, err = lock(filepath.Join(cfg.State.Run, "lock"))
+	}
+	if err != nil && !errors.As(err, new(*activation.Fault)) {
+		err = &activation.Fault{Code: "state-unwritable", Text: "cannot use the state directory", Err: errors.Join(merr, err), Advice: "run as root, or name another directory in [state] dir"}
+	}
 	if err != nil {
 		return err
 	}
@@ -155,9 +162,19 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	return group.Wait()
 }
 
+// mediumBroken reports whether err is of a medium that takes nothing.
+func mediumBroken(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EDQUOT)
+}
+
 // lock takes the advisory lock that keeps a second daemon off the state.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if mediumBroken(err) {
+		if there, oerr := os.Open(path); oerr == nil {
+			f, err = there, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
@@ -201,9 +218,16 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	now := g.clock.now
 	g.status = status.New(opts.Version, now)
-	if g.journal, err = journal.Open(filepath.Join(cfg.State.Dir, "journal"), 0, now); err != nil {
-		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the journal", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
+	// Nothing of the state is needed for the link: a router whose flash is full,
+	// read-only or damaged comes up all the same, and refuses activations.
+	broken := func(err error) {
+		g.log.Error("a part of the state directory cannot be used", "error", err)
+		g.status.Log(err.Error())
 	}
+	if g.journal, err = journal.Open(filepath.Join(cfg.State.Dir, "journal"), 0, now); err != nil {
+		broken(err)
+	}
+	err = nil // it is no reason not to start, nor are the next two
 	var opened []io.Closer
 	undo := func() {
 		for _, c := range slices.Backward(opened) {
@@ -224,7 +248,8 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		g.log.Warn("what was learned is lost", "error", err)
 	}
 	if g.outbox, err = outbox.Open(filepath.Join(cfg.State.Dir, "outbox"), now, g.log); err != nil {
-		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the outbox", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
+		broken(err)
+		g.lame = append(g.lame, err)
 	}
 	if err := g.loadOperators(); err != nil {
 		return nil, nil, err
@@ -242,15 +267,14 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		opened = append(opened, k)
 		g.kernel = k
 	}
-	vault, err := activation.OpenVault(cfg.State.Dir)
-	if err != nil {
-		return nil, nil, &activation.Fault{Code: "state-unwritable", Text: "cannot open the sealed requests", Err: err, Advice: "make room on, or remount, the file system of [state] dir; a damaged device.key has to be moved away"}
+	if g.vault, err = activation.OpenVault(cfg.State.Dir); err != nil {
+		broken(err)
+		g.lame = append(g.lame, err)
 	}
-	g.vault = vault
 	g.buildBearer()
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
-		Card: card, Link: g.bearer, Journal: g.journal, Vault: vault, Status: g.status,
+		Card: card, Link: g.bearer, Journal: g.journal, Vault: g.vault, Status: g.status,
 		Deadline: cfg.Activation.Deadline, Limits: limitsOf(cfg.Activation.Limits), Log: g.log, Now: now,
 	})
 	if err != nil {
@@ -298,32 +322,43 @@ func (g *Gateway) buildBearer() {
 		b.Probe = g.probe
 	}
 	g.bearer = bearer.New(b)
-	g.configuredAPN() // a password that cannot be read is told from the start
+	g.configuredAPN() // what is wrong is told from the start
 }
 
 // configuredAPN is the connection of [apn]. Its password is read each time, so that
 // a file that was missing is used once it is there. Until then the APN is tried
 // without: a router that would not start for it could not be reached to mend it.
 func (g *Gateway) configuredAPN() []cosa.Given {
+	warnings := g.stateWarnings()
 	c, ok := g.cfg.APN.Connection()
-	if !ok {
-		return nil
-	}
-	var warnings []string
 	if file := g.cfg.APN.PasswordFile; file != "" {
 		password, err := config.ReadSecret(file)
 		if err != nil {
-			warnings = []string{fmt.Sprintf("[apn] password_file: %v; the APN is tried without a password", err)}
+			warnings = append(warnings, fmt.Sprintf("[apn] password_file: %v; the APN is tried without a password", err))
 		}
 		c.Password = cosa.Secret(password)
 	}
 	g.status.Update(func(s *status.Snapshot) {
 		if len(warnings) > 0 && !slices.Equal(s.Warnings, warnings) {
-			g.log.Error(warnings[0])
+			g.log.Error(strings.Join(warnings, "; "))
 		}
 		s.Warnings = warnings
 	})
+	if !ok {
+		return nil
+	}
 	return []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
+}
+
+// stateWarnings tells what of the state directory cannot be used.
+func (g *Gateway) stateWarnings() (warnings []string) {
+	if err := g.journal.Unwritable(); err != nil {
+		warnings = append(warnings, fmt.Sprintf("%v; the link is not affected, activations are refused", err))
+	}
+	for _, err := range g.lame {
+		warnings = append(warnings, err.Error())
+	}
+	return warnings
 }
 
 func (g *Gateway) getOperators() *cosa.DB {

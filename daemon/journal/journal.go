@@ -74,8 +74,11 @@ type Journal struct {
 	now   func() time.Time
 	limit int64
 
+	refused error // why nothing is ever appended
+
 	mu      sync.Mutex
-	f       *os.File
+	f       *os.File // nil until it can be written
+	closed  bool
 	size    int64
 	seq     uint64
 	records []Record
@@ -84,7 +87,13 @@ type Journal struct {
 }
 
 // Open opens the journal at path, makes it when there is none, and reads it.
-// limit is in bytes; zero means DefaultLimit. The directory must exist.
+// limit is in bytes; zero means DefaultLimit. The directory should exist.
+//
+// The journal is never nil: a router has to keep its link whatever became of its
+// flash. The error says why nothing can be appended now. On a file system that is
+// full or read-only the records are there all the same, and each Append tries
+// again; a journal that cannot be read, or that a newer dynamod wrote (ErrVersion),
+// is left as it is and takes nothing.
 func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 	if limit == 0 {
 		limit = DefaultLimit
@@ -92,11 +101,13 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 	j := &Journal{path: path, now: now, limit: limit}
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("journal: %w", err)
+		j.refused = fmt.Errorf("journal: %w", err)
+		return j, j.refused
 	}
 	records, good, err := Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("journal %s: %w", path, err)
+		j.refused = fmt.Errorf("journal %s: %w", path, err)
+		return j, j.refused
 	}
 	if rest := b[good:]; len(rest) > 0 {
 		after, used := salvage(rest, records)
@@ -109,34 +120,53 @@ func Open(path string, limit int64, now func() time.Time) (*Journal, error) {
 		}
 		records = append(records, after...)
 	}
-	j.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
 	j.records, j.size = records, int64(good)
 	if n := len(records); n > 0 {
 		j.seq = records[n-1].Seq
 	}
 	j.dirty = j.damage != nil
 	if j.damage != nil && j.damage.After > 0 {
-		// Without room for a clean file the damage stays where it is, and what
-		// comes is written behind the last whole line.
-		if err := j.Compact(func(Record) bool { return true }); err != nil {
-			end := bytes.LastIndexByte(b, '\n') + 1
-			j.size, j.dirty = int64(end), end < len(b)
-		}
+		// Until there is room for a clean file the damage stays where it is, and
+		// what comes is written behind the last whole line.
+		end := bytes.LastIndexByte(b, '\n') + 1
+		j.size, j.dirty = int64(end), end < len(b)
 	}
-	if len(records) == 0 {
-		if _, err := j.Append(Format, version); err != nil {
-			j.f.Close()
-			return nil, err
-		}
-		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
-			j.f.Close()
-			return nil, fmt.Errorf("journal: %w", err)
-		}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(); err != nil {
+		return j, err
+	}
+	if j.damage != nil && j.damage.After > 0 {
+		_ = j.compact(func(Record) bool { return true }) // next time, then
 	}
 	return j, nil
+}
+
+// ready opens the file when it is not open yet, and begins a new one with its
+// format. The lock is held.
+func (j *Journal) ready() (err error) {
+	switch {
+	case j.closed:
+		return fmt.Errorf("journal: %w", os.ErrClosed)
+	case j.refused != nil:
+		return j.refused
+	}
+	if j.f == nil {
+		if j.f, err = os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			j.f = nil
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
+	if len(j.records) > 0 {
+		return nil
+	}
+	if _, err := j.write(Format, version); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(filepath.Dir(j.path)); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
 }
 
 // salvage finds the whole records behind a damaged line, and how many bytes they
@@ -258,6 +288,14 @@ func (j *Journal) Records() []Record {
 	return out
 }
 
+// Unwritable says why nothing can be appended now, nil when something can, as far
+// as is known.
+func (j *Journal) Unwritable() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ready()
+}
+
 // Size returns the journal's size in bytes and its limit.
 func (j *Journal) Size() (size, limit int64) {
 	j.mu.Lock()
@@ -269,14 +307,19 @@ func (j *Journal) Size() (size, limit int64) {
 // (full disk, read-only file system, ErrFull) the journal is as before and may
 // be used on: nothing of the record remains.
 func (j *Journal) Append(kind string, data any) (Record, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(); err != nil {
+		return Record{}, err
+	}
+	return j.write(kind, data)
+}
+
+// write is Append to a file that is open. The lock is held.
+func (j *Journal) write(kind string, data any) (Record, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return Record{}, fmt.Errorf("journal: record %q: %w", kind, err)
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.f == nil {
-		return Record{}, fmt.Errorf("journal: %w", os.ErrClosed)
 	}
 	rec := Record{Seq: j.seq + 1, Time: j.now().UTC().Round(time.Millisecond), Kind: kind, Data: raw}
 	line, err := encode(rec)
@@ -325,9 +368,14 @@ func (j *Journal) cut() {
 func (j *Journal) Compact(keep func(Record) bool) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.f == nil {
-		return fmt.Errorf("journal: %w", os.ErrClosed)
+	if err := j.ready(); err != nil {
+		return err
 	}
+	return j.compact(keep)
+}
+
+// compact is Compact of a file that is open. The lock is held.
+func (j *Journal) compact(keep func(Record) bool) error {
 	var buf []byte
 	var kept []Record
 	for _, rec := range j.records {
@@ -368,6 +416,7 @@ func (j *Journal) Compact(keep func(Record) bool) error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.closed = true
 	if j.f == nil {
 		return nil
 	}

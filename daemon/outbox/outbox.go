@@ -77,15 +77,16 @@ type Box struct {
 
 // Open reads the outbox in dir and makes the directory when there is none. A
 // file that cannot be read as an entry is renamed to *.damaged and left out.
+//
+// The box is never nil. The error says why it cannot be kept on the medium: what
+// it holds is offered all the same, and each change tries to write again.
 func Open(dir string, now func() time.Time, log *slog.Logger) (*Box, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("outbox: %w", err)
-	}
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("outbox: %w", err)
-	}
 	b := &Box{dir: dir, now: now}
+	failed := os.MkdirAll(dir, 0o700)
+	names, err := os.ReadDir(dir)
+	if failed == nil {
+		failed = err
+	}
 	for _, n := range names {
 		path := filepath.Join(dir, n.Name())
 		if strings.HasPrefix(n.Name(), ".") {
@@ -97,20 +98,23 @@ func Open(dir string, now func() time.Time, log *slog.Logger) (*Box, error) {
 		}
 		raw, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("outbox: %w", err)
+			log.Error("outbox entry cannot be read and is left out", "file", n.Name(), "error", err)
+			failed = errors.Join(failed, err)
+			continue
 		}
 		var e Entry
 		if err := json.Unmarshal(raw, &e); err != nil || len(e.Pending) == 0 || e.name() != n.Name() {
 			log.Warn("outbox entry is damaged and put aside", "file", n.Name())
-			if err := os.Rename(path, path+".damaged"); err != nil {
-				return nil, fmt.Errorf("outbox: %w", err)
-			}
+			failed = errors.Join(failed, os.Rename(path, path+".damaged"))
 			continue
 		}
 		b.entries = append(b.entries, e)
 	}
 	b.sort()
-	return b, nil
+	if failed != nil {
+		failed = fmt.Errorf("outbox: %w", failed)
+	}
+	return b, failed
 }
 
 func (b *Box) sort() {
@@ -262,6 +266,9 @@ func (b *Box) save(i int) error {
 
 func (b *Box) write(e Entry) error {
 	raw, err := json.Marshal(e)
+	if err == nil {
+		err = os.MkdirAll(b.dir, 0o700) // the medium may have become writable since Open
+	}
 	if err == nil {
 		err = durable.WriteFile(filepath.Join(b.dir, e.name()), append(raw, '\n'), 0o600)
 	}

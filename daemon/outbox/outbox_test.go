@@ -134,13 +134,16 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A file system that takes no file is played by a directory that is gone.
+// A file system that takes no file is played by a file in the directory's place.
 func TestNoRoom(t *testing.T) {
 	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
 	b := newBox(t, dir, c)
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
+	away := func() {
+		if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	away()
 	e := entry(7, "smdp.example.com")
 	if err := b.Put(e); err == nil {
 		t.Error("Put tells nothing")
@@ -148,7 +151,7 @@ func TestNoRoom(t *testing.T) {
 	if got := seqs(b.Due()); got != "7 " {
 		t.Errorf("due: %q", got)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Put(e); err != nil {
@@ -157,9 +160,7 @@ func TestNoRoom(t *testing.T) {
 	if got := seqs(newBox(t, dir, c).Entries()); got != "7 " {
 		t.Errorf("on the medium: %q", got)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	away()
 	if err := b.Delivered(e); err == nil {
 		t.Error("Delivered tells nothing")
 	}
