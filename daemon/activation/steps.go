@@ -366,7 +366,25 @@ func (r *run) enable(ctx context.Context) (State, error) {
 	if err != nil {
 		return "", err
 	}
-	return Attaching, r.o.Card.Enable(ctx, id)
+	err = r.o.Card.Enable(ctx, id)
+	if ofTheCard(err) && ctx.Err() == nil {
+		// What became of it is read from the card, if need be after a reset, and
+		// enabling the enabled profile changes nothing.
+		r.o.Log.Warn("the card did not answer to the switch; it is reset", "run", r.rec.ID, "error", err)
+		r.o.Status.Log("the card does not answer to the switch; it is reset")
+		if rerr := r.o.Card.Recover(ctx, ""); rerr != nil {
+			return "", errors.Join(err, rerr)
+		}
+		err = r.o.Card.Enable(ctx, id)
+	}
+	return Attaching, err
+}
+
+// ofTheCard reports whether a reset of the card may help: it has not answered, or
+// not at this moment.
+func ofTheCard(err error) bool {
+	e, ok := errors.AsType[*euicc.Error](err)
+	return ok && (e.Unknown || e.Retry == euicc.RetryNow || e.Retry == euicc.RetryLater)
 }
 
 func (r *run) bringUp(ctx context.Context) (State, error) {

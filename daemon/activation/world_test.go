@@ -34,6 +34,7 @@ type world struct {
 	metadata  map[string]euicc.Metadata // of one, in place of both
 	planned   []string                  // APNs that Plan was asked for
 	policy    error                     // what the card says to policy rules
+	refusals  int
 	located   euicc.ActivationCode
 	sessions  int
 	fail      func(call string) error // before the call has its effect
@@ -86,15 +87,19 @@ func (w *world) isDead() bool {
 	return w.dead
 }
 
-// dies makes the card stop answering at the call, carried out or not.
+// dies makes the card stop answering at the call, once, carried out or not.
 func (w *world) dies(at string, after bool) {
+	struck := false
 	strike := func(call string) error {
 		if call != at || w.isDead() {
 			return nil
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.dead = true
+		if struck {
+			return nil
+		}
+		w.dead, struck = true, true
 		return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer", Advice: "ask the card"}
 	}
 	if after {

@@ -223,8 +223,7 @@ func (g *Gateway) profilesToReset(ctx context.Context, eid euicc.EID, options es
 		}
 	}
 	// What the card has to report about the profiles goes with them.
-	_, err = g.collect(ctx, c)
-	return before, enabled, err
+	return before, enabled, g.copyAll(ctx, c)
 }
 
 // resetMemory carries the reset out on the card. The card token is held.

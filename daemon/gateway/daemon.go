@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dynamod/daemon/activation"
@@ -165,19 +167,49 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 		}
 		defer g.closeCard(c)
 		// What the card has to report about the profile goes with it.
-		if _, err := g.collect(ctx, c); err != nil {
+		if err := g.copyAll(ctx, c); err != nil {
 			return err
 		}
 		if err := c.Delete(ctx, id); err != nil {
+			e, ok := errors.AsType[*euicc.Error](err)
+			if !ok || !e.Unknown {
+				return err
+			}
 			g.uncollected.Store(true) // it may have happened
-			return err
+			return g.settleDelete(ctx, id, err)
 		}
-		g.forgetProfile(iccid)
-		if _, err := g.collect(ctx, c); err != nil {
-			g.log.Warn("cannot copy notifications off the card yet", "error", err)
-		}
-		return g.showCard(ctx, c)
+		return g.deleted(ctx, c, id)
 	})
+}
+
+// settleDelete asks the card whether a profile is gone when the answer to its
+// deletion was lost. The card token is held.
+func (g *Gateway) settleDelete(ctx context.Context, id euicc.ICCID, lost error) error {
+	g.log.Warn("the answer to a profile's deletion was lost; the card is asked", "error", lost)
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return lost
+	}
+	d.card.Invalidate()
+	c, err := g.openCard(ctx, nil)
+	if err != nil {
+		return lost
+	}
+	defer g.closeCard(c)
+	profiles, err := c.Profiles(ctx)
+	if err != nil || slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == id }) {
+		return lost
+	}
+	return g.deleted(ctx, c, id)
+}
+
+// deleted forgets a profile that the card has not any more.
+func (g *Gateway) deleted(ctx context.Context, c *lpa.Card, id euicc.ICCID) error {
+	g.forgetProfile(id.String())
+	if _, err := g.collect(ctx, c); err != nil {
+		g.log.Warn("cannot copy notifications off the card yet", "error", err)
+	}
+	return g.showCard(ctx, c)
 }
 
 // wholeTime bounds a change of the card with the SIM resets that follow it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/daemon/activation"
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -34,6 +35,21 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 	g.uncollected.Store(!all)
 	g.showOutbox()
 	return pending, nil
+}
+
+// copyAll copies the card's notifications before a change that takes them from it:
+// without a copy on the medium of each nothing is changed.
+func (g *Gateway) copyAll(ctx context.Context, c *lpa.Card) error {
+	if _, err := g.collect(ctx, c); err != nil {
+		return err
+	}
+	if g.uncollected.Load() {
+		return &activation.Fault{
+			Code: "reports-not-kept", Text: "the card has reports for operators that cannot be kept, and they would go with this", Retry: euicc.RetryLater,
+			Advice: "`dynamod notifications deliver` brings them to their servers; or make room on the file system of [state] dir",
+		}
+	}
+	return nil
 }
 
 // send delivers where there is a way to the receivers. Without one no try is

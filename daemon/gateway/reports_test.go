@@ -7,10 +7,12 @@ import (
 	"log"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"dynamod/daemon/activation"
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -146,6 +148,34 @@ func TestCancellationOutlivesTheProcess(t *testing.T) {
 	}
 	if err := l.toldLater(nil, errors.New("card")); err == nil {
 		t.Error("a card that does not answer is no error")
+	}
+}
+
+// A report that cannot be kept is not taken from the card by anything.
+func TestReportsAreCopiedBeforeTheyGo(t *testing.T) {
+	l := newCardLab(t)
+	c := l.start(t)
+	order, err := c.Authenticate(t.Context(), l.code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := order.Download(t.Context(), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.RemoveAll(l.dir), os.WriteFile(l.dir, nil, 0o600)); err != nil { // in the way of the directory
+		t.Fatal(err)
+	}
+	f, ok := errors.AsType[*activation.Fault](l.copyAll(t.Context(), c))
+	if !ok || f.Code != "reports-not-kept" || f.Advice == "" {
+		t.Errorf("%v", f)
+	}
+	if err := os.Remove(l.dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.copyAll(t.Context(), c); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
