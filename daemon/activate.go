@@ -44,6 +44,7 @@ this command is interrupted or its line drops.`,
 		fs.StringVar(&a.confirmationFile, "confirmation-code-file", "", "read the confirmation code, which some orders need, from a `FILE`")
 		fs.BoolVar(&a.request.Consent, "consent", false, "install whatever profile the code gives, do not ask")
 		fs.BoolVar(&a.request.Consent, "yes", false, "the same as --consent")
+		fs.BoolVar(&a.request.Again, "again", false, "ask the server once more for an order that it has refused for good")
 		fs.BoolVar(&a.request.NoWayBack, "no-way-back", false, "also install a profile that can never be disabled again (policy rule PPR1)")
 		fs.BoolVar(&a.request.KeepTrying, "keep-trying", false, "where no profile was enabled before: keep the new one and go on trying")
 		fs.StringVar(&a.apn.APN, "apn", "", "connect to this access point `NAME` and to no other")

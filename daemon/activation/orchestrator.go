@@ -152,13 +152,15 @@ func New(c Config) (*Orchestrator, error) {
 }
 
 // Submit accepts a request and returns its run. A key, or a code whose run goes
-// on or was committed, that is known already returns that run. The run is on
-// the medium when Submit returns.
+// on or was committed, that is known already returns that run. A code whose run
+// has failed or was rolled back begins a new one, which names the old one and
+// does not ask a server for what it has refused for good. The run is on the medium
+// when Submit returns.
 func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := r.Validate(); err != nil {
 		return Record{}, err
 	}
-	mark := o.Vault.Mark(r.Code)
+	mark, after := o.Vault.Mark(r.Code), ""
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -168,8 +170,12 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 		sameKey := r.Key != "" && rec.Key == r.Key
 		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed)
 		// Without a matching ID the code names a server, not an order.
-		if sameKey || sameCode && r.Code.MatchingID.Reveal() != "" {
+		order := r.Code.MatchingID.Reveal() != ""
+		if sameKey || sameCode && order {
 			return rec, nil
+		}
+		if after == "" && rec.Mark == mark && order {
+			after = rec.ID
 		}
 	}
 	if o.current != nil {
@@ -179,7 +185,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := o.Vault.Put(id, r); err != nil {
 		return Record{}, stateFault(err)
 	}
-	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, SMDP: r.Code.Address, Started: o.Now().UTC().Round(time.Millisecond)}
+	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, Started: o.Now().UTC().Round(time.Millisecond)}
 	if err := o.append(rec); err != nil {
 		o.Vault.Remove(id)
 		return Record{}, stateFault(err)

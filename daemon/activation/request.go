@@ -40,6 +40,8 @@ type Request struct {
 	// ever disabled (PPR1), so that the router cannot go back to the one that is
 	// enabled now.
 	NoWayBack bool
+	// Again asks the server once more for an order that it has refused for good.
+	Again bool
 	// KeepTrying leaves the new profile enabled when it gives no data and there
 	// is none to go back to.
 	KeepTrying bool

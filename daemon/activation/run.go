@@ -30,7 +30,8 @@ type run struct {
 	tries  int         // confirmation codes that the server has refused
 	failed error       // why a further session was begun
 
-	recovered bool // the card was reset for a session that nobody knows
+	there     *euicc.Profile // the profile, if it is on the card already
+	recovered bool           // the card was reset for a session that nobody knows
 
 	alive    context.Context // ends with the daemon
 	switched time.Time       // when the deadline began, by the monotonic clock

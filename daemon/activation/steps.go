@@ -20,17 +20,25 @@ func (r *run) preflight(ctx context.Context) (State, error) {
 	// A session would cost the order an attempt. What cannot be read now is read
 	// again when the offer is known.
 	if profiles, err := r.o.Card.Profiles(ctx); err == nil {
-		if err := checkEnabled(profiles); err != nil {
+		if r.there = r.known(profiles); r.there != nil {
+			r.describe(r.there.Metadata)
+			return Agreed, nil
+		}
+		if err := checkEnabled(profiles, euicc.ICCID{}); err != nil {
 			return "", err
 		}
+	}
+	if err := r.spent(); err != nil {
+		return "", err
 	}
 	return Authenticated, nil
 }
 
-// checkEnabled refuses what no offer could change: an enabled profile that stays.
-func checkEnabled(profiles []euicc.Profile) error {
+// checkEnabled refuses what no offer could change: an enabled profile that stays,
+// unless it is the wanted one.
+func checkEnabled(profiles []euicc.Profile, wanted euicc.ICCID) error {
 	for _, p := range profiles {
-		if p.State == euicc.Enabled && p.PPR.Has(euicc.PPR1) {
+		if p.State == euicc.Enabled && p.ICCID != wanted && p.PPR.Has(euicc.PPR1) {
 			return &Fault{
 				Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
 				Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
@@ -73,19 +81,28 @@ func (r *run) authenticate(ctx context.Context) (State, error) {
 		return r.again(ctx, err)
 	}
 	r.order = o
-	md := o.Metadata()
-	r.change(func(rec *Record) {
-		rec.TransactionID = o.TransactionID()
-		rec.ICCID, rec.Provider, rec.Profile, rec.HomePLMN = md.ICCID.String(), md.ServiceProvider, md.Name, md.Owner.PLMN()
-		rec.Class, rec.PolicyRules = md.Class.String(), (md.PPR & (euicc.PPR1 | euicc.PPR2)).String()
-	})
+	r.change(func(rec *Record) { rec.TransactionID = o.TransactionID() })
+	r.describe(o.Metadata())
 	return Agreed, nil
 }
 
+func (r *run) describe(md euicc.Metadata) {
+	r.change(func(rec *Record) {
+		rec.ICCID, rec.Provider, rec.Profile, rec.HomePLMN = md.ICCID.String(), md.ServiceProvider, md.Name, md.Owner.PLMN()
+		rec.Class, rec.PolicyRules = md.Class.String(), (md.PPR & (euicc.PPR1 | euicc.PPR2)).String()
+	})
+}
+
 // agree settles everything that may stop the download while the server has not
-// yet bound a package to this card.
+// yet bound a package to this card. For a profile that is on the card already
+// nothing is downloaded, and it may have no session.
 func (r *run) agree(ctx context.Context) (State, error) {
-	md := r.order.Metadata()
+	var md euicc.Metadata
+	if r.there != nil {
+		md = r.there.Metadata
+	} else {
+		md = r.order.Metadata()
+	}
 	refuse := func(reason euicc.CancelReason, err error) (State, error) {
 		return "", errors.Join(err, r.cancelOrder(ctx, reason))
 	}
@@ -100,7 +117,10 @@ func (r *run) agree(ctx context.Context) (State, error) {
 		had, _, _ := r.o.Link.Worked(r.rec.Previous)
 		r.change(func(rec *Record) { rec.PreviousAPN = had })
 	}
-	consent, err := r.o.Card.CheckPolicy(ctx, md)
+	consent := false
+	if r.there == nil { // else the card has taken it, rules and all
+		consent, err = r.o.Card.CheckPolicy(ctx, md)
+	}
 	if err != nil {
 		reason := euicc.CancelPostponed
 		if euicc.CodeOf(err) == "ppr-not-allowed" {
@@ -129,6 +149,13 @@ func (r *run) agree(ctx context.Context) (State, error) {
 			return refuse(reason, err)
 		}
 	}
+	if r.there != nil {
+		r.o.Status.Log("the profile is on the card already: it is enabled")
+		if err := r.cancelOrder(ctx, euicc.CancelPostponed); err != nil {
+			r.o.Log.Warn("cannot end the session that is not needed", "run", r.rec.ID, "error", err)
+		}
+		return Enabling, nil
+	}
 	if r.order != nil && r.order.ConfirmationRequired() && r.req.ConfirmationCode == "" {
 		if err := r.ask(ctx, WaitConfirmationCode); err != nil {
 			return refuse(euicc.CancelPostponed, err)
@@ -143,15 +170,19 @@ func (r *run) agree(ctx context.Context) (State, error) {
 // checkProfiles compares the offered profile with those that are on the card.
 // The reason is what the order is to be cancelled with.
 func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.CancelReason, error) {
+	if i := slices.IndexFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == md.ICCID }); i >= 0 {
+		r.there = &profiles[i]
+		r.there.Metadata.ICCID = md.ICCID
+	}
 	for _, p := range profiles {
 		if p.ICCID == md.ICCID {
-			return euicc.CancelPostponed, &Fault{
-				Code: "already-installed", Text: fmt.Sprintf("profile %s is on the card already", md.ICCID.Short()),
-				Advice: "enable it with `dynamod profiles enable`, or delete it first", Retry: euicc.RetryNever,
+			if p.State == euicc.Enabled {
+				r.change(func(rec *Record) { rec.Previous = rec.ICCID })
 			}
+			continue
 		}
 		// SGP.22 3.1.3: PPR1 is only for a profile that is alone of its class.
-		if md.PPR.Has(euicc.PPR1) && p.Class == euicc.ClassOperational {
+		if md.PPR.Has(euicc.PPR1) && p.Class == euicc.ClassOperational && r.there == nil {
 			return euicc.CancelPPRNotAllowed, &Fault{
 				Code: "ppr1-not-alone", Text: fmt.Sprintf("the new profile can never be disabled (policy rule PPR1), and profile %s is on the card", p.ICCID.Short()),
 				Advice: "a profile with this rule is only installed on a card without other operational profiles: delete these, or ask the operator for another one", Retry: euicc.RetryNever,
@@ -171,10 +202,10 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 			}
 		}
 	}
-	if err := checkEnabled(profiles); err != nil {
+	if err := checkEnabled(profiles, md.ICCID); err != nil {
 		return euicc.CancelPostponed, err // the order is as good on another card
 	}
-	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && !r.req.NoWayBack {
+	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && r.rec.Previous != r.rec.ICCID && !r.req.NoWayBack {
 		return euicc.CancelPostponed, &Fault{
 			Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
 			Advice: "if that is wanted, ask again with --no-way-back; the order is kept", Retry: euicc.RetryNow,

@@ -27,8 +27,8 @@ func (r *run) undo(ctx context.Context) (State, error) {
 			rec.Outcome = status.Failed
 		}
 	})
-	if r.rec.Previous == "" && r.req.KeepTrying {
-		return Notifying, nil
+	if r.rec.Previous == "" && r.req.KeepTrying || r.rec.Previous == r.rec.ICCID && r.rec.ICCID != "" {
+		return Notifying, nil // it stays enabled, and day-two work goes on
 	}
 	for round := 0; ; round++ {
 		// A run that is interrupted here time and again does not keep the modem to
