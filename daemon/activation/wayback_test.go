@@ -182,6 +182,7 @@ func TestWayBackRests(t *testing.T) {
 		}
 		for restart := range maxResumes + 3 {
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			rec, err = o.Get(rec.ID)
 			if err != nil || rec.State != Undoing || rec.Waiting != WaitLink || w.held != 0 || w.enabledNow() != oldICCID {
 				t.Fatalf("restart %d: %+v, held %d times, %v", restart, rec, w.held, err)
@@ -196,6 +197,7 @@ func TestWayBackRests(t *testing.T) {
 		synctest.Wait()
 		rounds := len(w.log)
 		time.Sleep(restTimes[0] - time.Second)
+		synctest.Wait()
 		if len(w.log) != rounds {
 			t.Errorf("a run that was interrupted often does not rest: %v", w.log[rounds:])
 		}
