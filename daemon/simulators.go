@@ -109,7 +109,7 @@ var simCtlCommand = command{
 		"or as often as `times` says; one of the card acts once, or as often as `times` says, from the command on that `at` counts. " +
 		"`tag` aims it at a function of the card (its first block; with block=last the one that executes it), `function` at one of a server, `command` at an AT command. " +
 		"`order add` takes upp=FILE, icon=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
-		"oid=yes, session-keys=yes, rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
+		"oid=yes, session-keys=yes, pin=yes (1234), rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
 	example: `dynamod sim ctl --dir /tmp/lab state
 dynamod sim ctl --dir /tmp/lab faults card
 dynamod sim ctl --dir /tmp/lab card set status sw=6985 tag=BF38

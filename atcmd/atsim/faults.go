@@ -24,28 +24,31 @@ type Fault struct {
 
 // faultDocs names every fault and says what it does.
 var faultDocs = map[string]string{
-	"silent":         "Command is not executed and not answered",
-	"mute":           "Command is executed and not answered",
-	"hang":           "at Command the firmware hangs: nothing is executed or answered any more, until the fault is cleared",
-	"card-hang":      "at Command the card hangs: no command that needs it is answered any more, until it is powered off and on",
-	"late":           "the answer to Command comes Delay late",
-	"cme":            "Command is not executed and answered with +CME ERROR: Code (ERROR if 0)",
-	"error-after":    "Command is executed and answered with +CME ERROR: Code (ERROR if 0): the tail of a download",
-	"sim-busy":       "commands that need the card get +CME ERROR: 14",
-	"split-echo":     "the echo comes in two pieces, Delay apart, with the URC Text between them",
-	"urc-mid-answer": "the URC Text comes between the lines of the answer to Command",
-	"urc-storm":      "the URC Text comes Times times, Delay apart",
-	"garbage":        "Text (default: binary rubbish) comes before the answer to Command",
-	"busy-drop":      "what arrives while a command runs is lost",
-	"sw":             "the card is not asked; the client's APDU is answered with status word Code",
-	"drop-answer":    "the client's APDU is executed, its answer is lost: +CME ERROR: 13",
-	"channels":       "no logical channel is free: MANAGE CHANNEL gets 6A81",
-	"leak":           "+CCHC answers OK but leaves the channel open on the card",
-	"deny":           "the network denies registration with cause Code",
-	"detach":         "the network detaches the modem now, once",
-	"no-data":        "contexts come up but the network interface stays dead",
-	"no-refresh":     "the modem ignores a REFRESH of the card",
-	"unplug":         "the modem is unplugged now and comes back after Delay; 0 means never",
+	"silent":          "Command is not executed and not answered",
+	"mute":            "Command is executed and not answered",
+	"hang":            "at Command the firmware hangs: nothing is executed or answered any more, until the fault is cleared",
+	"card-hang":       "at Command the card hangs: no command that needs it is answered any more, until it is powered off and on",
+	"late":            "the answer to Command comes Delay late",
+	"cme":             "Command is not executed and answered with +CME ERROR: Code (ERROR if 0)",
+	"error-after":     "Command is executed and answered with +CME ERROR: Code (ERROR if 0): the tail of a download",
+	"sim-busy":        "commands that need the card get +CME ERROR: 14",
+	"split-echo":      "the echo comes in two pieces, Delay apart, with the URC Text between them",
+	"urc-mid-answer":  "the URC Text comes between the lines of the answer to Command",
+	"urc-storm":       "the URC Text comes Times times, Delay apart",
+	"garbage":         "Text (default: binary rubbish) comes before the answer to Command",
+	"busy-drop":       "what arrives while a command runs is lost",
+	"sw":              "the card is not asked; the client's APDU is answered with status word Code",
+	"drop-answer":     "the client's APDU is executed, its answer is lost: +CME ERROR: 13",
+	"channels":        "no logical channel is free: MANAGE CHANNEL gets 6A81",
+	"leak":            "+CCHC answers OK but leaves the channel open on the card",
+	"deny":            "the network denies registration with cause Code",
+	"roam":            "the network Text (a PLMN, default 99970) takes the modem as a roaming one",
+	"detach":          "the network detaches the modem now, once",
+	"no-data":         "contexts come up but the network interface stays dead",
+	"stale-carrier":   "the modem keeps the carrier configuration of the profile that is enabled now: with another one it finds no network",
+	"no-refresh":      "the modem ignores a REFRESH of the card",
+	"refresh-restart": "a REFRESH of the card restarts the modem: its ports go, and come back after Delay (default: as after +CFUN=1,1)",
+	"unplug":          "the modem is unplugged now and comes back after Delay; 0 means never",
 }
 
 // Faults returns the names that SetFault takes, sorted, each with what it does.
@@ -69,7 +72,7 @@ func (m *Modem) SetFault(name string, f Fault) error {
 	case "detach", "unplug", "urc-storm":
 	default:
 		m.faults.set(name, f)
-		if name != "deny" {
+		if !registering(name) {
 			return nil
 		}
 	}
@@ -85,10 +88,16 @@ func (m *Modem) SetFault(name string, f Fault) error {
 		m.unplug(f.Delay)
 	case "urc-storm":
 		m.storm(f)
-	case "deny":
+	default:
 		m.after("register", 0, m.register)
 	}
 	return nil
+}
+
+// registering reports whether a fault changes what the network says: the modem
+// asks it again when the fault is set or cleared.
+func registering(name string) bool {
+	return name == "deny" || name == "roam" || name == "stale-carrier"
 }
 
 // ClearFault switches a fault off; an empty name switches all of them off.
@@ -99,7 +108,10 @@ func (m *Modem) ClearFault(name string) {
 	if name == "" || name == "urc-storm" {
 		m.cancel("urc-storm")
 	}
-	if m.powered && (name == "" || name == "deny") {
+	if name == "" || name == "stale-carrier" {
+		m.carrier.release()
+	}
+	if m.powered && (name == "" || registering(name)) {
 		m.after("register", 0, m.register)
 	}
 }

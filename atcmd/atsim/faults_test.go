@@ -81,6 +81,19 @@ func TestFaults(t *testing.T) {
 			b.m.ClearFault("deny")
 			b.until("+CEREG: 1")
 		},
+		"roaming": func(t *testing.T, b *bench) {
+			b.ok("AT+CEREG=1")
+			b.fault("roam", Fault{})
+			b.until("+CEREG: 5")
+			b.want("AT+COPS=3,2", "OK")
+			b.want("AT+COPS?", `+COPS: 0,2,"99970",7`+"\nOK")
+			b.ok("AT+CGACT=1,1")
+			b.m.ClearFault("roam")
+			b.until("+CEREG: 1")
+			b.fault("roam", Fault{Text: "310260"})
+			b.until("+CEREG: 5")
+			b.want("AT+COPS?", `+COPS: 0,2,"310260",7`+"\nOK")
+		},
 		"URC in mid-answer": func(t *testing.T, b *bench) {
 			b.fault("urc-mid-answer", Fault{Text: "+CREG: 2", Times: 1})
 			b.want("AT+CGACT?", "+CREG: 2\n+CGACT: 1,0\nOK")
@@ -125,6 +138,39 @@ func TestFaults(t *testing.T) {
 			f(t, b)
 		})
 	}
+}
+
+// TestStaleCarrier: a carrier configuration chosen by hand serves its own profile
+// and no other, until the modem is told to choose another one and restarts.
+func TestStaleCarrier(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Personality = "quectel" })
+	generic := `+QMBNCFG: "List",0,1,1,"ROW_Generic_3GPP",0x0501080B,201909271`
+	b.want(`AT+QMBNCFG="AutoSel"`, `+QMBNCFG: "AutoSel",1`+"\nOK")
+	if got := b.cmd(`AT+QMBNCFG="List"`); got[0] != generic {
+		t.Errorf("%q", got)
+	}
+	b.fault("stale-carrier", Fault{})
+	b.eventually(func() bool { return strings.Contains(b.ok(`AT+QMBNCFG="AutoSel"`), `"AutoSel",0`) })
+	b.want("AT+CEREG?", "+CEREG: 0,1\nOK")
+	b.want(`AT+QMBNCFG="Select"`, `+QMBNCFG: "Select","hVoLTE-Verizon"`+"\nOK")
+	b.card.with(func() { b.card.imsi, b.card.iccid = "080910100000000020", "980010000000000020f2" })
+	b.ok("AT+CFUN=0")
+	b.ok("AT+CFUN=1")
+	b.eventually(func() bool { return strings.Contains(b.ok("AT+CREG?"), "+CREG: 0,2") })
+	b.want(`AT+QMBNCFG="Select","no such"`, "ERROR")
+	b.ok(`AT+QMBNCFG="Select","ROW_Generic_3GPP"`)
+	b.ok("AT+CFUN=1,1")
+	b.ok("ATE0")
+	b.eventually(func() bool { return strings.Contains(b.ok("AT+CEREG?"), "+CEREG: 0,1") })
+	if got := b.cmd(`AT+QMBNCFG="List"`); got[0] != generic {
+		t.Errorf("%q", got)
+	}
+	if got := b.m.Active(); len(got) != 0 {
+		t.Errorf("active %q", got)
+	}
+	b.fault("stale-carrier", Fault{})
+	b.m.ClearFault("stale-carrier")
+	b.want(`AT+QMBNCFG="AutoSel"`, `+QMBNCFG: "AutoSel",1`+"\nOK")
 }
 
 // TestLateAndSilent: time-outs, in bubble time.

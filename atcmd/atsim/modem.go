@@ -36,7 +36,8 @@ type Modem struct {
 	radio   radio
 	packet  packet
 	sms     smsStore
-	ussd    bool   // the network waits for the answer to a USSD question
+	ussd    bool // the network waits for the answer to a USSD question
+	carrier carrierConfig
 	lastErr string // +CEER
 
 	channelFor int    // context of +XDATACHANNEL
@@ -236,18 +237,32 @@ func (m *Modem) reboot(ctx context.Context) {
 		m.onReboot()
 		m.onReboot = nil
 	}
-	for p := range m.ports {
-		p.resetSettings()
+	if m.carrier.restart() {
+		m.faults.clear("stale-carrier")
 	}
 	if m.habits.Reenumerate {
-		m.unplug(m.habits.ReplugAfter)
+		m.restartPorts(m.habits.ReplugAfter)
 		return
 	}
+	m.resetSettings()
 	m.powerOn(ctx)
 	for _, line := range m.pers.bootURCs {
 		m.urc(line)
 	}
 	m.announceSIM()
+}
+
+func (m *Modem) resetSettings() {
+	for p := range m.ports {
+		p.resetSettings()
+	}
+}
+
+// restartPorts is a restart as the host sees it on USB: all ports go, and come
+// back with their default settings.
+func (m *Modem) restartPorts(back time.Duration) {
+	m.resetSettings()
+	m.unplug(back)
 }
 
 // unplug takes all ports away; they come back after replug, never if it is 0.

@@ -1,6 +1,9 @@
 package atsim
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // Types of proactive command (TS 102 223 9.4) and general results (8.12) that
 // the modem knows.
@@ -103,6 +106,10 @@ func (m *Modem) terminalResponse(ctx context.Context, body, details []byte) (sw 
 // the card, reads it again and registers as whoever it finds.
 func (m *Modem) refresh(ctx context.Context) {
 	m.leave()
+	if f, ok := m.faults.take("refresh-restart", command{}); ok {
+		m.after("reboot", goodbye, func(context.Context) { m.restartPorts(cmp.Or(f.Delay, m.habits.ReplugAfter)) })
+		return
+	}
 	if m.pers.notReadyURC != "" {
 		m.urc(m.pers.notReadyURC)
 	}

@@ -158,6 +158,39 @@ func TestPTYReplug(t *testing.T) {
 	f.Close()
 }
 
+// TestRefreshRestart: a modem that restarts for a REFRESH of the card comes back
+// with the new subscriber.
+func TestRefreshRestart(t *testing.T) {
+	card := newTestCard()
+	m, link, _ := ptyBench(t, func(c *Config) { c.Card = card.apdu })
+	f := openSlave(t, link)
+	defer f.Close()
+	before, _ := os.Readlink(link)
+	ask(t, f, "ATE0")
+	if err := m.SetFault("refresh-restart", Fault{Delay: 20 * time.Millisecond, Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	card.with(func() {
+		card.refresh(0x04)
+		card.onReset = func() { card.imsi, card.iccid = "080910100000000020", "980010000000000020f2" }
+	})
+	ask(t, f, `AT+CSIM=14,"00A40004023F00"`)
+	buf := make([]byte, 100)
+	for {
+		if _, err := f.Read(buf); err != nil {
+			break
+		}
+	}
+	g := openSlave(t, link)
+	defer g.Close()
+	if after, _ := os.Readlink(link); after == before {
+		t.Errorf("still %s", after)
+	}
+	if got := strings.Join(ask(t, g, "AT+CIMI"), " "); got != "AT+CIMI 001010000000002 OK" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestPTYUnplugged(t *testing.T) {
 	m, link, done := ptyBench(t, nil)
 	f := openSlave(t, link)

@@ -55,6 +55,7 @@ func quectel() personality {
 		{name: "+QCFG", test: `("usbnet",(0-3))`, set: qcfg},
 		{name: "+QICSGP", test: `(1-16),(1-3),<APN>,<username>,<password>,(0-3)`, set: qicsgp},
 		{name: "+QNETDEVCTL", test: "(0-3),(1-16),(0,1)", read: readQNETDEVCTL, set: setQNETDEVCTL},
+		{name: "+QMBNCFG", test: `("List","Select","Deactivate","AutoSel")`, set: qmbncfg},
 		{name: "+QNWINFO", test: "-", exec: qnwinfo},
 		{name: "+QENG", test: `("servingcell","neighbourcell")`, set: qeng},
 		{name: "+QCSQ", test: "-", exec: qcsq, read: qcsq},

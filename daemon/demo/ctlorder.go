@@ -5,6 +5,7 @@ package demo
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -21,6 +22,7 @@ type ctlOrder struct {
 	upp, icon string
 	discover  string
 	confirm   bool
+	pin       bool
 }
 
 // orderFields are the keys of order add.
@@ -34,6 +36,7 @@ var orderFields = map[string]func(o *ctlOrder, value string) error{
 		return oneOf(v, "inside", "outside")
 	},
 	"confirm": func(o *ctlOrder, v string) error { return boolean(&o.confirm, v) },
+	"pin":     func(o *ctlOrder, v string) error { return boolean(&o.pin, v) },
 	"held": func(o *ctlOrder, v string) error {
 		held := false
 		err := boolean(&held, v)
@@ -99,7 +102,7 @@ func (w *World) addOrder(dir string, args []string) (any, string, error) {
 		o.Discover = w.outside
 	}
 	var err error
-	if o.UPP, err = w.orderPackage(dir, o.upp); err != nil {
+	if o.UPP, err = w.orderPackage(dir, o.upp, o.pin); err != nil {
 		return nil, "", fmt.Errorf("order add: %w", err)
 	}
 	if o.icon != "" {
@@ -137,11 +140,16 @@ func (w *World) addOrder(dir string, args []string) (any, string, error) {
 }
 
 // orderPackage reads a profile package, or makes one.
-func (w *World) orderPackage(dir, file string) ([]byte, error) {
-	if file != "" {
+func (w *World) orderPackage(dir, file string, locked bool) ([]byte, error) {
+	switch {
+	case file != "" && locked:
+		return nil, errors.New("pin=yes is for the lab's own profiles: whether a package's PIN is enabled stands in it")
+	case file != "":
 		return os.ReadFile(within(dir, file))
+	case locked:
+		return w.newProfile(PIN)
 	}
-	return w.newProfile()
+	return w.newProfile("")
 }
 
 // within is a file's path seen from the client's directory.

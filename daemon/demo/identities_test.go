@@ -184,7 +184,7 @@ func TestLabDiscovery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upp, err := lab.newProfile()
+	upp, err := lab.newProfile("")
 	if err != nil {
 		t.Fatal(err)
 	}

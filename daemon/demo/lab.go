@@ -41,6 +41,8 @@ const (
 	LoginUser     = "lab"
 	LoginPassword = "lab-password"
 
+	PIN = "1234" // of the lab's profiles, where it is enabled
+
 	iin = "89049032" // issuer number of the lab's eUICC
 )
 
@@ -172,7 +174,7 @@ func newEID() (string, error) {
 
 func (l *Lab) addProfiles() error {
 	if len(l.opts.UPP) == 0 {
-		upp, err := l.newProfile()
+		upp, err := l.newProfile("")
 		if err != nil {
 			return err
 		}
@@ -191,8 +193,8 @@ func (l *Lab) addProfiles() error {
 }
 
 // newProfile makes a profile package of the test network, with an ICCID that
-// neither the card nor an order has.
-func (l *Lab) newProfile() ([]byte, error) {
+// neither the card nor an order has. A PIN that is not "" is enabled.
+func (l *Lab) newProfile(pin string) ([]byte, error) {
 	taken := map[string]bool{}
 	for _, p := range l.Card.Installed() {
 		taken[p.ICCID] = true
@@ -203,7 +205,7 @@ func (l *Lab) newProfile() ([]byte, error) {
 	for n := 1; ; n++ {
 		iccid := withLuhn(fmt.Sprintf("890010100000%06d", n))
 		if !taken[iccid] {
-			return smdpsim.TestProfile(smdpsim.ProfileData{ICCID: iccid, IMSI: fmt.Sprintf("00101%010d", n+16), MNCDigits: 2, SPN: Operator})
+			return smdpsim.TestProfile(smdpsim.ProfileData{ICCID: iccid, IMSI: fmt.Sprintf("00101%010d", n+16), MNCDigits: 2, SPN: Operator, PIN: pin})
 		}
 	}
 }

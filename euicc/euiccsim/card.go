@@ -213,6 +213,7 @@ func (c *Card) showFiles() {
 		}
 		c.files = fs
 	}
+	c.files.mf.pinOn = c.asksPIN()
 	for _, ch := range c.channels {
 		if ch != nil && ch.app != appISDR {
 			ch.selectMF(c.files)

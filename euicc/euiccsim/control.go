@@ -48,6 +48,7 @@ func (b *Behaviour) flags() []struct {
 		{"need-capability", "the ISD-R hides until TERMINAL CAPABILITY has come", &b.NeedCapability},
 		{"wrong-signature", "the card's signatures do not verify", &b.WrongSignature},
 		{"no-memory", "no profile fits", &b.NoMemory},
+		{"pin-locked", "the profiles' PIN (1234 in the lab's own) is asked for, from the next reset of the card on", &b.PINLocked},
 		{"cat-busy", "enable and disable with refresh end with catBusy", &b.CATBusy},
 		{"refuse-refresh", "enable and disable with refresh end with undefinedError", &b.RefuseRefresh},
 		{"keep-session", "a new challenge is refused (6985) while a download session is open", &b.KeepSession},

@@ -6,8 +6,8 @@
 // certificates and signatures, agrees real keys, decrypts real Bound Profile
 // Packages and shows the USIM files of the profile package that it installed.
 // New makes a Card; APDU is its slot, Open, Transmit and Close make it an
-// apdu.Transport. Access conditions of files are not enforced and no PIN is
-// enabled, so that every reader sees every file.
+// apdu.Transport. PIN1 is the profile package's and asked for if that enables it,
+// but access conditions of files are not enforced: every reader sees every file.
 //
 //	card, err := euiccsim.New(euiccsim.Config{EID: eid, EUICC: identity, EUM: maker.Cert, CI: issuers})
 //	client, err := lpa.Open(ctx, lpa.Config{Transport: card})

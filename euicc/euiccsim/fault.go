@@ -49,6 +49,7 @@ type Behaviour struct {
 	Delay          time.Duration // before each command
 	WrongSignature bool          // the card's signatures do not verify
 	NoMemory       bool          // no profile fits
+	PINLocked      bool          // PIN1 is enabled, whatever the profile says
 	CATBusy        bool          // enable and disable with refresh end with catBusy
 	RefuseRefresh  bool          // enable and disable with refresh end with undefinedError
 	// KeepSession refuses a new challenge (6985) while a download session is

@@ -36,6 +36,7 @@ type file struct {
 	data     []byte
 	arr      []byte // content of tag 8B
 	pins     []byte // key references of a DF's PIN status template
+	pinOn    bool   // of the MF: PIN1 is enabled
 	grow     bool   // while a package is read: the size is left to a template unknown here
 	parent   *file
 	children []*file
@@ -166,8 +167,12 @@ func (f *file) fcp() []byte {
 		b.Put(0x8B, f.arr)
 	}
 	if f.isDF() {
-		// PIN status: no PIN is enabled on this card (11.1.1.4.10).
-		b.Open(0xC6).Put(0x90, []byte{0x00})
+		// PIN status (11.1.1.4.10): of the PINs only PIN1 can be enabled.
+		status := byte(0x00)
+		if slices.Index(f.pins, pin1) == 0 && f.root().pinOn {
+			status = 0x80
+		}
+		b.Open(0xC6).Put(0x90, []byte{status})
 		for _, ref := range f.pins {
 			b.Put(0x83, []byte{ref})
 		}
@@ -188,6 +193,7 @@ type fileSystem struct {
 	mf    *file
 	adfs  []*file
 	iccid []byte // of the profile header
+	pin   *pin   // PIN1 as in the package; nil without one
 }
 
 // emptyFileSystem is what a card without an enabled profile shows: an MF, and

@@ -48,6 +48,7 @@ type profile struct {
 	UPP      []byte // as decrypted
 	Factory  bool   `json:",omitempty"` // preloaded, not by field loading
 	DPOID    []byte `json:",omitempty"` // dpProprietaryData, tag B8
+	PIN      *pin   `json:",omitempty"` // once it is not as in the package
 }
 
 // notification is a pending notification.

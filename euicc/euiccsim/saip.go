@@ -113,6 +113,7 @@ const (
 	tagHeader     = 0xA0
 	tagGFM        = 0xA1
 	tagPIN        = 0xA2
+	tagPUK        = 0xA3
 	tagNonStd     = 0xA9
 	tagEnd        = 0xAA
 	tagMF         = 0xB0
@@ -166,6 +167,7 @@ type builder struct {
 	files int
 	bytes int
 	links []link
+	puk   []byte // of PIN1
 }
 
 type link struct {
@@ -202,8 +204,14 @@ func (b *builder) element(pe bertlv.Element, mandated bool) error {
 	switch {
 	case pe.Tag == tagGFM:
 		return b.fileManagement(pe)
-	case pe.Tag >= tagPIN && pe.Tag < tagNonStd, pe.Tag == tagEnd, pe.Tag == tagEAP, pe.Tag > tagNonStd && pe.Tag < tagMF:
-		// Keys, PINs, applications and security domains: decoded, kept with
+	case pe.Tag == tagPIN:
+		b.readPIN(pe)
+		return nil
+	case pe.Tag == tagPUK:
+		b.readPUK(pe)
+		return nil
+	case pe.Tag > tagPUK && pe.Tag < tagNonStd, pe.Tag == tagEnd, pe.Tag == tagEAP, pe.Tag > tagNonStd && pe.Tag < tagMF:
+		// Keys, applications and security domains: decoded, kept with
 		// the package, of no use to this card.
 		return nil
 	case mandated || !pe.Tag.Constructed():

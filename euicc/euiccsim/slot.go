@@ -25,6 +25,8 @@ const (
 	swNotFound       apdu.Status = 0x6A82
 	swNoRecord       apdu.Status = 0x6A83
 	swWrongP1P2      apdu.Status = 0x6A86
+	swBlocked        apdu.Status = 0x6983
+	swNotUsable      apdu.Status = 0x6984
 	swReferencedData apdu.Status = 0x6A88
 	swWrongParams    apdu.Status = 0x6B00
 	swINS            apdu.Status = 0x6D00
@@ -207,6 +209,8 @@ func (c *Card) execute(ch *channel, number int, cmd apdu.Command) ([]byte, apdu.
 			return readBinary(ch, cmd)
 		case 0xB2:
 			return readRecord(ch, cmd)
+		case 0x20, 0x24, 0x26, 0x28, 0x2C:
+			return c.pinCommand(cmd)
 		case 0xE2, 0xF2, 0xAA, 0x10, 0x12, 0x14:
 			return nil, swCLA
 		}

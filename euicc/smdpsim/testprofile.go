@@ -14,6 +14,7 @@ type ProfileData struct {
 	IMSI      string // 6 to 15 digits
 	MNCDigits int    // 2 or 3; 2 when 0
 	SPN       string // service provider name, at most 16 bytes of ASCII
+	PIN       string // 4 to 8 digits, which the modem asks for; "" disables it
 	GID1      []byte // group identifier level 1; FF FF when empty
 	Filler    int    // bytes of a non-standard element, to make the package larger
 }
@@ -53,6 +54,8 @@ func TestProfile(d ProfileData) ([]byte, error) {
 		return nil, fmt.Errorf("MNC of %d digits, want 2 or 3", d.MNCDigits)
 	case len(d.SPN) > 16 || strings.ContainsFunc(d.SPN, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, errors.New("service provider name is not at most 16 characters of ASCII")
+	case d.PIN != "" && (len(d.PIN) < 4 || len(d.PIN) > 8 || strings.Trim(d.PIN, "0123456789") != ""):
+		return nil, errors.New("PIN is not 4 to 8 digits")
 	case len(d.GID1) > 20:
 		return nil, fmt.Errorf("GID1 has %d bytes, at most 20 are allowed", len(d.GID1))
 	case d.Filler < 0 || d.Filler > MaxUPP/2:
@@ -61,7 +64,7 @@ func TestProfile(d ProfileData) ([]byte, error) {
 	p := &profileBuilder{}
 	p.header(d)
 	p.mf(d)
-	p.codes()
+	p.codes(d)
 	p.usim(d)
 	p.optUSIM(d)
 	p.aka()
@@ -141,14 +144,19 @@ func (p *profileBuilder) mf(d ProfileData) {
 	p.Close()
 }
 
-// codes writes PUK and PIN; the PIN is disabled, so that a modem starts without.
-func (p *profileBuilder) codes() {
+// codes writes PUK and PIN; a disabled PIN is 1234, so that a modem starts
+// without.
+func (p *profileBuilder) codes(d ProfileData) {
+	pin, attributes := "1234", int64(6)
+	if d.PIN != "" {
+		pin, attributes = d.PIN, 7
+	}
 	p.open(0xA3, true)
 	p.Open(0xA1).Open(0x30).Int(0x80, 1).String(0x81, "12345678").Close().Close()
 	p.Close()
 	p.open(0xA2, true)
 	p.Open(0xA1).Open(0xA0)
-	p.Open(0x30).Int(0x80, 1).Put(0x81, []byte("1234\xFF\xFF\xFF\xFF")).Int(0x82, 1).Int(0x83, 6).Close()
+	p.Open(0x30).Int(0x80, 1).Put(0x81, []byte(pin+strings.Repeat("\xFF", 8-len(pin)))).Int(0x82, 1).Int(0x83, attributes).Close()
 	p.Open(0x30).Int(0x80, 10).String(0x81, "55555555").Int(0x83, 3).Close()
 	p.Close().Close()
 	p.Close()
