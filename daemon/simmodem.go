@@ -23,13 +23,14 @@ var simModemCommand = command{
 	about: "The modem has an eUICC with an enabled profile in its slot and an operator who knows it; no traffic is behind it. " +
 		"--list tells of each personality the model that it behaves as, its way to the eUICC (cgla, csim, blocked, none) and " +
 		"where that is known from (documented, field, assumed). It runs until it is interrupted",
-	example: "dynamod sim modem --list\ndynamod sim modem --pty /tmp/modem --dialect telit-le910\ndynamod sim modem --abstract modem0 --dialect fibocom-fm350",
+	example: "dynamod sim modem --list\ndynamod sim modem --pty /tmp/modem --dialect telit-le910 --fault \"card pin-locked\"\ndynamod sim modem --abstract modem0 --dialect fibocom-fm350",
 	setup: func(fs *flag.FlagSet) action {
 		b := demo.Bench{}
 		fs.StringVar(&b.PTY, "pty", "", "`PATH` of a link to the modem's pseudo-terminal")
 		fs.StringVar(&b.Abstract, "abstract", "", "`NAME` of an abstract unix socket; each client gets a port of its own")
 		fs.StringVar(&b.Dialect, "dialect", "generic", "`NAME` of the modem, one of --list")
-		list := fs.Bool("list", false, "list the modems that can be simulated")
+		fs.Var((*list)(&b.Faults), "fault", "`LINE` with a fault that the modem or its card has from the start, as dynamod sim ctl sets it; may be repeated")
+		show := fs.Bool("list", false, "list the modems that can be simulated")
 		asJSON := fs.Bool("json", false, "with --list: print a JSON array")
 		verbose := fs.Bool("verbose", false, "log everything to standard error")
 		return func(ctx context.Context, args []string, o std) error {
@@ -37,9 +38,9 @@ var simModemCommand = command{
 				return err
 			}
 			switch {
-			case *list && *asJSON:
+			case *show && *asJSON:
 				return printJSON(o.out, demo.Models())
-			case *list:
+			case *show:
 				w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(w, "NAME\tMODEL\tPATH\tSOURCE")
 				for _, m := range demo.Models() {

@@ -22,8 +22,9 @@ import (
 // There is no traffic behind it and no SM-DP+.
 type Bench struct {
 	Dialect  string
-	PTY      string // path of a link to the pty; "" for none
-	Abstract string // name of an abstract unix socket; "" for none
+	PTY      string   // path of a link to the pty; "" for none
+	Abstract string   // name of an abstract unix socket; "" for none
+	Faults   []string // from the start, as sim ctl sets them: "modem late command=+CGLA delay=2s", "card pin-locked"
 	Log      *slog.Logger
 	Out      io.Writer
 }
@@ -51,6 +52,11 @@ func RunBench(ctx context.Context, b Bench) error {
 	}})
 	if err != nil {
 		return err
+	}
+	for _, line := range b.Faults {
+		if err := lab.setFault(line); err != nil {
+			return err
+		}
 	}
 	var l net.Listener
 	if b.Abstract != "" {
@@ -88,6 +94,27 @@ func RunBench(ctx context.Context, b Bench) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// setFault sets a fault of the modem or its card.
+func (l *Lab) setFault(line string) error {
+	name, fault, _ := strings.Cut(line, " ")
+	part, ok := (&World{Lab: l}).parts()[name]
+	if !ok || name != "modem" && name != "card" {
+		return &ExitError{Code: 2, Err: fmt.Errorf("fault %q is not of the modem or the card", line), Text: `as in --fault "modem late command=+CGLA delay=2s"`}
+	}
+	if err := part.set(fault); err != nil {
+		return &ExitError{Code: 2, Err: fmt.Errorf("fault of the %s: %w", name, err), Text: faultNamesOf(part)}
+	}
+	return nil
+}
+
+func faultNamesOf(c controlled) string {
+	names := make([]string, len(c.faults))
+	for i, f := range c.faults {
+		names[i] = f[0]
+	}
+	return "it takes " + strings.Join(names, ", ")
 }
 
 // announce prints where the modem is.

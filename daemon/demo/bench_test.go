@@ -71,6 +71,41 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchFaults: faults from the start, in the words of sim ctl.
+func TestBenchFaults(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	pty := filepath.Join(t.TempDir(), "modem")
+	done := make(chan error, 1)
+	go func() {
+		done <- RunBench(ctx, Bench{Dialect: "generic", PTY: pty, Log: slog.New(slog.DiscardHandler), Out: io.Discard,
+			Faults: []string{"card pin-locked", "modem cme command=+CSQ code=4 times=1"}})
+	}()
+	if err := waitFile(ctx, pty); err != nil {
+		t.Fatal(err)
+	}
+	tty, err := os.OpenFile(pty, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	ask(t, tty, "ATE0;+CMEE=1")
+	for _, row := range [][2]string{{"AT+CSQ", "+CME ERROR: 4"}, {"AT+CSQ", "+CSQ:"}, {"AT+CPIN?", "+CPIN: SIM PIN"}, {"AT+CPIN=1234", "OK"}, {"AT+CPIN?", "+CPIN: READY"}} {
+		if got := ask(t, tty, row[0]); !strings.Contains(got, row[1]) {
+			t.Errorf("%s: %q, want %s", row[0], got, row[1])
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{"", "modem", "modem melt", "network no-data", "card status"} {
+		err := RunBench(t.Context(), Bench{Dialect: "generic", PTY: pty, Log: slog.New(slog.DiscardHandler), Out: io.Discard, Faults: []string{line}})
+		if e, ok := errors.AsType[*ExitError](err); !ok || e.Code != 2 || e.Hint() == "" {
+			t.Errorf("fault %q: %v", line, err)
+		}
+	}
+}
+
 // ask sends a command and returns what comes until its final result code.
 func ask(t *testing.T, rw io.ReadWriter, cmd string) string {
 	t.Helper()
