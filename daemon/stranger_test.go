@@ -159,7 +159,7 @@ func meetStranger(t *testing.T, traits strangerTraits, raw bool, card euiccsim.C
 
 	must(os.Mkdir(filepath.Join(dir, "operators.d"), 0o755))
 	must(os.WriteFile(filepath.Join(dir, "operators.d", "stranger.json"), fmt.Appendf(nil,
-		`[{"id":"s","name":"Stranger","targets":[{"mccmnc":["00101"]}],"connections":[{"apn":%q,"purposes":["internet"],"ipType":"ipv4"}]}]`, strangerAPN), 0o644))
+		`[{"id":"s","name":"Stranger","targets":[{"mccmnc":["00101"]}],"connections":[{"apn":%q,"purposes":["internet","attach"],"ipType":"ipv4"}]}]`, strangerAPN), 0o644))
 	must(os.WriteFile(filepath.Join(dir, "code"), []byte(code+"\n"), 0o600))
 	conf := filepath.Join(dir, "dynamod.toml")
 	must(os.WriteFile(conf, fmt.Appendf(nil, `

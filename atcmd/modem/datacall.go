@@ -17,6 +17,9 @@ type Call struct {
 	Context  Context
 	Auth     Auth
 	Function dialect.Kind
+	// Keep uses the context as it stands: neither its definition nor its
+	// credentials are written. Context says what they are.
+	Keep bool
 }
 
 // Lease says how the host gets its address on a data call that is up.
@@ -52,8 +55,8 @@ func (m *Modem) OnlyCID(function dialect.Kind) int {
 	return 0
 }
 
-// Up defines the context, sets its credentials, brings the data call up and
-// says where the host's address comes from. A context that is already active
+// Up defines the context, sets its credentials, unless call wants both kept,
+// brings the data call up and says where the host's address comes from. A context that is already active
 // with the same definition is used as it is. A refusal by the network is an
 // *ActivationError.
 func (m *Modem) Up(ctx context.Context, call Call) (Lease, error) {
@@ -61,8 +64,10 @@ func (m *Modem) Up(ctx context.Context, call Call) (Lease, error) {
 	if dial == nil {
 		return Lease{}, fmt.Errorf("%w: %s", ErrNoCall, call.Function)
 	}
-	if err := m.prepare(ctx, call); err != nil {
-		return Lease{}, err
+	if !call.Keep {
+		if err := m.prepare(ctx, call); err != nil {
+			return Lease{}, err
+		}
 	}
 	if _, err := m.run(ctx, dial.Up, 0, values(call.Context, call.Auth)); err != nil {
 		return Lease{}, m.activationError(ctx, call.Context.CID, err)

@@ -15,11 +15,12 @@ import (
 // The context that a modem attaches to LTE with is the modem's and the
 // network's affair. A network refuses the whole registration where it does not
 // know its APN (EMM cause 19), so an APN that is left in it shuts the next SIM
-// out. It is changed for two reasons only:
+// out. It is changed for an explicit reason only:
 //
 //   - a record of the SIM's operator has the purpose attach;
 //   - the modem has or carries no other context, so that data and attach share
-//     it, and the network did not give the wanted APN by itself.
+//     it (see shared.go), and a person named the APN for it, or allowed the
+//     records' in it.
 //
 // Before the first change it is noted as it is, and put back as it was when the
 // profile goes, when the record goes, and when no connection worked.
@@ -27,30 +28,28 @@ import (
 // ownCID is the context of a data call that has its own.
 const ownCID = 2
 
-// contextFor finds the context that serves a call: the attach's, if it is up
+// contextFor gives a call the context that serves it: the attach's, if it is up
 // with the APN that is wanted (the network would refuse a second one, or charge
 // for it), else one of the call's own, else the only one that the modem carries.
-func (b *Bearer) contextFor(ctx context.Context, r Radio, p *plan, call modem.Call, ask attempt) (modem.Context, error) {
-	want, attach, only := call.Context, r.AttachCID(), r.OnlyCID(call.Function)
+func (b *Bearer) contextFor(ctx context.Context, r Radio, p *plan, call modem.Call, ask attempt) (modem.Call, error) {
+	attach, only := r.AttachCID(), r.OnlyCID(call.Function)
 	if attach != 0 && (only == 0 || only == attach) && (call.Auth.Method == modem.NoAuth || b.attachHas(call.Auth, p)) {
-		if def, ok := attachServes(ctx, r, want, ask.joined); ok {
-			return def, nil
+		if def, ok := attachServes(ctx, r, call.Context, ask.joined); ok {
+			call.Context, call.Keep = def, true
+			return call, nil
 		}
 	}
 	switch {
+	case attach != 0 && (only == attach || ask.shared):
+		return b.shareAttach(ctx, r, p, call)
 	case only != 0:
-		want.CID = only
-	case ask.shared:
-		want.CID = attach
+		call.Context.CID = only
 	case attach == ownCID:
-		want.CID = 1
+		call.Context.CID = 1
 	default:
-		want.CID = ownCID
+		call.Context.CID = ownCID
 	}
-	if want.CID == attach {
-		return want, b.noteAttach(ctx, r, want, p.iccid, learned.ByData)
-	}
-	return want, nil
+	return call, nil
 }
 
 // attachHas tells whether the attach context was written with these credentials.
@@ -73,8 +72,8 @@ func (b *Bearer) attachHas(auth modem.Auth, p *plan) bool {
 // of address serves a wish for both. joined leaves the addresses aside.
 func attachServes(ctx context.Context, r Radio, want modem.Context, joined bool) (modem.Context, bool) {
 	cid := r.AttachCID()
-	def, ok := contextOf(ctx, r, cid)
-	if !ok {
+	def, ok, err := contextOf(ctx, r, cid)
+	if err != nil || !ok {
 		return def, false
 	}
 	if active, err := r.ActiveContexts(ctx); err != nil || !active[cid] {
@@ -92,17 +91,17 @@ func attachServes(ctx context.Context, r Radio, want modem.Context, joined bool)
 	return def, joined || def.Type == want.Type || def.Type == modem.IPv4v6 || want.Type == modem.IPv4v6
 }
 
-// contextOf reads a context's definition.
-func contextOf(ctx context.Context, r Radio, cid int) (modem.Context, bool) {
+// contextOf reads a context's definition. ok is false where there is none.
+func contextOf(ctx context.Context, r Radio, cid int) (def modem.Context, ok bool, err error) {
 	list, err := r.Contexts(ctx)
 	if err != nil {
-		return modem.Context{}, false
+		return modem.Context{}, false, fmt.Errorf("cannot read context %d: %w", cid, err)
 	}
 	i := slices.IndexFunc(list, func(c modem.Context) bool { return c.CID == cid })
 	if i < 0 {
-		return modem.Context{}, false
+		return modem.Context{}, false, nil
 	}
-	return list[i], true
+	return list[i], true, nil
 }
 
 func (b *Bearer) modemID() string {
@@ -115,7 +114,10 @@ func (b *Bearer) modemID() string {
 // noteAttach notes how the attach context is, before want takes its place for
 // the profile iccid.
 func (b *Bearer) noteAttach(ctx context.Context, r Radio, want modem.Context, iccid, by string) error {
-	cur, ok := contextOf(ctx, r, want.CID)
+	cur, ok, err := contextOf(ctx, r, want.CID)
+	if err != nil {
+		return err // what is not known cannot be put back
+	}
 	if ok && sameContext(cur, want) {
 		return nil
 	}
@@ -144,7 +146,7 @@ func factory(was learned.Attach) modem.Context {
 
 // settleAttach gives the modem the attach context that its SIM is to register
 // with: an explicit record's, or the one that was found in the modem.
-func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) error {
+func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialect.Kind) error {
 	cid := r.AttachCID()
 	if cid == 0 {
 		return nil
@@ -155,8 +157,10 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) e
 		return nil
 	}
 	was, changed := b.Learned.Attach(b.modemID())
-	good, known := b.Learned.LastGood(facts.ICCID)
-	shared := r.OnlyCID(kind) == cid || known && good.Shared
+	shared := b.shares(r, kind, facts.ICCID)
+	if shared && changed && was.By == learned.ByData && was.For == facts.ICCID && b.mayWrite(p) {
+		return nil // data has it, and may have it
+	}
 	roam, roaming := b.roamNow(ctx, r, simOf(facts))
 	record := b.attachRecord(simOf(facts), roam)
 	if record == nil {
@@ -164,23 +168,24 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, kind dialect.Kind) e
 			b.Log.Warn("the record for the attach is not used here", "apn", other.Connection.APN, "roaming", roam.String())
 		}
 	}
-	switch {
-	case record != nil && shared:
-		b.Log.Warn("this modem carries its attach's context alone: the record for the attach is not used", "apn", record.Connection.APN)
-		record = nil
-	case record != nil && b.refusedAttach == (refusedAttach{facts.ICCID, b.Operators()}):
-		record = nil
+	if shared && len(p.given) > 0 || record != nil && b.attachRefused(facts.ICCID) {
+		record = nil // a person named another APN for the only context, or the network refuses it
 	}
 	if record == nil {
-		if !changed || was.By == learned.ByData && was.For == facts.ICCID {
+		if !changed {
 			return nil
 		}
-		return b.restoreAttach(ctx, r, was)
+		if err := b.restoreAttach(ctx, r, was); err != nil || !shared {
+			return err
+		}
+		b.reattach(ctx, r) // it is up with what was in it
+		return nil
 	}
 	call := callOf(record.Connection, attempt{ipType: record.Connection.EffectiveIPType(roaming), auth: firstMethod(&record.Connection)}, kind)
 	call.Context.CID = cid
-	if cur, ok := contextOf(ctx, r, cid); ok && sameContext(cur, call.Context) {
-		return nil
+	cur, ok, err := contextOf(ctx, r, cid)
+	if err != nil || ok && sameContext(cur, call.Context) {
+		return err
 	}
 	if err := b.noteAttach(ctx, r, call.Context, facts.ICCID, learned.ByRecord); err != nil {
 		return err
@@ -242,7 +247,7 @@ func (b *Bearer) reattach(ctx context.Context, r Radio) {
 // that is not registered with the changed one try it.
 func (b *Bearer) restoreAttach(ctx context.Context, r Radio, was learned.Attach) error {
 	def := factory(was)
-	if cur, ok := contextOf(ctx, r, def.CID); !ok || !sameContext(cur, def) {
+	if cur, ok, err := contextOf(ctx, r, def.CID); err != nil || !ok || !sameContext(cur, def) {
 		if a := b.current(); a != nil && a.call.Context.CID == def.CID {
 			b.down(ctx, a, r)
 		}
@@ -282,6 +287,21 @@ func (b *Bearer) LeaveProfile(ctx context.Context) error {
 	return b.restoreAttach(ctx, r, was)
 }
 
+// attachRecordOf is the record for the attach that a choice has, unless the
+// network refuses it.
+func (b *Bearer) attachRecordOf(c choice) *cosa.Candidate {
+	if b.attachRefused(c.sim.ICCID) {
+		return nil
+	}
+	return b.attachRecord(c.sim, c.roam)
+}
+
+func (b *Bearer) attachRefused(iccid string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusedAttach == refusedAttach{iccid, b.Operators()}
+}
+
 // refusedAttach is a record's attach context with which the network refused the
 // registration. It is not used again until SIM or records change.
 type refusedAttach struct {
@@ -297,7 +317,9 @@ func (b *Bearer) registerWithout(ctx context.Context, r Radio, denied error) (mo
 		return modem.Registration{}, "", denied
 	}
 	b.Log.Warn("the network refuses the attach context; the modem's own is put back", "error", denied)
+	b.mu.Lock()
 	b.refusedAttach = refusedAttach{was.For, b.Operators()}
+	b.mu.Unlock()
 	if err := b.restoreAttach(ctx, r, was); err != nil {
 		return modem.Registration{}, "", err
 	}
@@ -306,10 +328,10 @@ func (b *Bearer) registerWithout(ctx context.Context, r Radio, denied error) (mo
 
 // ownContext is the modem's own context for data, as it was found: nil if it
 // names no APN, or one that is not for the internet. usable tells that the modem
-// is attached with it now.
-func (b *Bearer) ownContext(ctx context.Context, r Radio) (given *cosa.Given, usable bool) {
+// is attached with it now, or that data takes it as it stands.
+func (b *Bearer) ownContext(ctx context.Context, r Radio, shared bool) (given *cosa.Given, usable bool) {
 	cid := r.AttachCID()
-	def, ok := contextOf(ctx, r, cid)
+	def, ok, _ := contextOf(ctx, r, cid)
 	was, changed := b.Learned.Attach(b.modemID())
 	if changed {
 		def = factory(was)
@@ -319,7 +341,7 @@ func (b *Bearer) ownContext(ctx context.Context, r Radio) (given *cosa.Given, us
 	}
 	if !changed {
 		active, err := r.ActiveContexts(ctx)
-		usable = err == nil && active[cid]
+		usable = err == nil && active[cid] || shared && !b.DataAPNInAttach
 	}
 	return &cosa.Given{
 		Connection: cosa.Connection{APN: def.APN, IPType: ipTypeOf(def.Type)}, Origin: fmt.Sprintf("the modem's own context %d", cid),

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dynamod/atcmd"
 	"dynamod/atcmd/atsim"
 	"dynamod/daemon/status"
 )
@@ -229,95 +228,6 @@ func TestAttachRecord(t *testing.T) {
 					t.Errorf("%s, link %s, attach context %q: %s", b.state(), b.link(), b.context(1), b.model.Snapshot().Reason)
 				}
 			})
-		})
-	})
-}
-
-// Where the modem's data function carries the attach's context alone, data has
-// to take it: noted before, and as it was again when the profile goes or the
-// network does not take it.
-func TestSharedContext(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		lte  bool
-	}{{"2G and 3G", false}, {"LTE: attached again", true}} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newSimBench(t, simOptions{
-					ethernet: true, records: record(`{"apn": "old.test"}, {"apn": "data.test"}`), modem: func(c *atsim.Config) { c.AttachBearer = tt.lte },
-					core: func(c *atsim.Core) { c.APNs, c.Default = apns("data.test", "default.test"), "default.test" },
-				})
-				if _, err := b.up(); err != nil || b.link() != "data.test v4" {
-					t.Fatalf("link %s, %v", b.link(), err)
-				}
-				if a := b.current(); a.call.Context.CID != 1 || b.context(1) != "IPV4V6 data.test" || b.core.Up(1) != "data.test" {
-					t.Errorf("context %d, %q, up with %q", a.call.Context.CID, b.context(1), b.core.Up(1))
-				}
-				if err := b.LeaveProfile(t.Context()); err != nil || b.context(1) != "IP " {
-					t.Errorf("the attach context is %q, %v", b.context(1), err)
-				}
-			})
-		})
-	}
-	t.Run("no APN is taken", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newSimBench(t, simOptions{
-				ethernet: true, records: record(`{"apn": "old.test"}, {"apn": "older.test"}`), modem: lte, bearer: func(c *Config) { c.NetworkAssigned = false },
-				core: func(c *atsim.Core) { c.APNs, c.Default = apns("default.test"), "default.test" },
-			})
-			if _, err := b.up(); err == nil {
-				t.Fatal("up")
-			}
-			time.Sleep(time.Minute)
-			reg, err := b.session.Do(t.Context(), atcmd.Command{Text: "+CEREG?"})
-			if err != nil || b.context(1) != "IP " || len(reg.Lines) != 1 || reg.Lines[0][:12] != "+CEREG: 3,1," {
-				t.Errorf("attach context %q, registration %q, %v", b.context(1), reg.Lines, err)
-			}
-		})
-	})
-}
-
-// A modem may have no other context than the attach's, or carry no other to the
-// host, and its dialect does not know: it is found out once, and remembered.
-func TestSharedContextIsFoundOut(t *testing.T) {
-	for _, tt := range []struct {
-		name          string
-		first, one    bool
-		asked, before string
-	}{
-		{"no second context", false, true, "old.test IPV4V6, data.test IPV4V6", "data.test IPV4V6"},
-		{"the first alone is carried", true, false, "old.test IPV4V6, data.test IPV4V6, data.test IPV4V6", "data.test IPV4V6"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newSimBench(t, simOptions{
-					records: record(`{"apn": "old.test"}, {"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") },
-					first: tt.first, modem: func(c *atsim.Config) { c.Habits.OneContext = tt.one }, bearer: func(c *Config) { c.NetworkAssigned = false },
-				})
-				for _, want := range []string{tt.asked, tt.before} {
-					if _, err := b.up(); err != nil {
-						t.Fatal(err)
-					}
-					if asked := b.asked(); asked != want || b.current().call.Context.CID != 1 {
-						t.Errorf("asked for %q, want %q; context %d", asked, want, b.current().call.Context.CID)
-					}
-					b.Down(t.Context())
-				}
-				if err := b.LeaveProfile(t.Context()); err != nil || b.context(1) != "IP " {
-					t.Errorf("the attach context is %q, %v", b.context(1), err)
-				}
-			})
-		})
-	}
-	t.Run("no context carries anything: the attach's is as it was", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newSimBench(t, simOptions{
-				records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }, bearer: func(c *Config) { c.NetworkAssigned = false },
-			})
-			b.answer("data.test", status.Down)
-			if _, err := b.up(); err == nil || b.asked() != "data.test IPV4V6, data.test IPV4V6" || b.context(1) != "IP " {
-				t.Errorf("the attach context is %q, %v", b.context(1), err)
-			}
 		})
 	})
 }

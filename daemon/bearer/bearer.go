@@ -85,6 +85,9 @@ type Config struct {
 	GivenFor  string                 // ICCID that Given is for, "" for every one
 	// NetworkAssigned allows an empty APN as the last try.
 	NetworkAssigned bool
+	// DataAPNInAttach allows the records' APNs in the attach's context of a modem
+	// that carries no other.
+	DataAPNInAttach bool
 	Roaming         func(cosa.RoamState) bool
 	Interval        time.Duration // between checks of a link that works
 	Try             time.Duration // for one connection, until there is an address
@@ -104,11 +107,12 @@ type Bearer struct {
 	looked chan struct{} // closed at the end of a look
 	active *active
 
-	op            sync.Mutex // held while the modem or the kernel is being changed, and for what follows
-	pace          pace
 	refusedAttach refusedAttach
-	ownCarries    Radio // traffic has crossed a context beside the attach's
 	noOwn         Radio // there is no context beside the attach's
+
+	op         sync.Mutex // held while the modem or the kernel is being changed, and for what follows
+	pace       pace
+	ownCarries Radio // traffic has crossed a context beside the attach's
 }
 
 // active is the link as it was brought up last.
@@ -242,7 +246,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.settleAttach(ctx, r, kind); err != nil {
+	if err := b.settleAttach(ctx, r, p, kind); err != nil {
 		return nil, err
 	}
 	reg, plmn, err := b.registerIn(ctx, r, paced)
@@ -252,7 +256,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.decide(ctx, r, p, reg, plmn); err != nil {
+	if err := b.decide(ctx, r, p, kind, reg, plmn); err != nil {
 		return nil, err
 	}
 	if old := b.current(); old != nil && old.iccid != p.iccid {

@@ -3,6 +3,7 @@ package bearer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
@@ -53,9 +54,12 @@ func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
 		p.choice = p.choice.at(reg, plmn)
 		out.Network.Roaming, out.Network.Allowed = p.choice.roam.String(), b.mayRoam(p.choice.roam)
 	}
+	if kind, err := b.function(ctx, r); err == nil {
+		p.choice.shared = b.shares(r, kind, facts.ICCID)
+	}
 	out.Settings = p.choice.db.Rationale(p.choice.sim)
 	out.Reasons = out.Settings.Lines()
-	own, usable := b.ownContext(ctx, r)
+	own, usable := b.ownContext(ctx, r, p.choice.shared)
 	list, err := b.candidates(p, own, usable)
 	if err != nil {
 		err = b.noAPN(err, p.choice.match.HomeNetwork)
@@ -65,12 +69,21 @@ func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
 	if err != nil {
 		out.Problem = activation.Problem("", err)
 	}
-	out.Candidates = b.explainAll(p, list)
-	out.Attach = b.explainAttach(ctx, r, p.choice)
+	stands, known, err := standingOf(ctx, r)
+	if err != nil {
+		b.Log.Debug("the context of the attach cannot be read", "error", err)
+	}
+	out.Candidates = b.explainAll(p, list, stands)
+	if out.Problem == nil && !slices.ContainsFunc(out.Candidates, func(c hook.APNCandidate) bool { return c.NotTried == "" }) {
+		out.Problem = activation.Problem("", attachOnly("nothing is tried: this modem carries the context of its attach alone"))
+	}
+	if known {
+		out.Attach = b.explainAttach(stands, p.choice)
+	}
 	return out, nil
 }
 
-func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate {
+func (b *Bearer) explainAll(p *plan, list []cosa.Candidate, stands standing) []hook.APNCandidate {
 	good, known := b.Learned.LastGood(p.iccid)
 	a := b.current()
 	// While connections are being tried their pauses are about to change.
@@ -91,6 +104,13 @@ func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate 
 		if c.Profile != nil {
 			e.Operator = c.Profile.Name
 		}
+		switch {
+		case !p.choice.shared || b.mayWrite(p):
+		case stands.serves(c.Connection.APN):
+			e.Reason = reasonKept(e.Reason)
+		default:
+			e.NotTried = errHeldBack.Error()
+		}
 		if at := b.pace.until(&c.Connection); paced && b.pace.of.iccid == p.iccid && !at.IsZero() {
 			at = at.UTC()
 			e.NotBefore = &at
@@ -100,15 +120,12 @@ func (b *Bearer) explainAll(p *plan, list []cosa.Candidate) []hook.APNCandidate 
 	return out
 }
 
-// explainAttach tells what the modem registers with, nil where it does not say.
-func (b *Bearer) explainAttach(ctx context.Context, r Radio, c choice) *hook.APNAttach {
-	def, ok := contextOf(ctx, r, r.AttachCID())
-	if !ok {
-		return nil
-	}
-	out := &hook.APNAttach{Context: def.CID, APN: def.APN, IPType: ipTypeOf(def.Type).String(), Reason: "the modem's own; dynamod leaves it alone"}
-	if conf, err := r.DynamicParameters(ctx, def.CID); err == nil {
-		out.Used = conf.APN
+// explainAttach tells what the modem registers with.
+func (b *Bearer) explainAttach(stands standing, c choice) *hook.APNAttach {
+	def := stands.def
+	out := &hook.APNAttach{
+		Context: def.CID, APN: def.APN, Used: stands.used, IPType: ipTypeOf(def.Type).String(), Shared: c.shared,
+		Reason: "the modem's own; dynamod leaves it alone",
 	}
 	if was, changed := b.Learned.Attach(b.modemID()); changed {
 		out.Reason = fmt.Sprintf("changed by %s for this profile; %q is put back after it", was.By, was.APN)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
@@ -34,6 +35,7 @@ type choice struct {
 	roaming bool
 	roam    cosa.RoamState
 	given   bool // a connection outranks the records
+	shared  bool // data takes the attach's context
 	late    bool // the SIM may tell more later
 }
 
@@ -156,7 +158,7 @@ func (c choice) at(reg modem.Registration, plmn string) choice {
 }
 
 // decide completes the plan with what the SIM tells.
-func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, reg modem.Registration, plmn string) error {
+func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, kind dialect.Kind, reg modem.Registration, plmn string) error {
 	facts, err := r.SIMFacts(ctx)
 	if err != nil {
 		return err
@@ -171,10 +173,11 @@ func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, reg modem.Registr
 	})
 	p.choice = b.chooseFor(simOf(facts)).at(reg, plmn)
 	p.choice.given, p.choice.late = len(p.given) > 0, facts.Incomplete
+	p.choice.shared = b.shares(r, kind, p.iccid)
 	if !b.mayRoam(p.choice.roam) {
 		return roamingOff(p.choice.roam)
 	}
-	own, usable := b.ownContext(ctx, r)
+	own, usable := b.ownContext(ctx, r, p.choice.shared)
 	if p.list, err = b.candidates(p, own, usable); err != nil {
 		b.pace.list = nil // nothing is waited for
 		return b.noAPN(err, p.choice.match.HomeNetwork)
@@ -188,10 +191,18 @@ func roamingOff(s cosa.RoamState) error {
 	return &activation.Fault{Code: "roaming-off", Text: "data is switched off while " + s.String(), Advice: "set [bearer] roaming = \"allow\"", Retry: euicc.RetryLater}
 }
 
-// candidates lists the connections to try. The modem's own context goes before
+// candidates lists the connections to try.
+func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
+	if p.choice.shared {
+		return b.candidatesShared(p, own, usable)
+	}
+	return b.candidatesOwn(p, own, usable)
+}
+
+// candidatesOwn are those where data has a context of its own. The modem's own context goes before
 // the records where the modem is attached with it, and is the only hope beside
 // an empty APN where no record knows the SIM.
-func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
+func (b *Bearer) candidatesOwn(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
 	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act, NetworkAssigned: b.NetworkAssigned}
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
 	if known && good.PLMN != "" {

@@ -72,6 +72,7 @@ type simBench struct {
 	carries string                  // APN of the context that the interface carries
 	lease   atsim.Lease             // of it
 	answers map[string]status.State // of the reach check, by APN; Up where it is not there
+	written int                     // definitions of context 1 that were sent
 }
 
 // lease4 and lease6 is what every APN of the tests gives.
@@ -149,7 +150,7 @@ func newSimBench(t *testing.T, o simOptions) *simBench {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- b.sim.Serve(ctx, theirs) }()
-	b.session = atcmd.New(pipePort{ours}, atcmd.Options{})
+	b.session = atcmd.New(pipePort{ours}, atcmd.Options{Trace: b.note})
 	t.Cleanup(func() {
 		b.session.Close()
 		cancel()
@@ -222,10 +223,13 @@ func (b *simBench) reach(ctx context.Context, s uplink.Spec) Reach {
 }
 
 // up brings the link up once, as an activation does.
-func (b *simBench) up() (activation.Up, error) {
+func (b *simBench) up() (activation.Up, error) { return b.upWith(nil) }
+
+// upWith does so with the APN of a request.
+func (b *simBench) upWith(apn *activation.APN) (activation.Up, error) {
 	ctx, done := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer done()
-	p, err := b.Plan(ctx, "", nil)
+	p, err := b.Plan(ctx, "", apn)
 	if err != nil {
 		return activation.Up{}, err
 	}
@@ -283,6 +287,23 @@ func (b *simBench) context(cid int) string {
 		}
 	}
 	return "none"
+}
+
+// note counts them.
+func (b *simBench) note(e atcmd.TraceEvent) {
+	if e.Sent && strings.HasPrefix(strings.TrimSpace(e.Line), "AT+CGDCONT=1") {
+		b.mu.Lock()
+		b.written++
+		b.mu.Unlock()
+	}
+}
+
+// writes counts the definitions of the attach's context since the last call.
+func (b *simBench) writes() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, b.written = b.written, 0
+	return n
 }
 
 // at sends a command by hand.

@@ -255,10 +255,10 @@ func (b *Bearer) stillRight(ctx context.Context, r Radio, a *active) bool {
 	}
 	now := b.chooseFor(simOf(facts))
 	now.plmn, now.act, now.roaming, now.roam = a.choice.plmn, a.choice.act, a.choice.roaming, a.choice.roam
-	now.late = facts.Incomplete
+	now.late, now.shared = facts.Incomplete, a.choice.shared
 	same := now.match.Equal(a.choice.match)
 	if !same {
-		own, usable := b.ownContext(ctx, r)
+		own, usable := b.ownContext(ctx, r, now.shared)
 		list, err := b.candidates(&plan{iccid: a.iccid, choice: now}, own, usable)
 		if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
 			b.Log.Info("the operator settings have no connection for this SIM any more", "apn", a.candidate.Connection.APN, "reason", none.Error())

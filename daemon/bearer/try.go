@@ -30,9 +30,9 @@ func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind,
 	}
 	t := &tries{Bearer: b, r: r, p: p, kind: kind, stage: stage}
 	a, err := t.all(ctx, due, false)
-	if a == nil && err == nil && t.portal == nil && len(t.unclear) > 0 {
+	if a == nil && err == nil && t.portal == nil && !p.choice.shared && (len(t.unclear) > 0 || b.hasNoOwn(r)) {
 		// A modem that carries the attach's context alone looks like this, too.
-		a, err = t.all(ctx, t.unclear, true)
+		a, err = t.all(ctx, append(t.unclear, t.foundOut(ctx)...), true)
 	}
 	if a == nil && err == nil && t.portal != nil {
 		a, err = t.one(ctx, *t.portal, t.portalShared)
@@ -61,6 +61,8 @@ type tries struct {
 	portal   *cosa.Candidate  // the first with which only a portal answered
 
 	portalShared bool
+	stood        bool // the attach's context was tried as it stands
+	guessed      bool // a connection might do better in it, and may not be written there
 }
 
 // failure is why a connection is not the link.
@@ -81,7 +83,7 @@ func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*a
 				defer done()
 			}
 		}
-		a, reach, err := t.try(others, t.r, t.p, c, t.kind, shared, t.stage)
+		a, reach, err := t.try(others, c, shared)
 		switch {
 		case err == nil && (reach.State == status.Up || t.portal == nil && i+1 == len(list)):
 			t.use(t.r, t.p, a, reach)
@@ -112,7 +114,8 @@ func (t *tries) outOfTime(ctx context.Context, c cosa.Candidate, err error) erro
 
 // one goes back to a connection, and takes it as it is.
 func (t *tries) one(ctx context.Context, c cosa.Candidate, shared bool) (*active, error) {
-	a, reach, err := t.try(ctx, t.r, t.p, c, t.kind, shared, t.stage)
+	t.stood = false
+	a, reach, err := t.try(ctx, c, shared)
 	if err != nil {
 		t.failed(c, err, true)
 		return nil, nil
@@ -122,6 +125,10 @@ func (t *tries) one(ctx context.Context, c cosa.Candidate, shared bool) (*active
 }
 
 func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
+	if shared && errors.Is(err, errHeldBack) {
+		t.guessed = true // that it would do better there
+		return
+	}
 	t.Log.Warn("connection gives no traffic", "apn", c.Connection.APN, "error", err)
 	if !shared && t.mayShare(t.r, t.kind) && causeOf(err) == modem.CauseUnknown {
 		if _, carried := t.Learned.LastGood(t.p.iccid); !carried && t.ownCarries != t.r {
@@ -153,7 +160,10 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	}
 	good := learned.APN{
 		Key: a.candidate.Connection.Key(), Record: placeOf(a.candidate), IPType: ipTypeOf(a.asked.Type).String(),
-		Wanted: a.candidate.Connection.EffectiveIPType(p.choice.roaming).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Roams: p.choice.roaming, Shared: a.shared,
+		Wanted: a.candidate.Connection.EffectiveIPType(p.choice.roaming).String(), Auth: authOf(a.call.Auth.Method).String(), PLMN: p.choice.plmn, Roams: p.choice.roaming,
+	}
+	if a.shared {
+		good.SharedOn = b.modemID()
 	}
 	if !a.shared && a.call.Context.CID != r.AttachCID() {
 		b.ownCarries = r
@@ -168,10 +178,15 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 func (t *tries) noData(failures []failure) *activation.Fault {
 	f := &activation.Fault{Code: "no-data", Text: "no connection carries traffic", Retry: euicc.RetryLater, Advice: "check the APN with the operator; `dynamod diag` shows where it ends"}
 	for i, failed := range failures {
-		if i == 0 && causeOf(failed.err).Slow() {
+		if errors.Is(failed.err, errHeldBack) {
+			f = attachOnly(f.Text)
+		} else if i == 0 && causeOf(failed.err).Slow() {
 			f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
 		}
 		f.Text += fmt.Sprintf("%s%q: %v", []string{": ", "; "}[min(i, 1)], failed.c.Connection.APN, failed.err)
+	}
+	if t.guessed && f.Code == "no-data" {
+		f.Advice += "; if the modem carries the context of its attach alone, see [bearer] data_apn_in_attach"
 	}
 	choice := t.p.choice
 	if none, ok := errors.AsType[*cosa.NoAPNError](choice.match.Err()); ok && len(t.p.given) == 0 {
@@ -193,7 +208,6 @@ func (b *Bearer) firstAttempt(p *plan, c *cosa.Connection) attempt {
 	auth, _, _ := c.Credentials()
 	a := attempt{ipType: c.EffectiveIPType(p.choice.roaming), auth: auth}
 	good, ok := b.Learned.LastGood(p.iccid)
-	a.shared = ok && good.Shared
 	if ok && good.Key == c.Key() && good.PLMN == p.choice.plmn {
 		// A record that was changed since, to one type, is asked for as it says.
 		if t, ok := cosa.ParseIPType(good.IPType); ok && (good.Wanted == a.ipType.String() || good.Wanted == "" && a.ipType == cosa.IPv4v6) {
@@ -263,52 +277,59 @@ func causeOf(err error) modem.Cause {
 
 // try brings the link up with one connection, asked for in at most one way for
 // each thing that the network may refuse about it.
-func (b *Bearer) try(ctx context.Context, r Radio, p *plan, c cosa.Candidate, kind dialect.Kind, shared bool, stage func(activation.State)) (*active, Reach, error) {
-	ask := b.firstAttempt(p, &c.Connection)
-	ask.shared = ask.shared || shared || b.noOwn != nil && b.noOwn == r
+func (t *tries) try(ctx context.Context, c cosa.Candidate, shared bool) (*active, Reach, error) {
+	ask := t.firstAttempt(t.p, &c.Connection)
+	ask.shared = shared || t.mayShare(t.r, t.kind) && (t.p.choice.shared || t.hasNoOwn(t.r))
 	var asked []attempt
 	for {
 		asked = append(asked, ask)
-		a, reach, err := b.attempt(ctx, r, p, c, ask, kind, stage)
+		want := callOf(c.Connection, ask, t.kind)
+		call, err := t.contextFor(ctx, t.r, t.p, want, ask)
+		if err != nil {
+			return nil, Reach{}, err
+		}
+		tried := c
+		if call.Keep {
+			tried.Reason = reasonKept(c.Reason)
+		}
+		stands := call.Keep && (ask.shared || t.shares(t.r, t.kind, t.p.iccid))
+		if stands && t.stood {
+			return nil, Reach{}, errors.New("the context of the attach has it, and gave no traffic")
+		}
+		t.stood = t.stood || stands
+		a, reach, err := t.attempt(ctx, tried, call, want.Context, ask.shared)
 		if err == nil || ctx.Err() != nil {
 			return a, reach, err
 		}
 		next, ok := ask.after(&c.Connection, err)
-		if !ok && errors.Is(err, modem.ErrDefine) && !ask.shared && b.mayShare(r, kind) {
-			b.noOwn, ok = r, true
-			next = attempt{ipType: asked[0].ipType, auth: ask.auth, shared: true}
+		if !ok && errors.Is(err, modem.ErrDefine) && !ask.shared && t.mayShare(t.r, t.kind) {
+			t.setNoOwn(t.r)
+			next, ok = attempt{ipType: asked[0].ipType, auth: ask.auth, shared: true}, true
 		}
-		if !ok || slices.Contains(asked, next) {
+		if !ok || stands || slices.Contains(asked, next) {
 			return nil, reach, err
 		}
-		b.Log.Info("refused, asking in another way", "apn", c.Connection.APN, "cause", causeOf(err), "ip_type", next.ipType, "auth", next.auth)
+		t.Log.Info("refused, asking in another way", "apn", c.Connection.APN, "cause", causeOf(err), "ip_type", next.ipType, "auth", next.auth)
 		ask = next
 	}
 }
 
-// mayShare tells whether data may be carried on the attach's context although
-// the modem's dialect has one for it.
-func (b *Bearer) mayShare(r Radio, kind dialect.Kind) bool {
-	return r.AttachCID() != 0 && r.OnlyCID(kind) == 0
-}
+// reasonKept is the reason for a connection that the attach's context has already.
+func reasonKept(reason string) string { return reason + ", and the context of the attach has it" }
 
 // attempt asks once. Success is an address and an answer to the reach check.
-func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate, ask attempt, kind dialect.Kind, stage func(activation.State)) (*active, Reach, error) {
+func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, asked modem.Context, shared bool) (*active, Reach, error) {
+	b := t.Bearer
 	ifname, err := b.Interface()
 	if err != nil {
 		return nil, Reach{}, err
 	}
-	call := callOf(c.Connection, ask, kind)
-	asked := call.Context
-	if call.Context, err = b.contextFor(ctx, r, p, call, ask); err != nil {
-		return nil, Reach{}, err
-	}
 	dial, done := context.WithTimeout(ctx, b.Try)
-	lease, err := r.Up(dial, call)
+	lease, err := t.r.Up(dial, call)
 	done()
-	a := &active{iccid: p.iccid, candidate: c, call: call, asked: asked, shared: ask.shared, source: string(lease.Source), since: b.Now(), choice: p.choice}
+	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: t.p.choice}
 	fail := func(err error) (*active, Reach, error) {
-		b.down(context.WithoutCancel(ctx), a, r)
+		b.down(context.WithoutCancel(ctx), a, t.r)
 		return nil, Reach{}, err
 	}
 	if errors.Is(err, modem.ErrNoAddress) {
@@ -316,7 +337,7 @@ func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate
 	} else if err != nil {
 		return nil, Reach{}, err
 	}
-	stage(activation.Configuring)
+	t.stage(activation.Configuring)
 	var got Lease
 	a.spec, got, err = b.spec(ctx, ifname, lease)
 	if err != nil {
@@ -329,7 +350,7 @@ func (b *Bearer) attempt(ctx context.Context, r Radio, p *plan, c cosa.Candidate
 		return fail(err)
 	}
 	a.lease = b.keep(got)
-	stage(activation.Probing)
+	t.stage(activation.Probing)
 	reach := b.probe(ctx, a.spec)
 	if reach.State == status.Down {
 		return fail(fmt.Errorf("there is an address, but no traffic: %s", reach.Reason))

@@ -59,7 +59,7 @@ func TestTries(t *testing.T) {
 		{"the cause is told by +CEER alone", simOptions{records: record(data), core: only([]string{"IP"}, 28), modem: func(c *atsim.Config) { c.Habits.NoCME = true }}, "data.test IPV4V6, data.test IP", "data.test v4", ""},
 
 		{"the modem has no type for both", simOptions{records: record(data), core: have("data.test"), modem: func(c *atsim.Config) { c.Habits.NoDual = true }}, "data.test IP", "data.test v4", ""},
-		{"the modem has no type for both, and one context", simOptions{records: record(data), core: have("data.test"), modem: func(c *atsim.Config) { c.Habits.NoDual, c.Habits.OneContext = true, true }}, "data.test IP", "data.test v4", ""},
+		{"the modem has no type for both, and one context", simOptions{records: record(data), core: have("data.test"), modem: func(c *atsim.Config) { c.Habits.NoDual, c.Habits.OneContext = true, true }, bearer: optIn}, "data.test IP", "data.test v4", ""},
 		{"authentication: CHAP", simOptions{records: record(credentials), core: login(2)}, "login.test IPV4V6 chap", "login.test v4+v6", ""},
 		{"authentication: PAP after cause 29", simOptions{records: record(credentials), core: login(1)}, "login.test IPV4V6 chap, login.test IPV4V6 pap", "login.test v4+v6", ""},
 		{"authentication: the record's method and no other", simOptions{records: record(`{"apn": "login.test", "auth": "chap", "username": "me", "password": "secret"}, ` + data), core: login(1)}, "login.test IPV4V6 chap, data.test IPV4V6, IPV4V6", "down", "no-data"},

@@ -94,6 +94,9 @@ type Bearer struct {
 	Deadline time.Duration // for one try, until there is an address
 	// NetworkAssigned allows an empty APN as the last try.
 	NetworkAssigned bool
+	// DataAPNInAttach allows the operator settings' APNs for data in the attach's
+	// context, where the modem carries no other.
+	DataAPNInAttach bool
 }
 
 // Roaming says where data may be used.

@@ -112,6 +112,7 @@ iccid = "8949020000012345678F"
 ip_type = "ipv4"
 [bearer]
 network_assigned = false
+data_apn_in_attach = true
 [state]
 run = "/tmp/lab/run"
 [reach]
@@ -140,6 +141,7 @@ level = "debug"
 		{"ip type", c.APN.IPType, cosa.IPv4},
 		{"auth unset", c.APN.Auth, cosa.AuthUnset},
 		{"network assigned", c.Bearer.NetworkAssigned, false},
+		{"data APN in the attach", c.Bearer.DataAPNInAttach, true},
 		{"name servers", fmt.Sprint(c.Uplink.DNS), "[9.9.9.9 2620:fe::fe]"},
 		{"dns file follows run", c.Uplink.DNSFile, "/tmp/lab/run/resolv.conf"},
 		{"interval", c.Reach.Interval, time.Duration(0)},

@@ -51,6 +51,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	c.Bearer.KeepUp = onExit == "keep"
 	d.duration("bearer.deadline", raw.Bearer.Deadline, &c.Bearer.Deadline, 10*time.Second, 30*time.Minute)
 	set(raw.Bearer.Assigned, &c.Bearer.NetworkAssigned)
+	set(raw.Bearer.InAttach, &c.Bearer.DataAPNInAttach)
 
 	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
 	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)

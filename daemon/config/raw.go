@@ -36,6 +36,7 @@ type rawConfig struct {
 		OnExit   *string   `toml:"on_exit"`
 		Deadline *duration `toml:"deadline"`
 		Assigned *bool     `toml:"network_assigned"`
+		InAttach *bool     `toml:"data_apn_in_attach"`
 	} `toml:"bearer"`
 	Uplink struct {
 		Interface    *string  `toml:"interface"`

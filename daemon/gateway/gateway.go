@@ -301,7 +301,7 @@ func (g *Gateway) buildBearer() {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
-		DNS: cfg.Uplink.DNS, Keeper: g.vault, ModemID: g.modemID, NetworkAssigned: cfg.Bearer.NetworkAssigned,
+		DNS: cfg.Uplink.DNS, Keeper: g.vault, ModemID: g.modemID, NetworkAssigned: cfg.Bearer.NetworkAssigned, DataAPNInAttach: cfg.Bearer.DataAPNInAttach,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
 		Given: g.configuredAPN, GivenFor: cfg.APN.ICCID,
 		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,

@@ -54,6 +54,7 @@ type APNCandidate struct {
 	LastGood  bool       `json:"last_good,omitempty"`
 	Active    bool       `json:"active,omitempty"`
 	NotBefore *time.Time `json:"not_before,omitempty"` // it failed, and is tried again then
+	NotTried  string     `json:"not_tried,omitempty"`  // why it is left out on this modem
 }
 
 // APNAttach is the context that the modem registers with.
@@ -62,6 +63,7 @@ type APNAttach struct {
 	APN     string     `json:"apn"`     // of its definition
 	Used    string     `json:"used,omitempty"`
 	IPType  string     `json:"ip_type"`
+	Shared  bool       `json:"shared,omitempty"` // the modem carries no other: data takes it
 	Reason  string     `json:"reason"`
 	Record  *APNRecord `json:"record,omitempty"`
 }

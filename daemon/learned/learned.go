@@ -29,15 +29,15 @@ const (
 // APN is a connection that carried traffic. It holds no password: that is
 // looked up again where it came from.
 type APN struct {
-	Key    string    `json:"key"`                      // cosa.Connection.Key of its record
-	Record string    `json:"record,omitempty"`         // which of several with this Key, that differ in the password alone
-	IPType string    `json:"ip_type"`                  // that was asked for and granted
-	Wanted string    `json:"wanted_type,omitempty"`    // IP type of its record then
-	Auth   string    `json:"auth"`                     // method that was accepted
-	PLMN   string    `json:"plmn,omitempty"`           // network that did so; another may do otherwise
-	Roams  bool      `json:"roaming,omitempty"`        // it did so for a guest
-	Shared bool      `json:"shared_context,omitempty"` // the modem carried it on the attach's context, and on no other
-	At     time.Time `json:"at"`                       // when it began to work
+	Key      string    `json:"key"`                   // cosa.Connection.Key of its record
+	Record   string    `json:"record,omitempty"`      // which of several with this Key, that differ in the password alone
+	IPType   string    `json:"ip_type"`               // that was asked for and granted
+	Wanted   string    `json:"wanted_type,omitempty"` // IP type of its record then
+	Auth     string    `json:"auth"`                  // method that was accepted
+	PLMN     string    `json:"plmn,omitempty"`        // network that did so; another may do otherwise
+	Roams    bool      `json:"roaming,omitempty"`     // it did so for a guest
+	SharedOn string    `json:"shared_on,omitempty"`   // IMEI of the modem that carried it on the attach's context, and on no other
+	At       time.Time `json:"at"`                    // when it began to work
 }
 
 // Attach is the context that a modem attaches to LTE with, as it was before
