@@ -14,6 +14,7 @@ import (
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/hook"
 )
 
 // apnCommand is the family of verbs about operator settings. lookup, list and
@@ -155,11 +156,6 @@ func (l *apnLookup) run(_ context.Context, args []string, s std) error {
 	if len(list) > 0 {
 		writeCandidates(s.out, apnCandidates(list, l.roams()))
 	}
-	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
-		if countries := db.Countries(why.HomeNetwork); len(countries) > 0 {
-			return fault{exitFailed, none.Error(), none.Hint() + "; `dynamod apn list --country " + countries[0] + "` lists what is known there"}
-		}
-	}
 	if err != nil {
 		return err
 	}
@@ -223,28 +219,16 @@ func (l *apnLookup) check() error {
 // apnLookupJSON is what `apn lookup --json` prints.
 type apnLookupJSON struct {
 	cosa.Rationale
-	Candidates []apnCandidate `json:"candidates"` // for internet, in the order in which they are tried; of an unmatched SIM at most the empty APN
-	Attach     []apnCandidate `json:"attach"`     // for the attach; none means that the modem decides
+	Candidates []hook.APNCandidate `json:"candidates"` // for internet, in the order in which they are tried; of an unmatched SIM at most the empty APN
+	Attach     []hook.APNCandidate `json:"attach"`     // for the attach; none means that the modem decides
 }
 
-// apnCandidate is a connection to try, without its password.
-type apnCandidate struct {
-	APN      string `json:"apn"` // "": the network assigns one
-	Name     string `json:"name,omitempty"`
-	Operator string `json:"operator,omitempty"`
-	IPType   string `json:"ipType"`
-	Auth     string `json:"auth"`
-	Username string `json:"username,omitempty"`
-	Plan     string `json:"plan,omitempty"`
-	Source   string `json:"source"`
-	Reason   string `json:"reason"`
-}
-
-func apnCandidates(list []cosa.Candidate, roaming bool) []apnCandidate {
-	out := []apnCandidate{}
+// apnCandidates are connections as /v1/apn has them, without their passwords.
+func apnCandidates(list []cosa.Candidate, roaming bool) []hook.APNCandidate {
+	out := []hook.APNCandidate{}
 	for _, c := range list {
 		auth, user, _ := c.Connection.Credentials()
-		a := apnCandidate{
+		a := hook.APNCandidate{
 			APN: c.Connection.APN, Name: c.Connection.FriendlyName, IPType: c.Connection.EffectiveIPType(roaming).String(),
 			Auth: auth.String(), Username: user, Plan: c.Connection.Plan, Source: c.Source.String(), Reason: c.Reason,
 		}
@@ -263,7 +247,7 @@ func apnShown(apn string) string {
 	return apn
 }
 
-func writeCandidates(w io.Writer, list []apnCandidate) {
+func writeCandidates(w io.Writer, list []hook.APNCandidate) {
 	rows := [][]string{{"TRY", "APN", "IP", "AUTH", "USER", "PLAN", "OPERATOR", "NAME"}}
 	for i, c := range list {
 		rows = append(rows, []string{strconv.Itoa(i + 1), apnShown(c.APN), c.IPType, c.Auth, c.Username, c.Plan, c.Operator, c.Name})

@@ -72,8 +72,8 @@ type apnConnection struct {
 	APN           string `json:"apn"`
 	Name          string `json:"name,omitempty"`
 	Purposes      string `json:"purposes"`
-	IPType        string `json:"ipType,omitempty"`
-	RoamingIPType string `json:"roamingIpType,omitempty"`
+	IPType        string `json:"ip_type,omitempty"`
+	RoamingIPType string `json:"roaming_ip_type,omitempty"`
 	Auth          string `json:"auth,omitempty"`
 	Username      string `json:"username,omitempty"`
 	Plan          string `json:"plan,omitempty"`

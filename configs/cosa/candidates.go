@@ -92,6 +92,7 @@ func (d Decision) noConnection(req Request, dropped []string) *NoAPNError {
 		Err:  ErrNoConnection,
 		What: fmt.Sprintf("%s: nothing for purpose %s", d.Reason(), req.Purpose),
 		Why:  strings.Join(dropped, "; "),
+		home: d.HomeNetwork, db: d.db,
 	}
 }
 

@@ -22,6 +22,9 @@ type NoAPNError struct {
 	Err  error
 	What string // what was looked for, such as "home network 00101"
 	Why  string // why each connection was dropped; "" for ErrNoMatch
+
+	home string // network, for the hint
+	db   *DB    // nil for none
 }
 
 // Error is one line without advice, see Hint.
@@ -33,12 +36,18 @@ func (e *NoAPNError) Error() string {
 	return s
 }
 
-// Hint says what a person can do about it.
+// Hint says what a person can do about it, and where to look for an APN.
 func (e *NoAPNError) Hint() string {
+	hint := "APN needed: set [apn] apn, or add a file to operators.d"
 	if errors.Is(e.Err, ErrNoConnection) {
-		return "APN needed: set [apn] apn, or change the record that is named"
+		hint = "APN needed: set [apn] apn, or change the record that is named"
 	}
-	return "APN needed: set [apn] apn, or add a file to operators.d"
+	if e.db != nil {
+		if countries := e.db.Countries(e.home); len(countries) > 0 {
+			hint += "; `dynamod apn list --country " + countries[0] + "` lists what is known there"
+		}
+	}
+	return hint
 }
 
 // Unwrap returns ErrNoMatch or ErrNoConnection.
@@ -54,11 +63,13 @@ type Decision struct {
 	// them are equally well supported by the SIM; the others are outranked.
 	Matches []Match
 	Winners int
+
+	db *DB
 }
 
 // Match decides which profiles are for the SIM.
 func (db *DB) Match(sim SIM) Decision {
-	d := Decision{Matches: db.Lookup(nil, sim)}
+	d := Decision{Matches: db.Lookup(nil, sim), db: db}
 	d.HomeNetwork, d.MNCLengthUnknown = db.HomeNetwork(sim)
 	d.Winners = tied(d.Matches)
 	return d
@@ -86,7 +97,7 @@ func (d Decision) Err() error {
 	if d.Found() {
 		return nil
 	}
-	return &NoAPNError{Err: ErrNoMatch, What: lookedFor(d.HomeNetwork)}
+	return &NoAPNError{Err: ErrNoMatch, What: lookedFor(d.HomeNetwork), home: d.HomeNetwork, db: d.db}
 }
 
 func lookedFor(home string) string {

@@ -12,9 +12,9 @@ import (
 // lookup` and `explain` print.
 type Rationale struct {
 	// HomeNetwork is the MCC+MNC that was looked up, "" if not known.
-	HomeNetwork string `json:"homeNetwork"`
+	HomeNetwork string `json:"home_network"`
 	// MNCLengthUnknown tells that its width was found by trying.
-	MNCLengthUnknown bool    `json:"mncLengthUnknown"`
+	MNCLengthUnknown bool    `json:"mnc_length_unknown"`
 	Outcome          Outcome `json:"outcome"`
 	// Records are the chosen ones, then the outranked ones, both best first,
 	// then those of the same network whose other conditions failed.

@@ -62,7 +62,7 @@ func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
 	own, usable := b.ownContext(ctx, r, p.choice.shared)
 	list, err := b.candidates(p, own, usable)
 	if err != nil {
-		err = b.noAPN(err, p.choice.match.HomeNetwork)
+		err = noAPN(err)
 	} else if reg.State.Registered() && !out.Network.Allowed {
 		err = roamingOff(p.choice.roam)
 	}

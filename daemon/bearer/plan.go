@@ -63,7 +63,7 @@ func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.AP
 			return p, nil // too little is known yet for anything to be wrong
 		}
 		// An APN of the network's may do, but an order is not spent on it.
-		f := b.noAPN(err, p.choice.match.HomeNetwork)
+		f := noAPN(err)
 		f.Advice += `; [apn] apn = "" leaves it to the network`
 		return nil, f
 	}
@@ -71,7 +71,7 @@ func (b *Bearer) Choose(_ context.Context, md euicc.Metadata, apn *activation.AP
 		if p.choice.db.Undecided(p.choice.sim) {
 			return p, nil
 		}
-		return nil, b.noAPN(err, p.choice.match.HomeNetwork)
+		return nil, noAPN(err)
 	}
 	return p, nil
 }
@@ -180,7 +180,7 @@ func (b *Bearer) decide(ctx context.Context, r Radio, p *plan, kind dialect.Kind
 	own, usable := b.ownContext(ctx, r, p.choice.shared)
 	if p.list, err = b.candidates(p, own, usable); err != nil {
 		b.pace.list = nil // nothing is waited for
-		return b.noAPN(err, p.choice.match.HomeNetwork)
+		return noAPN(err)
 	}
 	return nil
 }
@@ -282,19 +282,11 @@ func (c choice) lastResort(cand cosa.Candidate) bool {
 	return c.match.Found() && cand.Profile == nil && cand.Connection.APN == ""
 }
 
-func (b *Bearer) noAPN(err error, home string) *activation.Fault {
+// noAPN is the fault of a choice that left no connection.
+func noAPN(err error) *activation.Fault {
 	f := &activation.Fault{Code: "no-apn", Text: err.Error(), Retry: euicc.RetryNow, Advice: "give an APN with the request, set [apn] apn, or add a file to operators.d"}
 	if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
-		f.Advice = b.noAPNAdvice(none, home)
+		f.Advice = none.Hint()
 	}
 	return f
-}
-
-// noAPNAdvice says what to do, and where to look for an APN.
-func (b *Bearer) noAPNAdvice(none *cosa.NoAPNError, home string) string {
-	advice := none.Hint()
-	if countries := b.Operators().Countries(home); len(countries) > 0 {
-		advice += "; `dynamod apn list --country " + countries[0] + "` lists what is known there"
-	}
-	return advice
 }

@@ -188,9 +188,8 @@ func (t *tries) noData(failures []failure) *activation.Fault {
 	if t.guessed && f.Code == "no-data" {
 		f.Advice += "; if the modem carries the context of its attach alone, see [bearer] data_apn_in_attach"
 	}
-	choice := t.p.choice
-	if none, ok := errors.AsType[*cosa.NoAPNError](choice.match.Err()); ok && len(t.p.given) == 0 {
-		f.Code, f.Text, f.Advice = "no-apn", none.Error()+"; without one "+f.Text, t.noAPNAdvice(none, choice.match.HomeNetwork)
+	if none, ok := errors.AsType[*cosa.NoAPNError](t.p.choice.match.Err()); ok && len(t.p.given) == 0 {
+		f.Code, f.Text, f.Advice = "no-apn", none.Error()+"; without one "+f.Text, none.Hint()
 	}
 	return f
 }
