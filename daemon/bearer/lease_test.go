@@ -164,7 +164,7 @@ func TestLease(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &leases{grant: first, after: time.Hour, next: tt.next, err: tt.err}
-				b := newSimBench(t, simOptions{ethernet: true, records: record(`{"apn": "first.test"}`), bearer: func(c *Config) { c.DHCP = s.acquire }})
+				b := newSimBench(t, simOptions{ethernet: true, records: record(`{"apn": "first.test"}`), bearer: func(c *Config) { c.DHCP, c.DataAPNInAttach = s.acquire, true }})
 				b.core.APNs = apns("first.test")
 				b.run(func() {
 					time.Sleep(30 * time.Second)
