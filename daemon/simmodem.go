@@ -23,7 +23,7 @@ var simModemCommand = command{
 	about: "The modem has an eUICC with an enabled profile in its slot and an operator who knows it; no traffic is behind it. " +
 		"--list tells of each personality the model that it behaves as, its way to the eUICC (cgla, csim, blocked, none) and " +
 		"where that is known from (documented, field, assumed). It runs until it is interrupted",
-	example: "dynamod sim modem --list\ndynamod sim modem --pty /tmp/modem --dialect telit-le910 --fault \"card pin-locked\"\ndynamod sim modem --abstract modem0 --dialect fibocom-fm350",
+	example: "dynamod sim modem --list\ndynamod sim modem --pty /tmp/modem --dialect telit-le910\ndynamod sim modem --pty /tmp/modem --fault \"card pin-locked\"\ndynamod sim modem --abstract modem0 --dialect fibocom-fm350",
 	setup: func(fs *flag.FlagSet) action {
 		b := demo.Bench{}
 		fs.StringVar(&b.PTY, "pty", "", "`PATH` of a link to the modem's pseudo-terminal")
