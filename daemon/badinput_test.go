@@ -235,6 +235,7 @@ type bench struct {
 	running *daemonProcess
 	daemons []*daemonProcess
 	later   chan struct{} // closed when the disk is full
+	env     []string      // of daemons, beside the test's own
 }
 
 // benchTime bounds one story.
@@ -313,6 +314,7 @@ func (b *bench) launch(config string, client *hook.Client) *daemonProcess {
 	b.t.Helper()
 	p := &daemonProcess{cmd: exec.Command("dynamod", "run", "--config", config)}
 	p.cmd.Stderr = &p.log
+	p.cmd.Env = append(os.Environ(), b.env...)
 	var err error
 	p.done, err = b.n.Start(b.ctx, p.cmd)
 	b.must(err)

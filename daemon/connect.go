@@ -169,7 +169,7 @@ func settle(ctx context.Context, c *hook.Client) (snap status.Snapshot) {
 }
 
 // newLog returns a log in the configured form.
-func newLog(cfg *config.Config, w io.Writer, level slog.Level) *slog.Logger {
+func newLog(cfg *config.Config, w io.Writer, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Log.Format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, opts))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"log/slog"
 
 	"dynamod/daemon/config"
 	"dynamod/daemon/gateway"
@@ -27,12 +28,16 @@ What happens is logged on standard error.`,
 			if err != nil {
 				return err
 			}
-			return gateway.Run(ctx, cfg, gatewayOptions(cfg, s.err))
+			opts := gatewayOptions(cfg, s.err)
+			opts.Load = c.load
+			return gateway.Run(ctx, cfg, opts)
 		}
 	},
 }
 
 // gatewayOptions are those of this build, with the log in the configured form.
 func gatewayOptions(cfg *config.Config, log io.Writer) gateway.Options {
-	return gateway.Options{Log: newLog(cfg, log, cfg.Log.Level), Version: version, Floor: floor()}
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	return gateway.Options{Log: newLog(cfg, log, level), Level: level, Version: version, Floor: floor()}
 }

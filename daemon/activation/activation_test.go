@@ -15,6 +15,7 @@ import (
 
 	"dynamod/daemon/journal"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 	"dynamod/euicc"
 )
 
@@ -49,7 +50,8 @@ func bootAt(t *testing.T, dir string, w *world, now func() time.Time) (*Orchestr
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := o.Run(ctx); err != nil {
+		var tasks task.Group
+		if err := tasks.Run(ctx, task.Task{Name: o.String(), Run: o.Run}); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -123,7 +123,9 @@ type Orchestrator struct {
 	mu      sync.Mutex
 	runs    []Record // last record of each run, oldest first
 	current *run
-	closed  bool
+	// executing stays true where a panic has ended Run.
+	executing bool
+	closed    bool
 }
 
 // keepRuns is how many ended runs the journal keeps when it is compacted.
@@ -310,6 +312,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		o.closed = true
 		o.mu.Unlock()
 	}()
+	o.reopen()
 	for {
 		select {
 		case <-ctx.Done():
@@ -318,6 +321,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		}
 		o.mu.Lock()
 		r := o.current
+		o.executing = r != nil
 		o.mu.Unlock()
 		if r == nil {
 			continue
@@ -327,11 +331,28 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			return nil
 		}
 		o.mu.Lock()
-		o.current = nil
+		o.current, o.executing = nil, false
 		o.mu.Unlock()
 		if err := o.Vault.Remove(r.rec.ID); err != nil {
 			o.Log.Warn("cannot remove the request of an ended run", "run", r.rec.ID, "error", err)
 		}
+	}
+}
+
+// reopen makes ready for a Run after one that ended in a panic: the run that it
+// was at goes on from its last record, as after a restart.
+func (o *Orchestrator) reopen() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = false
+	if !o.executing {
+		return
+	}
+	o.executing = false
+	o.current = newRun(o, o.runs[slices.IndexFunc(o.runs, func(r Record) bool { return r.ID == o.current.rec.ID })])
+	select {
+	case o.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -341,7 +341,7 @@ func (b *Bearer) ownContext(ctx context.Context, r Radio, shared bool) (given *c
 	}
 	if !changed {
 		active, err := r.ActiveContexts(ctx)
-		usable = err == nil && active[cid] || shared && !b.DataAPNInAttach
+		usable = err == nil && active[cid] || shared && !b.settings().DataAPNInAttach
 	}
 	return &cosa.Given{
 		Connection: cosa.Connection{APN: def.APN, IPType: ipTypeOf(def.Type)}, Origin: fmt.Sprintf("the modem's own context %d", cid),

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dynamod/atcmd/dialect"
@@ -18,6 +19,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 	"dynamod/euicc"
 	"dynamod/netlink/uplink"
 )
@@ -79,16 +81,22 @@ type Config struct {
 
 	Interface func() (string, error) // the modem's network interface
 	Spec      uplink.Spec            // template: metric, table, default route, DNS file, MTU
-	DNS       []netip.Addr           // where the network names no server
 	Apply     bool                   // false leaves the kernel to netifd
 	Given     func() []cosa.Given    // from the configuration, as it is now; nil for none
-	GivenFor  string                 // ICCID that Given is for, "" for every one
+	Roaming   func(cosa.RoamState) bool
+	Settings              // at first; see Change
+	Pulse     *task.Pulse // of Run; nil is fine
+}
+
+// Settings are what of a Config may change while the bearer runs.
+type Settings struct {
+	GivenFor string       // ICCID that Given is for, "" for every one
+	DNS      []netip.Addr // where the network names no server
 	// NetworkAssigned allows an empty APN as the last try.
 	NetworkAssigned bool
 	// DataAPNInAttach allows the records' APNs in the attach's context of a modem
 	// that carries no other.
 	DataAPNInAttach bool
-	Roaming         func(cosa.RoamState) bool
 	Interval        time.Duration // between checks of a link that works
 	Try             time.Duration // for one connection, until there is an address
 	KeepUp          bool          // leave the link up at exit
@@ -97,6 +105,7 @@ type Config struct {
 // Bearer is the data link. Its methods may be called from any goroutine.
 type Bearer struct {
 	Config
+	now atomic.Pointer[Settings]
 
 	mu     sync.Mutex // guards what follows
 	radio  Radio
@@ -135,8 +144,19 @@ func New(c Config) *Bearer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	b := &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	b.now.Store(&c.Settings)
+	return b
 }
+
+// Change changes the settings. A link that is up is looked at with them, and
+// stays if nothing is wrong with it.
+func (b *Bearer) Change(s Settings) {
+	b.now.Store(&s)
+	b.Kick()
+}
+
+func (b *Bearer) settings() *Settings { return b.now.Load() }
 
 // SetRadio tells the bearer of its modem, or with nil that it is gone.
 func (b *Bearer) SetRadio(r Radio) {

@@ -167,7 +167,7 @@ func newBench(t *testing.T, change func(*Config, *radio)) *bench {
 		},
 		Keeper: keeper{}, Interface: func() (string, error) { return "wwan0", nil },
 		Spec:  uplink.Spec{DefaultRoute: true, Metric: 700, Table: 700},
-		Apply: true, Interval: time.Minute, Try: 30 * time.Second, KeepUp: true,
+		Apply: true, Settings: Settings{Interval: time.Minute, Try: 30 * time.Second, KeepUp: true},
 	}
 	if change != nil {
 		change(&cfg, r)
@@ -328,7 +328,7 @@ func TestGivenInOrder(t *testing.T) {
 		{"the request takes the place of the kept one", "", &activation.APN{APN: "request"}, []string{"request", "config"}},
 	} {
 		b := New(Config{
-			Keeper: keeper{iccid: {APN: "kept"}}, GivenFor: tt.givenFor,
+			Keeper: keeper{iccid: {APN: "kept"}}, Settings: Settings{GivenFor: tt.givenFor},
 			Given: configured(cosa.Given{Connection: cosa.Connection{APN: "config"}}),
 		})
 		given, err := b.given(iccid, tt.request)

@@ -86,7 +86,7 @@ func (b *Bearer) useLease(s *uplink.Spec, l Lease) {
 	s.Addrs = append(slices.Clone(l.Addrs), six...)
 	s.Gateway, s.DNS = l.Gateway, l.DNS
 	if len(s.DNS) == 0 {
-		s.DNS = b.DNS
+		s.DNS = b.settings().DNS
 	}
 	if b.Spec.MTU == 0 && l.MTU != 0 {
 		s.MTU = l.MTU

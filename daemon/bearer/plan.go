@@ -105,7 +105,8 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 	if b.Given != nil {
 		configured = b.Given()
 	}
-	if b.GivenFor != "" && b.GivenFor == strings.TrimRight(iccid, "Ff") {
+	givenFor := b.settings().GivenFor
+	if givenFor != "" && givenFor == strings.TrimRight(iccid, "Ff") {
 		given = append(given, configured...)
 	}
 	if apn == nil && b.Keeper != nil {
@@ -118,7 +119,7 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 			}
 		}
 	}
-	if b.GivenFor == "" {
+	if givenFor == "" {
 		given = append(given, configured...)
 	}
 	return given, nil
@@ -203,7 +204,7 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 // the records where the modem is attached with it, and is the only hope beside
 // an empty APN where no record knows the SIM.
 func (b *Bearer) candidatesOwn(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
-	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act, NetworkAssigned: b.NetworkAssigned}
+	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act, NetworkAssigned: b.settings().NetworkAssigned}
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
 	if known && good.PLMN != "" {
 		// What worked at home is no news of a place for which there is another.

@@ -63,7 +63,7 @@ func (b *Bearer) setNoOwn(r Radio) {
 
 // mayWrite tells whether a data connection of the plan may be written into the
 // attach's context.
-func (b *Bearer) mayWrite(p *plan) bool { return b.DataAPNInAttach || len(p.given) > 0 }
+func (b *Bearer) mayWrite(p *plan) bool { return b.settings().DataAPNInAttach || len(p.given) > 0 }
 
 // standing is the attach's context as it stands.
 type standing struct {
@@ -126,7 +126,7 @@ func (b *Bearer) candidatesShared(p *plan, own *cosa.Given, usable bool) ([]cosa
 	isOwn := func(c cosa.Candidate) bool {
 		return own != nil && c.Profile == nil && c.Connection.APN == own.Connection.APN
 	}
-	if i := slices.IndexFunc(list, isOwn); i >= 0 && !b.DataAPNInAttach {
+	if i := slices.IndexFunc(list, isOwn); i >= 0 && !b.settings().DataAPNInAttach {
 		kept := list[i]
 		if rest, err := b.candidatesOwn(p, nil, false); err == nil {
 			list = insertBeforeEmpty(rest, kept)
@@ -137,7 +137,7 @@ func (b *Bearer) candidatesShared(p *plan, own *cosa.Given, usable bool) ([]cosa
 	}
 	attach := *record
 	attach.Reason += ", for the attach"
-	if b.DataAPNInAttach { // what is there is tried before anything is written
+	if b.settings().DataAPNInAttach { // what is there is tried before anything is written
 		return slices.Insert(list, 0, attach), nil
 	}
 	return insertBeforeEmpty(list, attach), nil

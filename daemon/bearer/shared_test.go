@@ -152,7 +152,9 @@ func TestSharedContextNoLongerAllowed(t *testing.T) {
 			t.Fatalf("attach context %q, %v", b.context(1), err)
 		}
 		b.Down(t.Context())
-		b.DataAPNInAttach = false
+		now := b.Settings
+		now.DataAPNInAttach = false
+		b.Change(now)
 		if _, err := b.up(); err == nil || b.context(1) != "IP " {
 			t.Errorf("attach context %q, %v", b.context(1), err)
 		}

@@ -170,8 +170,9 @@ func newSimBench(t *testing.T, o simOptions) *simBench {
 	bc := Config{
 		Kernel: b.kernel, Operators: func() *cosa.DB { b.mu.Lock(); defer b.mu.Unlock(); return b.records }, Learned: b.store, Keeper: keeper{},
 		ModemID: func() string { return "490154203237518" }, Status: b.model, Now: time.Now, DHCP: b.dhcp, Probe: b.reach,
-		Interface: func() (string, error) { return ifname, nil }, NetworkAssigned: true,
-		Spec: uplink.Spec{DefaultRoute: true, Metric: 700, Table: 700}, Apply: true, Interval: 5 * time.Minute, Try: 30 * time.Second, KeepUp: true,
+		Interface: func() (string, error) { return ifname, nil },
+		Spec:      uplink.Spec{DefaultRoute: true, Metric: 700, Table: 700}, Apply: true,
+		Settings: Settings{Interval: 5 * time.Minute, Try: 30 * time.Second, KeepUp: true, NetworkAssigned: true},
 	}
 	if o.bearer != nil {
 		o.bearer(&bc)

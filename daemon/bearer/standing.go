@@ -25,9 +25,12 @@ func (b *Bearer) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		kicked := false
+		b.Pulse.Rest()
 		select {
 		case <-ctx.Done():
-			b.leave(context.WithoutCancel(ctx))
+			leave, done := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+			defer done()
+			b.leave(leave)
 			return nil
 		case <-b.kick:
 			kicked = true
@@ -36,7 +39,7 @@ func (b *Bearer) Run(ctx context.Context) error {
 		if kicked {
 			backoff = firstBackoff // something changed: what failed may work now
 		}
-		next := b.Interval
+		next := b.settings().Interval
 		if next == 0 {
 			next = time.Hour
 		}
@@ -53,6 +56,7 @@ func (b *Bearer) Run(ctx context.Context) error {
 			}
 		}
 		last = time.Now()
+		b.Pulse.Work("looking after the link", lookTime)
 		if err := b.look(ctx); err != nil && ctx.Err() == nil && !b.idle() {
 			early, ok := errors.AsType[*tooEarly](err)
 			switch wait := b.waiting(); {
@@ -117,6 +121,15 @@ func (b *Bearer) showDown(err error) {
 		s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, p.Text, p.Advice, nil, nil
 	})
 }
+
+const (
+	// lookTime is more than any look takes, with every connection tried and every
+	// card reset waited for.
+	lookTime = 2 * time.Hour
+	// leaveTime is for ending the data call of a modem that may hang: an init
+	// system does not wait for ever.
+	leaveTime = 3 * time.Second
+)
 
 // minLook is the least time between two looks: a modem that announces every
 // cell that it hears must not keep the daemon busy.
@@ -354,6 +367,9 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 		return false, err
 	}
 	reach := b.probe(ctx, a.spec)
+	if err := ctx.Err(); err != nil {
+		return false, err // which says nothing about the link
+	}
 	if reach.State == status.Down {
 		b.Log.Warn("no traffic crosses the link", "reason", reach.Reason)
 		b.down(ctx, a, r)
@@ -406,12 +422,19 @@ func (b *Bearer) Down(ctx context.Context) {
 // leave is the bearer's end: by default an upgrade or a restart never drops
 // the link of a router that has no other.
 func (b *Bearer) leave(ctx context.Context) {
-	if !b.KeepUp {
-		b.Down(ctx)
+	if b.settings().KeepUp {
+		if a := b.current(); a != nil {
+			a.lease.end() // the next process asks again
+		}
+		return
 	}
-	if a := b.current(); a != nil {
-		a.lease.end() // the next process asks again
+	b.op.Lock()
+	defer b.op.Unlock()
+	r, err := b.getRadio()
+	if err != nil {
+		r = nil
 	}
+	b.clear(ctx, r)
 }
 
 func (b *Bearer) current() *active {

@@ -323,7 +323,7 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	if err != nil {
 		return nil, Reach{}, err
 	}
-	dial, done := context.WithTimeout(ctx, b.Try)
+	dial, done := context.WithTimeout(ctx, b.settings().Try)
 	lease, err := t.r.Up(dial, call)
 	done()
 	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: t.p.choice}

@@ -64,17 +64,17 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		return nil, err
 	}
 	resolve := map[string]string{}
-	for host, ap := range g.cfg.LPA.Resolve {
+	for host, ap := range g.config().LPA.Resolve {
 		resolve[host] = ap.String()
 	}
-	set, err := ci.ParseSet(g.cfg.LPA.CISet)
+	set, err := ci.ParseSet(g.config().LPA.CISet)
 	if err != nil {
 		return nil, err
 	}
 	var c *lpa.Card
 	c, err = lpa.Open(ctx, lpa.Config{
 		Transport:      d.card,
-		AIDs:           append(slices.Clone(lpa.DefaultAIDs), g.cfg.LPA.AIDs...),
+		AIDs:           append(slices.Clone(lpa.DefaultAIDs), g.config().LPA.AIDs...),
 		TryNext:        uicc.TryNext,
 		KnownBlockSize: func(eid euicc.EID) int { return g.blockSize(d, eid) },
 		IMEI:           fullIMEI(d.id.IMEI),
@@ -82,8 +82,8 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		CISet:          set,
 		ExtraCI:        extra,
 		Memory:         &g.memory,
-		Sequential:     !g.cfg.LPA.Overlap,
-		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.cfg.LPA.Proxy, g.dial), Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
+		Sequential:     !g.config().LPA.Overlap,
+		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.config().LPA.Proxy, g.dial), Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
 		Begin:          begin,
 		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:            g.log,
@@ -102,7 +102,7 @@ const deviceWait = 30 * time.Second
 
 func (g *Gateway) extraRoots() ([]ci.Root, error) {
 	var roots []ci.Root
-	for _, path := range g.cfg.LPA.CI {
+	for _, path := range g.config().LPA.CI {
 		pem, err := os.ReadFile(path)
 		if err == nil {
 			var r []ci.Root
@@ -266,7 +266,7 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if err := g.awaitWay(ctx); err != nil {
 		return err
 	}
-	if err := g.clock.set(ctx, d.modem.Clock, g.cfg.Time.NTP, g.dial); err != nil {
+	if err := g.clock.set(ctx, d.modem.Clock, g.config().Time.NTP, g.dial); err != nil {
 		return err
 	}
 	c, err := r.hold(ctx)
@@ -282,8 +282,8 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 		return err
 	}
 	r.info = info
-	if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.cfg.LPA.MinFree) {
-		g.log.Warn("the card has little memory left", "free", free, "min_free", g.cfg.LPA.MinFree)
+	if free := info.Info2.FreeNVM; free >= 0 && free < int64(g.config().LPA.MinFree) {
+		g.log.Warn("the card has little memory left", "free", free, "min_free", g.config().LPA.MinFree)
 		g.status.Log(fmt.Sprintf("the card has %d bytes left, less than [lpa] min_free", free))
 	}
 	return nil

@@ -18,7 +18,7 @@ var _ hook.Daemon = (*Gateway)(nil)
 
 // Submit accepts an activation.
 func (g *Gateway) Submit(r activation.Request) (activation.Record, error) {
-	r.KeepTrying = r.KeepTrying || g.cfg.Activation.KeepTrying
+	r.KeepTrying = r.KeepTrying || g.config().Activation.KeepTrying
 	return g.runs.Submit(r)
 }
 

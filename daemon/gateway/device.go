@@ -39,11 +39,13 @@ const (
 	firstReopen = time.Second
 	lastReopen  = time.Minute
 	settled     = 10 * time.Second // after which a modem counts as there to stay
+	openLimit   = 15 * time.Minute // for all the ports that a box may have, and the pause
 )
 
 // keepModem opens the modem and opens it again whenever it goes, until ctx ends.
 func (g *Gateway) keepModem(ctx context.Context) error {
 	defer func() { g.manager.Close() }()
+	defer g.dropDevice()
 	wait := firstReopen
 	pause := func() { // longer each time
 		select {
@@ -53,6 +55,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		wait = min(2*wait, lastReopen)
 	}
 	for ctx.Err() == nil {
+		g.modemPulse.Work("opening the modem", openLimit)
 		d, err := g.openModem(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -65,7 +68,12 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		}
 		opened := time.Now()
 		g.setDevice(d, nil)
+		g.modemPulse.Rest()
 		g.listen(ctx, d)
+		if ctx.Err() != nil {
+			<-g.link.Done()
+		}
+		g.modemPulse.Work("closing the modem", openLimit)
 		if ctx.Err() == nil {
 			g.log.Warn("the modem went away", "port", d.path, "error", d.session.Err())
 			g.setDevice(nil, d.session.Err()) // the link went with it, for all that is known
@@ -82,6 +90,18 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	return nil
 }
 
+// dropDevice closes the modem that a panic has left open: its port is locked.
+func (g *Gateway) dropDevice() {
+	g.modemPulse.Rest()
+	g.mu.Lock()
+	d := g.device
+	g.mu.Unlock()
+	if d != nil {
+		g.setDevice(nil, nil)
+		g.retire(d)
+	}
+}
+
 // listen wakes the bearer when the modem announces that registration, context or
 // SIM changed, until the modem goes or ctx ends.
 func (g *Gateway) listen(ctx context.Context, d *device) {
@@ -89,7 +109,9 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	// profile from an empty slot.
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() {
+	beside := func(f func()) { wg.Go(func() { g.guard("modem", f) }) }
+	beside(func() {
+		defer g.bearer.Kick()
 		err := g.withCard(ctx, func(c *lpa.Card) error {
 			err := g.showCard(ctx, c)
 			if err == nil { // what a crash has left is delivered before anything new is begun
@@ -100,7 +122,6 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 		if err != nil && ctx.Err() == nil {
 			g.log.Warn("the card is no eUICC, or cannot be read", "error", err)
 		}
-		g.bearer.Kick()
 	})
 	defer wg.Wait()
 	defer stop()
@@ -112,7 +133,7 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	}
 	for _, tag := range tags {
 		s := d.session.Subscribe(tag)
-		wg.Go(func() {
+		beside(func() {
 			defer s.Close()
 			for {
 				select {
@@ -160,7 +181,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 		g.bearer.SetRadio(nil)
 		g.status.Update(func(s *status.Snapshot) {
 			if s.Modem == nil {
-				s.Modem = &status.Modem{Port: g.cfg.Modem.Port}
+				s.Modem = &status.Modem{Port: g.config().Modem.Port}
 			}
 			s.Modem.Present, s.Modem.Error = false, ""
 			s.State, s.Link, s.Reach, s.Registration, s.Signal, s.Cells = status.Down, nil, nil, nil, nil, nil
@@ -249,20 +270,20 @@ func (g *Gateway) openModem(ctx context.Context) (*device, error) {
 	return nil, advised(errs)
 }
 
-func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err error) {
+func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err error) {
 	ctx, done := context.WithTimeout(ctx, openTime)
 	defer done()
 	// Who it is can only be asked after the session has begun, so that one knows
 	// every family's URCs.
 	families := g.dialects.All()
 	var named *dialect.Dialect
-	if name := g.cfg.Modem.Dialect; name != config.Auto {
+	if name := g.config().Modem.Dialect; name != config.Auto {
 		if named = g.dialects.ByName(name); named == nil {
 			return nil, &activation.Fault{Code: "no-dialect", Text: fmt.Sprintf("unknown dialect %q", name), Advice: "one of " + strings.Join(g.dialects.Names(), ", ")}
 		}
 		families = []*dialect.Dialect{named}
 	}
-	p, err := port.Open(ctx, path, port.Options{Baud: g.cfg.Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
+	p, err := port.Open(ctx, path, port.Options{Baud: g.config().Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
 	if err != nil {
 		return nil, fmt.Errorf("modem: %w", err)
 	}
@@ -273,8 +294,9 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 		opts.Finals = append(opts.Finals, d.Finals...)
 	}
 	s := atcmd.New(p, opts)
+	opened := false
 	defer func() {
-		if err != nil {
+		if !opened { // not err: a panic has none
 			s.Close()
 		}
 	}()
@@ -306,23 +328,24 @@ func (g *Gateway) openPort(ctx context.Context, path string) (_ *device, err err
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
-	dev := &device{path: path, session: s, modem: m, id: id, capabilities: g.capabilities(ctx, m)}
+	dev = &device{path: path, session: s, modem: m, id: id, capabilities: g.capabilities(ctx, m)}
 	apdu := d.APDU
-	if g.cfg.Modem.APDUTimeout > 0 {
-		apdu.Transmit = dialect.Duration(g.cfg.Modem.APDUTimeout)
+	if g.config().Modem.APDUTimeout > 0 {
+		apdu.Transmit = dialect.Duration(g.config().Modem.APDUTimeout)
 	}
 	known, _ := g.learned.Firmware(modelKey(id))
 	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Prefer: known.Transport, Stale: g.staleSessions(), Remember: g.rememberSessions})
 	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
+	opened = true
 	return dev, nil
 }
 
 // enterPIN enters the PIN of pin_file once. A wrong one is never tried again.
 func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
-	if g.cfg.Modem.PINFile == "" || g.pinRefused {
+	if g.config().Modem.PINFile == "" || g.pinRefused {
 		return
 	}
-	pin, err := config.ReadSecret(g.cfg.Modem.PINFile)
+	pin, err := config.ReadSecret(g.config().Modem.PINFile)
 	if err == nil {
 		err = m.EnterPIN(ctx, modem.Secret(pin), false)
 		g.pinRefused = err != nil
@@ -335,7 +358,7 @@ func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
 // The card sessions that are open are noted in the run directory, so that the
 // next process can close what a crash left open: cards have few channels.
 
-func (g *Gateway) sessionsFile() string { return filepath.Join(g.cfg.State.Run, "card-sessions") }
+func (g *Gateway) sessionsFile() string { return filepath.Join(g.config().State.Run, "card-sessions") }
 
 func (g *Gateway) staleSessions() []string {
 	b, err := os.ReadFile(g.sessionsFile())

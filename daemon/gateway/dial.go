@@ -34,7 +34,7 @@ func (w way) String() string {
 // other uplinks first, because the enabled profile may be about to change.
 func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 	own, _ := g.bearer.Active()
-	if via := g.cfg.LPA.Via; via != config.Auto {
+	if via := g.config().LPA.Via; via != config.Auto {
 		return []way{{ifname: via, modem: via == own.Interface}}, nil
 	}
 	snap, err := g.kernel.Snapshot(ctx)
@@ -72,7 +72,7 @@ func (g *Gateway) awaitWay(ctx context.Context) error {
 	if err == nil || g.opts.Dial != nil {
 		return nil
 	}
-	settle, done := context.WithTimeout(ctx, g.cfg.Bearer.Deadline)
+	settle, done := context.WithTimeout(ctx, g.config().Bearer.Deadline)
 	defer done()
 	g.bearer.Settle(settle)
 	_, err = g.ways(ctx)
@@ -81,7 +81,7 @@ func (g *Gateway) awaitWay(ctx context.Context) error {
 
 // onLink reports whether an address of [lpa.resolve] needs no default route.
 func (g *Gateway) onLink(ctx context.Context) bool {
-	for _, ap := range g.cfg.LPA.Resolve {
+	for _, ap := range g.config().LPA.Resolve {
 		if g.attached(ctx, ap.Addr()) {
 			return true
 		}
@@ -96,7 +96,7 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	// A server on a directly attached network is not behind a default route;
 	// the kernel knows the way better than we do.
-	if ap, err := netip.ParseAddrPort(address); err == nil && g.cfg.LPA.Via == config.Auto && g.attached(ctx, ap.Addr()) {
+	if ap, err := netip.ParseAddrPort(address); err == nil && g.config().LPA.Via == config.Auto && g.attached(ctx, ap.Addr()) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, address)
 	}

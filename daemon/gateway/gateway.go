@@ -1,5 +1,5 @@
 // Package gateway is where the daemon's parts are built and joined. Everything
-// that runs is a task of one errgroup; nothing here decides anything.
+// that runs is a task of one group; nothing here decides anything.
 package gateway
 
 import (
@@ -19,8 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/port"
@@ -34,6 +32,7 @@ import (
 	"dynamod/daemon/learned"
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 	"dynamod/euicc"
 	"dynamod/euicc/lpa"
 	"dynamod/netlink/uplink"
@@ -56,11 +55,15 @@ type Options struct {
 	Tree port.Tree
 	// Ready is called when the hook answers; nil is fine.
 	Ready func()
+	// Load reads the configuration again at SIGHUP; nil leaves it as it is.
+	Load func() (*config.Config, error)
+	// Level is that of Log, which follows the configuration; nil is fine.
+	Level *slog.LevelVar
 }
 
 // Gateway is one daemon with one modem.
 type Gateway struct {
-	cfg     *config.Config
+	conf    atomic.Pointer[config.Config] // see config
 	opts    Options
 	log     *slog.Logger
 	clock   *clock
@@ -86,6 +89,10 @@ type Gateway struct {
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
+
+	linkPulse, modemPulse task.Pulse
+	link                  context.Context // ends when the bearer has left the link, which needs the modem
+	linkLeft              context.CancelFunc
 
 	mu           sync.Mutex
 	device       *device
@@ -127,12 +134,22 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	left := false // somebody who may still use both
+	defer func() {
+		if !left {
+			unlock()
+		}
+	}()
 	g, closeAll, err := build(cfg, opts)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer func() {
+		if !left {
+			closeAll()
+		}
+	}()
+	g.keepCrash()
 	l, err := listen()
 	if err != nil {
 		return err
@@ -141,25 +158,44 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	group, ctx := errgroup.WithContext(ctx)
 	g.life = ctx
-	group.Go(func() error { return g.hook.Serve(ctx, l) })
-	group.Go(func() error { return g.keepModem(ctx) })
-	group.Go(func() error { return g.keepOutbox(ctx) })
-	group.Go(func() error { return g.reload(ctx) })
-	group.Go(func() error { return g.bearer.Run(ctx) })
-	group.Go(func() error { return g.bearer.Watch(ctx) })
-	group.Go(func() error { return g.runs.Run(ctx) })
+	verb := make(chan error, 1)
+	tasks := []task.Task{
+		{Name: "hook", Run: func(ctx context.Context) error { return g.hook.Serve(ctx, l) }},
+		{Name: "modem", Run: g.keepModem},
+		{Name: "outbox", Run: g.keepOutbox},
+		{Name: "link", Run: func(ctx context.Context) error {
+			defer func() {
+				if ctx.Err() != nil {
+					g.linkLeft()
+				}
+			}()
+			return g.bearer.Run(ctx)
+		}},
+		{Name: "kernel", Run: g.bearer.Watch},
+		{Name: "activation", Run: g.runs.Run},
+	}
+	if f == nil {
+		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
+	} else {
+		tasks = append(tasks, task.Task{Name: "verb", Run: func(context.Context) error {
+			defer stop()
+			err := f()
+			verb <- err
+			return err
+		}})
+	}
 	if opts.Ready != nil {
 		opts.Ready()
 	}
-	if f != nil {
-		group.Go(func() error {
-			defer stop()
-			return f()
-		})
+	if err = g.runTasks(ctx, tasks); errors.Is(err, errLeft) {
+		left, err = true, nil
+		select {
+		case err = <-verb:
+		default:
+		}
 	}
-	return group.Wait()
+	return err
 }
 
 // mediumBroken reports whether err is of a medium that takes nothing.
@@ -213,9 +249,11 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		opts.Now = time.Now
 	}
 	g = &Gateway{
-		cfg: cfg, opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
+		opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
 		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), life: context.Background(), // until it runs
 	}
+	g.conf.Store(cfg)
+	g.link, g.linkLeft = context.WithCancel(context.Background())
 	now := g.clock.now
 	g.status = status.New(opts.Version, now)
 	// Nothing of the state is needed for the link: a router whose flash is full,
@@ -281,6 +319,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		return nil, nil, err
 	}
 	g.hook = hook.New(g, g.status, g.log)
+	g.hook.Panicked = g.panicked
 	g.showOutbox()
 	return g, undo, nil
 }
@@ -293,7 +332,7 @@ func limitsOf(l config.Limits) map[activation.State]time.Duration {
 }
 
 func (g *Gateway) buildBearer() {
-	cfg := g.cfg
+	cfg := g.config()
 	b := bearer.Config{
 		Kernel: g.kernel, DHCP: g.opts.DHCP, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
 		Status: g.status, Log: g.log, Now: g.clock.now, Interface: g.modemInterface,
@@ -301,12 +340,11 @@ func (g *Gateway) buildBearer() {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
-		DNS: cfg.Uplink.DNS, Keeper: g.vault, ModemID: g.modemID, NetworkAssigned: cfg.Bearer.NetworkAssigned, DataAPNInAttach: cfg.Bearer.DataAPNInAttach,
+		Keeper: g.vault, ModemID: g.modemID, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
-		Given: g.configuredAPN, GivenFor: cfg.APN.ICCID,
-		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,
+		Given: g.configuredAPN,
 		Roaming: func(s cosa.RoamState) bool {
-			switch cfg.Bearer.Roaming {
+			switch g.config().Bearer.Roaming {
 			case config.RoamingDeny:
 				return s == cosa.Home || s == cosa.RoamUnknown
 			case config.RoamingDomestic:
@@ -325,13 +363,20 @@ func (g *Gateway) buildBearer() {
 	g.configuredAPN() // what is wrong is told from the start
 }
 
+func bearerSettings(cfg *config.Config) bearer.Settings {
+	return bearer.Settings{
+		GivenFor: cfg.APN.ICCID, DNS: cfg.Uplink.DNS, NetworkAssigned: cfg.Bearer.NetworkAssigned, DataAPNInAttach: cfg.Bearer.DataAPNInAttach,
+		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,
+	}
+}
+
 // configuredAPN is the connection of [apn]. Its password is read each time, so that
 // a file that was missing is used once it is there. Until then the APN is tried
 // without: a router that would not start for it could not be reached to mend it.
 func (g *Gateway) configuredAPN() []cosa.Given {
 	warnings := g.stateWarnings()
-	c, ok := g.cfg.APN.Connection()
-	if file := g.cfg.APN.PasswordFile; file != "" {
+	c, ok := g.config().APN.Connection()
+	if file := g.config().APN.PasswordFile; file != "" {
 		password, err := config.ReadSecret(file)
 		if err != nil {
 			warnings = append(warnings, fmt.Sprintf("[apn] password_file: %v; the APN is tried without a password", err))
@@ -369,7 +414,7 @@ func (g *Gateway) getOperators() *cosa.DB {
 
 // loadOperators reads operators.d. A bad file is named and left out.
 func (g *Gateway) loadOperators() error {
-	db, problems, err := importer.Load(g.cfg.Operators.Dir)
+	db, problems, err := importer.Load(g.config().Operators.Dir)
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,6 @@ package gateway
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"dynamod/daemon/bearer"
 	"dynamod/netlink"
@@ -20,23 +17,4 @@ func (g *Gateway) acquireDHCP(ctx context.Context, ifname string) (bearer.Lease,
 		return bearer.Lease{}, err
 	}
 	return LeaseOf(l, c.Keep), nil
-}
-
-// reload reads operators.d again at SIGHUP.
-func (g *Gateway) reload(ctx context.Context) error {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	defer signal.Stop(c)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c:
-			g.log.Info("reading operators.d again")
-			if err := g.loadOperators(); err != nil {
-				g.log.Error("operators", "error", err)
-			}
-			g.bearer.Kick()
-		}
-	}
 }

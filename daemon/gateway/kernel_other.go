@@ -25,8 +25,3 @@ func dialKernel() (noKernel, error) {
 func (*Gateway) acquireDHCP(context.Context, string) (bearer.Lease, error) {
 	return bearer.Lease{}, errors.New("DHCP is implemented on Linux only")
 }
-
-func (g *Gateway) reload(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}

@@ -20,7 +20,7 @@ func (g *Gateway) locate(ctx context.Context, c *lpa.Card, info *lpa.Info, req a
 	if req.DefaultSMDP {
 		return defaultSMDP(info.DefaultSMDP)
 	}
-	servers := g.cfg.LPA.SMDS
+	servers := g.config().LPA.SMDS
 	switch {
 	case req.SMDS != "":
 		servers = []string{req.SMDS}

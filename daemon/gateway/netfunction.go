@@ -21,7 +21,7 @@ func (g *Gateway) modemInterface() (string, error) {
 	g.mu.Lock()
 	d := g.device
 	g.mu.Unlock()
-	name := g.cfg.Uplink.Interface
+	name := g.config().Uplink.Interface
 	switch {
 	case d != nil:
 		f, err := g.netFunction(d)
@@ -37,7 +37,7 @@ func (g *Gateway) modemInterface() (string, error) {
 // the modem's by sysfs.
 func (g *Gateway) netFunction(d *device) (port.NetFunction, error) {
 	var f port.NetFunction
-	if name := g.cfg.Uplink.Interface; name != config.Auto {
+	if name := g.config().Uplink.Interface; name != config.Auto {
 		var ok bool
 		if f, ok = g.opts.Tree.FunctionOf(d.path, name); !ok {
 			return port.NetFunction{Interface: name}, nil

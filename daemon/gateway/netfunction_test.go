@@ -49,10 +49,11 @@ func TestNetFunction(t *testing.T) {
 				u.must(os.WriteFile(filepath.Join(dir, "bInterfaceClass"), []byte(tt.class[:2]), 0o644))
 				u.must(os.WriteFile(filepath.Join(dir, "bInterfaceSubClass"), []byte(tt.class[3:]), 0o644))
 			}
-			g := &Gateway{cfg: config.Default(), opts: Options{Tree: u.Tree}}
+			g := &Gateway{opts: Options{Tree: u.Tree}}
+			g.conf.Store(config.Default())
 			g.device = &device{path: filepath.Join(u.Dev, "ttyUSB2"), modem: modem.New(nil, dialect.ByName(tt.dialect), nil)}
 			if tt.configured != "" {
-				g.cfg.Uplink.Interface = tt.configured
+				g.config().Uplink.Interface = tt.configured
 			}
 			name, err := g.modemInterface()
 			if tt.code == "" {

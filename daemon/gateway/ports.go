@@ -20,7 +20,7 @@ import (
 // is the kernel's choice at each start of the modem, so that a modem that was
 // open once is looked for at its place on USB.
 func (g *Gateway) portNames() ([]string, error) {
-	tree, name := g.opts.Tree, g.cfg.Modem.Port
+	tree, name := g.opts.Tree, g.config().Modem.Port
 	var at string // where the modem of before is now
 	if g.place != nil {
 		at, _ = tree.Find(*g.place)

@@ -82,14 +82,15 @@ func TestPortNames(t *testing.T) {
 	u := newUSBTree(t)
 	four := u.plug("1-2", map[int]string{0: "ttyUSB0", 1: "ttyUSB1", 2: "ttyUSB2", 3: "ttyUSB3"})
 	u.must(os.Symlink("ttyUSB2", filepath.Join(u.Dev, "modem")))
-	g := &Gateway{cfg: config.Default(), log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}, dialects: new(dialect.Set)}
+	g := &Gateway{log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}, dialects: new(dialect.Set)}
+	g.conf.Store(config.Default())
 	was := &port.Place{Device: "1-2", Interface: 2}
 	check := func(what, configured string, place *port.Place, want string) {
 		t.Helper()
 		if strings.HasPrefix(configured, "tty") || configured == "modem" {
 			configured = filepath.Join(u.Dev, configured)
 		}
-		g.cfg.Modem.Port, g.place = configured, place
+		g.config().Modem.Port, g.place = configured, place
 		names, err := g.portNames()
 		got := make([]string, len(names))
 		for i, n := range names {

@@ -13,7 +13,7 @@ import (
 func (g *Gateway) probe(ctx context.Context, spec uplink.Spec) bearer.Reach {
 	d := spec.Dialer()
 	d.RecvBuffer = 4096 // a portal's long page stays with the portal
-	return ProbeWith(ctx, d, g.cfg.Reach.Targets, reach.Config{Timeout: g.cfg.Reach.Timeout})
+	return ProbeWith(ctx, d, g.config().Reach.Targets, reach.Config{Timeout: g.config().Reach.Timeout})
 }
 
 // ProbeWith asks targets through a dialer.

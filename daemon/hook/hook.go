@@ -22,6 +22,7 @@ import (
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 	"dynamod/euicc"
 )
 
@@ -98,6 +99,10 @@ type Server struct {
 	model  *status.Model
 	log    *slog.Logger
 	mux    *http.ServeMux
+
+	// Panicked is told of a panic while a request was answered; nil is fine.
+	// It is set before Serve.
+	Panicked func(task.Panic)
 }
 
 // New returns a server for d.
@@ -141,8 +146,19 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 	}
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request. A panic is that request's alone.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := task.Contain("hook", func() { s.serve(w, r) })
+	if p == nil {
+		return
+	}
+	if s.Panicked != nil {
+		s.Panicked(*p)
+	}
+	writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: "a mistake in the program: " + p.Value, Advice: "`dynamod log` has where", Retry: string(euicc.RetryNever)})
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	h, pattern := s.mux.Handler(r)
 	if pattern == "" {

@@ -19,6 +19,7 @@ import (
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 	"dynamod/euicc"
 )
 
@@ -289,5 +290,29 @@ func TestContentType(t *testing.T) {
 	b, _ := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusUnsupportedMediaType || resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s %s", resp.Status, b)
+	}
+}
+
+// A panic while a request is answered is that request's error, and is told.
+func TestPanicOfARequest(t *testing.T) {
+	var told []task.Panic
+	s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+	s.Panicked = func(p task.Panic) { told = append(told, p) }
+	s.daemon = nil // what is asked of it is a panic
+	client, l := InProcess()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx, l) }()
+	defer func() { cancel(); <-done }()
+	err := client.Do(ctx, http.MethodGet, "/v1/diag", nil, nil, nil)
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Status != http.StatusInternalServerError || e.Code != "internal" || !strings.Contains(e.Error(), "runtime error") {
+		t.Errorf("it says %v", err)
+	}
+	if err := client.Do(ctx, http.MethodGet, "/v1/status", nil, nil, nil); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+	if len(told) != 1 || told[0].Task != "hook" || len(told[0].Stack) == 0 || !strings.Contains(told[0].Stack[0], "hook.(*Server).diag") {
+		t.Errorf("told %+v", told)
 	}
 }
