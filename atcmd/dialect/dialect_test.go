@@ -19,6 +19,8 @@ func TestFind(t *testing.T) {
 		{"EC20, manufacturer in capitals", Identity{"QUECTEL", "EC20F", "EC20CEFAGR06A04M4G", ""}, "quectel"},
 		{"RM520N", Identity{"Quectel", "RM520N-GL", "RM520NGLAAR01A07M4G", ""}, "quectel"},
 		{"RM500U, Unisoc", Identity{"Quectel", "RM500U-CNV", "RM500UCNVAAR03A06M2G_01.001.01.001", ""}, "quectel-unisoc"},
+		{"EC200A, LTE Standard", Identity{"Quectel", "EC200A", "EC200AEUHAR01A09M16", ""}, "quectel-standard"},
+		{"EC20, not EC200A", Identity{"Quectel", "EC20F", "", ""}, "quectel"},
 		{"known by USB alone", Identity{USB: "2C7C:0125"}, "quectel"},
 		{"model without manufacturer", Identity{Model: "EG916Q-GL"}, "quectel"},
 		{"RG650E, with an LPA of its own", Identity{"Quectel", "RG650E-EU", "RG650EEUDFR03A04M8G", ""}, "quectel-lpa"},

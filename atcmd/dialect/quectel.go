@@ -92,7 +92,7 @@ func quectel() *Dialect {
 	d.Data = []DataCall{
 		{
 			Functions: []Kind{ECM, NCM, RNDIS},
-			CID:       1, // Qualcomm models have no choice; of the others 1 alone was seen
+			CID:       1, // Qualcomm models have no choice
 			Up: []Step{
 				{Send: "+QNETDEVCTL=1,{cid},1", Optional: true, Timeout: Seconds(30)},
 				{Send: "+CGACT=1,{cid}", Timeout: Seconds(150)},
@@ -122,8 +122,21 @@ func quectelUnisoc() *Dialect {
 		Match{Model: "RM500U*|RG200U*|RG500U*"},
 	)
 	d.APDU.Row = Row{Assumed, ""} // the reports are of the models on Qualcomm chips
-	d.Data[0] = onContext1(call("+QNETDEVCTL={cid},1,1", "+QNETDEVCTL={cid},2,1", contextState(),
-		Row{Field, "QModem; ranges from a log of an RM500U: (1-8),(0-3),(0,1)"}))
+	d.Data[0] = call("+QNETDEVCTL={cid},1,1", "+QNETDEVCTL={cid},2,1", contextState(),
+		Row{Field, "QModem; an RM500U's own ranges, context first: (1-8),(0-3),(0,1); programs that dial context 2"})
+	return d
+}
+
+// quectelStandard covers the LTE Standard models whose +QNETDEVCTL is known to
+// take any context, so that data need not share the attach's.
+func quectelStandard() *Dialect {
+	d := quectel().as("quectel-standard", "Quectel EC200A, EC801E (LTE Standard A and E)",
+		Match{Manufacturer: "quectel*", Model: "EC200A*|EC801E*"},
+		Match{Model: "EC200A*|EC801E*"},
+	)
+	d.APDU.Row = Row{Assumed, ""} // the reports are of other models
+	d.Data[0].CID = 0
+	d.Data[0].Row = Row{Field, "programs after the AT manuals of LTE Standard A and E: operation (0,1,3), context (1-15), URC switch"}
 	return d
 }
 

@@ -164,6 +164,7 @@ func TestParseContextEvent(t *testing.T) {
 
 func TestDataCall(t *testing.T) {
 	call := Call{Context: Context{1, IPv4, "internet"}, Function: dialect.ECM}
+	second := Call{Context: Context{2, IPv4, "internet"}, Function: dialect.ECM}
 	raw := call
 	raw.Function = dialect.RawIP
 	defined := []any{"+CGDCONT?", `+CGDCONT: 1,"IP","internet"`}
@@ -177,8 +178,10 @@ func TestDataCall(t *testing.T) {
 		err           error
 	}{
 		{"EG25 in ECM: dials by itself", "quectel", call, append(defined, "+CGACT=1,1", ""), dialect.DHCP, "[]", nil},
-		{"EC200A in ECM", "quectel", call, append(fresh, "+QNETDEVCTL=1,1,1", "", "+CGACT=1,1", ""), dialect.DHCP, "[]", nil},
-		{"RM500U", "quectel-unisoc", call, append(defined, "+QNETDEVCTL=1,1,1", ""), dialect.DHCP, "[]", nil},
+		{"EC200S in ECM", "quectel", call, append(fresh, "+QNETDEVCTL=1,1,1", "", "+CGACT=1,1", ""), dialect.DHCP, "[]", nil},
+		{"EC200A in ECM", "quectel-standard", second, []any{"+CGDCONT?", `+CGDCONT: 2,"IP","internet"`, "+QNETDEVCTL=1,2,1", "", "+CGACT=1,2", ""}, dialect.DHCP, "[]", nil},
+		{"RM500U", "quectel-unisoc", second, []any{"+CGDCONT?", `+CGDCONT: 2,"IP","internet"`, "+QNETDEVCTL=2,1,1", ""}, dialect.DHCP, "[]", nil},
+		{"a context that is kept is not even read", "quectel", Call{Context: call.Context, Function: dialect.ECM, Keep: true}, []any{"+CGACT=1,1", ""}, dialect.DHCP, "[]", nil},
 		{"raw IP", "generic", raw, append(fresh, "+CGACT=1,1", "", "+CGCONTRDP=1", `+CGCONTRDP: 1,5,"internet","10.64.0.2.255.255.255.252","10.64.0.1"`), dialect.CGCONTRDP, "[10.64.0.2/30]", nil},
 		{"raw IP without +CGCONTRDP", "generic", raw, append(defined, "+CGACT=1,1", "", "+CGPADDR=1", `+CGPADDR: 1,"10.64.0.2"`), dialect.CGPADDR, "[10.64.0.2/32]", nil},
 		{"raw IP, address a second later", "generic", raw, append(defined, "+CGACT=1,1", "", "+CGCONTRDP=1", "", "+CGCONTRDP=1", `+CGCONTRDP: 1,5,"internet","10.64.0.2"`), dialect.CGCONTRDP, "[10.64.0.2/32]", nil},
