@@ -90,8 +90,8 @@ func TestOverlay(t *testing.T) {
 		if !strings.HasPrefix(p.Ext.Get(ExtSource), "https://") {
 			t.Errorf("%s: no source", p.ID)
 		}
-		if len(p.Connections) == 0 {
-			t.Errorf("%s: no connections", p.ID)
+		if len(p.Connections) == 0 || len(p.Targets) == 0 {
+			t.Errorf("%s: no connections, or no SIM that it is for", p.ID)
 		}
 	}
 	base, err := parseDatabase("# source\tx 1\nad/A\t21303\t1\n\told\ti\nad/B\t21304\t2\n\tb\ti\n")
