@@ -145,21 +145,22 @@ func factory(was learned.Attach) modem.Context {
 }
 
 // settleAttach gives the modem the attach context that its SIM is to register
-// with: an explicit record's, or the one that was found in the modem.
-func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialect.Kind) error {
+// with: an explicit record's, or the one that was found in the modem. again tells
+// that the records have several and it is not known yet which is for this place.
+func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialect.Kind) (again bool, err error) {
 	cid := r.AttachCID()
 	if cid == 0 {
-		return nil
+		return false, nil
 	}
 	facts, err := r.SIMFacts(ctx)
 	if err != nil {
 		b.Log.Debug("the SIM cannot be read yet", "error", err) // it is asked again when it has registered
-		return nil
+		return false, nil
 	}
 	was, changed := b.Learned.Attach(b.modemID())
 	shared := b.shares(r, kind, facts.ICCID)
 	if shared && changed && was.By == learned.ByData && was.For == facts.ICCID && b.mayWrite(p) {
-		return nil // data has it, and may have it
+		return false, nil // data has it, and may have it
 	}
 	roam, roaming := b.roamNow(ctx, r, simOf(facts))
 	record := b.attachRecord(simOf(facts), roam)
@@ -168,34 +169,70 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialec
 			b.Log.Warn("the record for the attach is not used here", "apn", other.Connection.APN, "roaming", roam.String())
 		}
 	}
-	if shared && len(p.given) > 0 || record != nil && b.attachRefused(facts.ICCID) {
+	if shared && len(p.given) > 0 || b.attachRefused(facts.ICCID) {
 		record = nil // a person named another APN for the only context, or the network refuses it
+	} else {
+		again = roam == cosa.RoamUnknown && b.attachVaries(simOf(facts))
 	}
 	if record == nil {
 		if !changed {
-			return nil
+			return again, nil
 		}
 		if err := b.restoreAttach(ctx, r, was); err != nil || !shared {
-			return err
+			return again, err
 		}
 		b.reattach(ctx, r) // it is up with what was in it
-		return nil
+		return again, nil
 	}
-	call := callOf(record.Connection, attempt{ipType: record.Connection.EffectiveIPType(roaming), auth: firstMethod(&record.Connection)}, kind)
-	call.Context.CID = cid
+	call := attachCall(record, roaming, cid, kind)
 	cur, ok, err := contextOf(ctx, r, cid)
 	if err != nil || ok && sameContext(cur, call.Context) {
-		return err
+		return again, err
+	}
+	if again && changed && was.By == learned.ByRecord && was.For == facts.ICCID && b.attachIsFor(simOf(facts), cur, kind) {
+		return again, nil // most routers are where they were
 	}
 	if err := b.noteAttach(ctx, r, call.Context, facts.ICCID, learned.ByRecord); err != nil {
-		return err
+		return false, err
 	}
 	b.Log.Info("attach context", "apn", call.Context.APN, "type", call.Context.Type, "reason", record.Reason)
 	if err := defineAttach(ctx, r, call); err != nil {
-		return err
+		return false, err
 	}
 	b.reattach(ctx, r)
-	return nil
+	return again, nil
+}
+
+func attachCall(record *cosa.Candidate, roaming bool, cid int, kind dialect.Kind) modem.Call {
+	c := &record.Connection
+	call := callOf(*c, attempt{ipType: c.EffectiveIPType(roaming), auth: firstMethod(c)}, kind)
+	call.Context.CID = cid
+	return call
+}
+
+// attachIsFor tells whether cur is what a record wants of the SIM's attach
+// somewhere.
+func (b *Bearer) attachIsFor(sim cosa.SIM, cur modem.Context, kind dialect.Kind) bool {
+	return slices.ContainsFunc([]cosa.RoamState{cosa.Home, cosa.Domestic, cosa.International}, func(s cosa.RoamState) bool {
+		record := b.attachRecord(sim, s)
+		return record != nil && sameContext(cur, attachCall(record, s != cosa.Home, cur.CID, kind).Context)
+	})
+}
+
+// attachVaries tells whether the SIM's attach depends on where the modem roams.
+func (b *Bearer) attachVaries(sim cosa.SIM) bool {
+	home := b.attachAt(choice{sim: sim, roam: cosa.Home})
+	return home != b.attachAt(choice{sim: sim, roam: cosa.Domestic, roaming: true}) || home != b.attachAt(choice{sim: sim, roam: cosa.International, roaming: true})
+}
+
+// attachAt tells attach records apart, with the type that they have at a place.
+// It stays in memory.
+func (b *Bearer) attachAt(c choice) string {
+	record := b.attachRecordOf(c)
+	if record == nil {
+		return ""
+	}
+	return paceKey(&record.Connection) + "|" + record.Connection.EffectiveIPType(c.roaming).String()
 }
 
 // roamNow tells how the modem roams before it is registered anew: not known
@@ -317,9 +354,11 @@ func (b *Bearer) registerWithout(ctx context.Context, r Radio, denied error) (mo
 		return modem.Registration{}, "", denied
 	}
 	b.Log.Warn("the network refuses the attach context; the modem's own is put back", "error", denied)
-	b.mu.Lock()
-	b.refusedAttach = refusedAttach{was.For, b.Operators()}
-	b.mu.Unlock()
+	if was.By == learned.ByRecord {
+		b.mu.Lock()
+		b.refusedAttach = refusedAttach{was.For, b.Operators()}
+		b.mu.Unlock()
+	}
 	if err := b.restoreAttach(ctx, r, was); err != nil {
 		return modem.Registration{}, "", err
 	}

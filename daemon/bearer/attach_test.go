@@ -175,6 +175,38 @@ func TestAttachRecord(t *testing.T) {
 			}
 		})
 	})
+	t.Run("one for home and one for abroad", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			opts := o()
+			opts.records = record(strings.Replace(attachRecord, "{", `{"roaming": 0, `, 1) + `, {"apn": "guest.test", "purposes": ["attach"], "roaming": 5}, {"apn": "data.test"}`)
+			opts.modem = func(c *atsim.Config) { c.AttachBearer, c.RegisterTime = true, 5*time.Second }
+			opts.core = func(c *atsim.Core) {
+				c.APNs, c.Default, c.Cell.PLMN = apns("attach.test", "guest.test", "data.test", "default.test"), "default.test", "26201"
+			}
+			b := newSimBench(t, opts)
+			restart := func() {
+				b.at("+CFUN=0")
+				b.at("+CFUN=1")
+				b.writes()
+			}
+			restart() // where it is, is not known before it registers
+			if _, err := b.up(); err != nil || b.context(1) != "IPV4V6 guest.test" || b.link() != "data.test v4+v6" {
+				t.Errorf("abroad: attach context %q, link %s, %v", b.context(1), b.link(), err)
+			}
+			b.Down(t.Context())
+			restart()
+			if _, err := b.up(); err != nil || b.writes() != 0 {
+				t.Errorf("abroad again: attach context %q was written, %v", b.context(1), err)
+			}
+			b.run(func() {
+				b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "00101" })
+				time.Sleep(10 * time.Minute)
+				if b.context(1) != "IPV4V6 attach.test" || b.state() != status.Up {
+					t.Errorf("back at home: attach context %q, %s", b.context(1), b.state())
+				}
+			})
+		})
+	})
 	t.Run("data with its APN and credentials takes its context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			login := func(purpose, password string) string {

@@ -266,13 +266,7 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.settleAttach(ctx, r, p, kind); err != nil {
-		return nil, err
-	}
-	reg, plmn, err := b.registerIn(ctx, r, paced)
-	if err != nil && reg.Cause == modem.RejectESM && ctx.Err() == nil {
-		reg, plmn, err = b.registerWithout(ctx, r, err)
-	}
+	reg, plmn, err := b.attach(ctx, r, p, kind, paced)
 	if err != nil {
 		return nil, err
 	}
@@ -329,6 +323,25 @@ const (
 	registerWait = 2 * time.Minute  // of a modem that scans all its bands
 	deniedFor    = 45 * time.Second // a denial may be about one cell, or too early
 )
+
+// attach registers with the attach context that the SIM and the place want. Where
+// the place is known by the registration alone, it is looked at once more.
+func (b *Bearer) attach(ctx context.Context, r Radio, p *plan, kind dialect.Kind, bounded bool) (reg modem.Registration, plmn string, err error) {
+	for range 2 {
+		again, err := b.settleAttach(ctx, r, p, kind)
+		if err != nil {
+			return reg, "", err
+		}
+		reg, plmn, err = b.registerIn(ctx, r, bounded)
+		if err != nil && reg.Cause == modem.RejectESM && ctx.Err() == nil {
+			reg, plmn, err = b.registerWithout(ctx, r, err)
+		}
+		if err != nil || !again {
+			return reg, plmn, err
+		}
+	}
+	return reg, plmn, nil
+}
 
 // registerIn is register, which on day two has an end of its own: the back-off
 // is the bearer's, and who asks has to be told meanwhile that there is no link.

@@ -350,6 +350,11 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 			b.down(ctx, a, r)
 			return false, nil
 		}
+		if r.AttachCID() != 0 && !(now.shared && now.given) && b.attachAt(now) != b.attachAt(a.choice) {
+			b.Log.Info("the operator settings have another attach here", "roaming", now.roam.String())
+			b.down(ctx, a, r)
+			return false, nil
+		}
 		a.choice = now
 	}
 	switch lease, err := a.lease.news(); {

@@ -326,7 +326,9 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	dial, done := context.WithTimeout(ctx, b.settings().Try)
 	lease, err := t.r.Up(dial, call)
 	done()
-	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: t.p.choice}
+	choice := t.p.choice
+	choice.shared = choice.shared || shared
+	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: choice}
 	fail := func(err error) (*active, Reach, error) {
 		b.down(context.WithoutCancel(ctx), a, t.r)
 		return nil, Reach{}, err
