@@ -45,6 +45,7 @@ func commands() []command {
 		profilesCommand,
 		cardCommand,
 		apnCommand,
+		modemCommand,
 		notificationsCommand,
 		diagCommand,
 		logCommand,

@@ -413,6 +413,20 @@ func (f *fakeDaemon) DeleteProfile(_ context.Context, iccid string, force bool) 
 	return f.change("delete", iccid, forced(force))
 }
 
+func (f *fakeDaemon) USBMode(context.Context) (hook.USBMode, error) {
+	return hook.USBMode{
+		Mode: "qmi", Value: "0", Data: &status.NetFunction{Kind: "qmi", Interface: "wwan0", Driver: "qmi_wwan"},
+		Modes: []hook.USBModeChoice{{Mode: "ecm", Commands: []string{`AT+QCFG="usbnet",1`, "AT+CFUN=1,1"}, Dials: true}, {Mode: "qmi", Commands: []string{`AT+QCFG="usbnet",0`, "AT+CFUN=1,1"}}},
+	}, nil
+}
+
+func (f *fakeDaemon) SetUSBMode(_ context.Context, r hook.USBModeRequest) (hook.USBMode, error) {
+	if r.Mode == "ppp" {
+		return hook.USBMode{}, &activation.Fault{Code: "bad-mode", Text: `"ppp" is no USB mode that a modem of family quectel can be given`, Advice: "one of ecm, qmi"}
+	}
+	return hook.USBMode{Mode: "ecm", Value: "1", Data: &status.NetFunction{Kind: "ecm", Interface: "usb0", Driver: "cdc_ether"}, Modes: []hook.USBModeChoice{}, Before: "qmi"}, f.change("usb-mode", r.Mode)
+}
+
 func (f *fakeDaemon) NicknameProfile(_ context.Context, iccid, name string) error {
 	return f.change("nickname", iccid, name)
 }

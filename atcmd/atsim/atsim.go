@@ -17,6 +17,7 @@
 package atsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,6 +140,12 @@ type Config struct {
 	// When it returns the call ends with NO CARRIER; when the call ends its
 	// reads fail. Nil discards what comes.
 	Data func(ctx context.Context, cid int, l Lease, rw io.ReadWriter) error
+
+	// USBMode is called when the modem starts with another USB composition than
+	// before, as its vendor numbers it. Nil for a host that does not look.
+	USBMode func(value string)
+	// FirstUSBMode is the composition to begin with; "" is the factory's.
+	FirstUSBMode string
 
 	// RawIP tells the personality that its network function has no Ethernet
 	// header: the host takes its address from +CGCONTRDP, not from DHCP.
@@ -274,6 +281,14 @@ func New(cfg Config) (*Modem, error) {
 	}
 	if m.habits.ReplugAfter == 0 {
 		m.habits.ReplugAfter = time.Second
+	}
+	if u := m.pers.usb; u != nil {
+		m.usbNow = u.factory
+		if cfg.RawIP {
+			m.usbNow = u.other[0]
+		}
+		m.usbNow = cmp.Or(cfg.FirstUSBMode, m.usbNow)
+		m.usbNext = m.usbNow
 	}
 	m.verbs = m.pers.commands()
 	m.packet.reset(m)

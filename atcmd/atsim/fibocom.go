@@ -90,7 +90,9 @@ func fibocomL850() personality {
 	p := fibocomBase().as("fibocom-l850", "Fibocom Wireless Inc.", "L850", "18500.5001.09.02.24.02").
 		from(PathCGLA, "field", "oFono, XMM7xxx driver").without("+GTRNDIS", "+MGAUTH", "+GTCCINFO")
 	p.zeroCID = true
+	p.usb = &usbModes{factory: "0", values: []string{"0", "7"}, other: []string{"7"}}
 	p.vendor = append(p.vendor,
+		usbVerb("+GTUSBMODE", "%s", false),
 		authVerb("+XGAUTH", 2, 3),
 		verb{name: "+XDNS", test: "-", set: accepted},
 		verb{name: "+XCESQ", test: "-", read: constant("0,99,99,255,255,24,51,18"), set: accepted},

@@ -41,6 +41,8 @@ type Modem struct {
 	lastErr string // +CEER
 
 	channelFor int    // context of +XDATACHANNEL
+	usbNow     string // the USB composition, see usbModes
+	usbNext    string // from the next start on
 	onReboot   func() // settings that hold from the next restart on
 }
 
@@ -240,6 +242,7 @@ func (m *Modem) reboot(ctx context.Context) {
 	if m.carrier.restart() {
 		m.faults.clear("stale-carrier")
 	}
+	m.newComposition()
 	if m.habits.Reenumerate {
 		m.restartPorts(m.habits.ReplugAfter)
 		return

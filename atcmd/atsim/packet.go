@@ -308,7 +308,7 @@ func (m *Modem) linkUp(cid int) error {
 	if c == nil || !c.active {
 		return cmeNotAllowed
 	}
-	if c.linkUp || m.faults.on("no-data") {
+	if c.linkUp || m.faults.on("no-data") || !m.carriesByAT() {
 		return nil
 	}
 	if m.cfg.DataUp != nil {

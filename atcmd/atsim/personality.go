@@ -35,14 +35,15 @@ type personality struct {
 	readyURCs   []string // then, when its USIM can be used
 	notReadyURC string   // when the card goes away
 
-	defaultPDP  string // type of the factory's context
-	zeroCID     bool   // there is a context 0, the attach's own
-	resetFun    int    // <fun> of +CFUN that restarts the modem; 0: none
-	playsNet    bool   // the interface is a /24 around the address, with its .1 as the gateway
-	noRefresh   bool   // a REFRESH of the card is not acted on
-	linkByCGACT bool   // +CGACT gives the network interface to the context
-	packedUSSD  bool   // +CUSD writes the GSM alphabet packed, in hexadecimal
-	cgregInLTE  bool   // +CGREG follows +CEREG on E-UTRAN
+	defaultPDP  string    // type of the factory's context
+	zeroCID     bool      // there is a context 0, the attach's own
+	resetFun    int       // <fun> of +CFUN that restarts the modem; 0: none
+	usb         *usbModes // nil for a model that has but one
+	playsNet    bool      // the interface is a /24 around the address, with its .1 as the gateway
+	noRefresh   bool      // a REFRESH of the card is not acted on
+	linkByCGACT bool      // +CGACT gives the network interface to the context
+	packedUSSD  bool      // +CUSD writes the GSM alphabet packed, in hexadecimal
+	cgregInLTE  bool      // +CGREG follows +CEREG on E-UTRAN
 }
 
 // Path is a model's way to the eUICC for an LPA on the host.

@@ -29,6 +29,7 @@ func quectel() personality {
 		cgregInLTE:    true,
 		absent:        []string{"+CCID"},
 	}
+	p.usb = &usbModes{factory: "1", values: []string{"0", "1", "2", "3"}, other: []string{"0", "2"}}
 	p.ati = []string{p.Manufacturer, p.Model, "Revision: " + p.Revision}
 	iccidF := func(x *exec) error {
 		if err := x.needCard(); err != nil {
@@ -103,10 +104,14 @@ func qurccfg(x *exec) error {
 // qcfg is +QCFG="name"[,value]: a query without a value.
 func qcfg(x *exec) error {
 	name := strings.ToLower(x.str(0))
-	def := map[string]string{"usbnet": "1", "nwscanmode": "0", "roamservice": "2", "servicedomain": "1", "nat": "0", "usbcfg": "0x2C7C,0x0125,1,1,1,1,1,0,0"}
-	if name == "usbnet" && x.m.cfg.RawIP {
-		def["usbnet"] = "0"
+	if name == "usbnet" { // the manual: it takes effect with the next start
+		if x.n() > 1 {
+			return x.setUSBMode(x.str(1))
+		}
+		x.tagged(`"usbnet",%s`, x.m.usbNext)
+		return nil
 	}
+	def := map[string]string{"nwscanmode": "0", "roamservice": "2", "servicedomain": "1", "nat": "0", "usbcfg": "0x2C7C,0x0125,1,1,1,1,1,0,0"}
 	v, ok := def[name]
 	if !ok {
 		return cmeBadParameters

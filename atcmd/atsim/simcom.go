@@ -26,7 +26,8 @@ func simcom7600() personality {
 	p := simcomBase().as("simcom-sim7600", "SIMCOM INCORPORATED", "SIMCOM_SIM7600G-H", "LE20B04SIM7600G22").
 		from(PathBlocked, "documented", "SIM7500/SIM7600 AT command manual V1.03; lpac#168, lpac#221").without("+CCHO", "+CGLA", "+CCHC")
 	p.noChannelSW, p.noRefresh = 0x6881, true
-	p.vendor = append(p.vendor, verb{name: "+CUSBPIDSWITCH", test: "(9000,9001,9011,9018),(0,1),(0,1)", read: constant("9018"), set: accepted})
+	p.usb = &usbModes{factory: "9018", values: []string{"9001", "9011", "9018"}, other: []string{"9001"}}
+	p.vendor = append(p.vendor, usbVerb("+CUSBPIDSWITCH", "%s", true))
 	return p
 }
 

@@ -12,6 +12,7 @@ func telitLE910() personality {
 	p.linkByCGACT = false
 	p.simURCs = []string{"#QSS: 1", "#QSS: 3"}
 	p.notReadyURC = "#QSS: 0"
+	p.usb = &usbModes{factory: "4", values: []string{"0", "4"}, other: []string{"0"}}
 	p.vendor = []verb{
 		iccidVerb("#CCID", "#CCID"),
 		{name: "#QSS", test: "(0-2)", set: storedSet, read: func(x *exec) error {
@@ -29,7 +30,8 @@ func telitLE910() personality {
 		{name: "#SIMSELECT", test: "(1,2)", read: constant("1"), set: accepted},
 		{name: "#RFSTS", test: "-", exec: rfsts, read: rfsts},
 		{name: "#FWSWITCH", test: "(0-40),(0,1)", read: constant("40,1"), set: accepted},
-		{name: "#USBCFG", test: "(0-12)", read: constant("4"), set: accepted},
+		usbVerb("#USBCFG", "%s", false),
+		restartVerb("#REBOOT"),
 		authVerb("#PDPAUTH", 2, 3),
 		{name: "#ECM", test: "(1-16),(0)", set: telitECM, read: func(x *exec) error {
 			x.tagged("0,%d", btoi(x.m.linked() != nil))
@@ -86,6 +88,7 @@ func storedOr(x *exec, def string) string {
 // telitFN990 is an FN990A28.
 func telitFN990() personality {
 	p := telitLE910().as("telit-fn990", "Telit Cinterion", "FN990A28", "45.00.064").from(PathCGLA, "assumed", "").without("#ECM", "#ECMD", "#FWSWITCH")
+	p.usb = &usbModes{factory: "3", values: []string{"0", "1", "2", "3"}, other: []string{"1", "2"}} // QModem
 	p.vendor = append(p.vendor, verb{name: "#ICMAUTOCONN", test: "(0,1),(1-16)", set: func(x *exec) error {
 		on, err := x.int(0, 0, 0, 1)
 		if err != nil {

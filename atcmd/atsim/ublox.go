@@ -9,12 +9,13 @@ func ubloxLARA() personality {
 	p.defaultPDP = "IPV4V6"
 	p.resetFun = 16
 	p.cgregInLTE = true
+	p.usb = &usbModes{factory: "2", values: []string{"0", "2", "3"}, other: []string{"0"}}
 	p.vendor = []verb{
 		triesVerb("+UPINCNT", "%[1]d,%[1]d,%[2]d,%[2]d"),
 		authVerb("+UAUTHREQ", 2, 3),
 		{name: "+UPSV", test: "(0-4)", read: storedRead("0"), set: storedSet},
 		{name: "+UCGED", test: "(0,2)", read: ucged, set: storedSet},
-		{name: "+UUSBCONF", test: "-", read: constant(`2,"ECM",,"0x1313"`), set: accepted},
+		usbVerb("+UUSBCONF", `%s,"",,"0x1313"`, false),
 		{name: "+UBMCONF", test: "(1,2)", read: constant("1"), set: accepted},
 		{name: "+UMNOPROF", test: "-", read: constant("1"), set: accepted},
 		{name: "+UCGDFLT", test: "-", set: func(x *exec) error {

@@ -265,7 +265,7 @@ func (k Kind) Ethernet() bool { return k == ECM || k == NCM || k == RNDIS }
 type NetFunction struct {
 	Query Query           `toml:"query"`
 	Kinds map[string]Kind `toml:"kinds"` // value of Query -> function
-	Set   []Step          `toml:"set"`   // with {function}, the value from Kinds; the modem restarts. Nothing sends them yet
+	Set   []Step          `toml:"set"`   // with {function}, the value from Kinds; the modem restarts
 
 	Row
 }

@@ -101,6 +101,11 @@ func fibocomXMM() *Dialect {
 		Match{Model: "L850*|L860*|*XMM7360*|*XMM7560*"},
 		Match{USB: "2cb7:0007|8087:095a"},
 	)
+	d.Function = NetFunction{
+		Query: Query{Send: "+GTUSBMODE?", Tag: "+GTUSBMODE"}, Kinds: map[string]Kind{"0": NCM, "7": MBIM},
+		Set: []Step{{Send: "+GTUSBMODE={function}"}, {Send: "+CFUN=15", Timeout: Seconds(30)}},
+		Row: Row{Field, "L850-GL on OpenWrt and xmm7360-usb-modeswitch"},
+	}
 	d.APDU.Order = []string{CGLA, CSIM}
 	d.APDU.Row = Row{Field, "oFono, XMM7xxx driver: +CCHO and +CGLA; L860 failed: lpac#434"}
 	d.Cells = nil // +GTCCINFO is of other platforms

@@ -13,7 +13,7 @@ type Identity struct {
 // all returns fresh copies, so that overrides never leak into the table.
 func all() []*Dialect {
 	return []*Dialect{
-		generic(), quectel(), quectelUnisoc(), quectelStandard(), quectelOwnLPA(), simcom(), simcom7600(), simcomA76(), telit(), telit5G(), sierra(), sierra5G(),
+		generic(), quectel(), quectelUnisoc(), quectelStandard(), quectelOwnLPA(), simcom(), simcom7600(), simcomA76(), telit(), telitLE910C(), telit5G(), sierra(), sierra5G(),
 		ublox(), fibocom(), fibocomMTK(), fibocomXMM(), huawei(), cinterion(), nrf91(), mtk(), foxconn(),
 	}
 }

@@ -9,6 +9,7 @@ func telit() *Dialect {
 		Match{Manufacturer: "telit*"},
 		Match{USB: "1bc7:*"},
 		Match{Model: "LE910*|ME910*|ML865*|LE922*|LM9*"},
+		Match{Manufacturer: "telit*", Model: "LE910C*WWX*|LE910C*EUX*|LE910C*SAX*"}, // whose USB modes are others than LE910Cx's
 	)
 	d.Ports = []Ports{
 		{USB: "1bc7:1031|1bc7:1033", AT: []int{1, 2}, PPP: []int{2}, Row: Row{Field, "ModemManager, Telit port rules: LE910C1-EUX"}},
@@ -63,6 +64,20 @@ func telit() *Dialect {
 			Row:     Row{Field, "ModemManager, Telit ECM bearer"},
 		},
 		rawIPCall(Row{Assumed, ""}),
+	}
+	return d
+}
+
+// telitLE910C covers LE910Cx without the X at the end of its name.
+func telitLE910C() *Dialect {
+	d := telit().as("telit-le910c", "Telit LE910C1, LE910C4",
+		Match{Manufacturer: "telit*", Model: "LE910C*"},
+		Match{Model: "LE910C1*|LE910C4*"},
+	)
+	d.Function = NetFunction{
+		Query: Query{Send: "#USBCFG?", Tag: "#USBCFG"}, Kinds: map[string]Kind{"0": QMI, "4": ECM},
+		Set: []Step{{Send: "#USBCFG={function}"}, {Send: "#REBOOT", Timeout: Seconds(30), Optional: true}}, // some restart by #USBCFG
+		Row: Row{Field, "Sixfab and SensorGnome: LE910C1, LE910C4"},
 	}
 	return d
 }

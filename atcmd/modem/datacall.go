@@ -231,19 +231,3 @@ func (m *Modem) callState(ctx context.Context, q dialect.StateQuery, cid int) (b
 	}
 	return false, nil
 }
-
-// Function asks the modem which data function it has. It returns "" when the
-// dialect has no way to ask or the answer has no known meaning.
-func (m *Modem) Function(ctx context.Context) (dialect.Kind, error) {
-	if m.d.Function.Query.Send == "" {
-		return "", nil
-	}
-	v, err := m.query(ctx, m.d.Function.Query)
-	if err != nil {
-		if answered(err) {
-			return "", nil
-		}
-		return "", err
-	}
-	return m.d.Function.Kinds[v], nil
-}

@@ -89,7 +89,7 @@ func (d *device) usbStep() string {
 		return ""
 	}
 	value, _ := f.Value(kinds[0])
-	return fmt.Sprintf("%s switch it to %s", strings.Join(f.Commands(value), " and "), strings.ToUpper(string(kinds[0])))
+	return fmt.Sprintf("`dynamod modem usb-mode %s` (%s)", kinds[0], strings.Join(f.Commands(value), ", "))
 }
 
 // showFunction tells in the status how data reaches this machine.

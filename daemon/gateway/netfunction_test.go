@@ -16,7 +16,7 @@ import (
 // TestNetFunction: what a modem with each kind of data function is told, before
 // anything is tried with it.
 func TestNetFunction(t *testing.T) {
-	const quectelStep = `AT+QCFG="usbnet",1 and AT+CFUN=1,1 switch it to ECM`
+	const quectelStep = "`dynamod modem usb-mode ecm` (AT+QCFG=\"usbnet\",1, AT+CFUN=1,1)"
 	for _, tt := range []struct {
 		name, driver, class string
 		dialect             string

@@ -52,6 +52,8 @@ type Daemon interface {
 	Notifications(ctx context.Context) ([]Notification, error)
 	DeliverNotifications(ctx context.Context) error
 	Diagnose(ctx context.Context) (Diagnosis, error)
+	USBMode(ctx context.Context) (USBMode, error)
+	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
 	Log() ([]LogRecord, error)
 }
@@ -121,6 +123,8 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/activations/{id}":         s.activation,
 		"DELETE /v1/activations/{id}":      s.cancel,
 		"POST /v1/activations/{id}/answer": s.answer,
+		"GET /v1/modem/usb-mode":           s.usbMode,
+		"POST /v1/modem/usb-mode":          s.setUSBMode,
 		"GET /v1/status":                   s.status,
 		"GET /v1/events":                   s.events,
 		"GET /v1/card":                     s.card,

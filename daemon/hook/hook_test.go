@@ -61,6 +61,11 @@ func (d *fakeDaemon) Diagnose(context.Context) (Diagnosis, error)           { re
 func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
 	return APN{Candidates: []APNCandidate{}}, d.err
 }
+func (d *fakeDaemon) USBMode(context.Context) (USBMode, error) { return USBMode{Mode: "qmi"}, d.err }
+func (d *fakeDaemon) SetUSBMode(_ context.Context, r USBModeRequest) (USBMode, error) {
+	d.deleted = append(d.deleted, fmt.Sprint("usb-mode ", r.Mode, r.Undo))
+	return USBMode{Mode: r.Mode}, d.err
+}
 func (d *fakeDaemon) Log() ([]LogRecord, error)                        { return nil, d.err }
 func (d *fakeDaemon) Card(context.Context) (Card, error)               { return Card{EID: testEID}, d.err }
 func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error     { return d.err }
@@ -122,6 +127,11 @@ func TestRequests(t *testing.T) {
 		{"no default address", "PUT", "/v1/card/default-smdp", map[string]string{}, nil, "bad-address"},
 		{"reset asks twice", "POST", "/v1/card/reset", ResetRequest{What: []string{"operational"}}, nil, "confirm-reset"},
 		{"reset", "POST", "/v1/card/reset", ResetRequest{What: []string{"operational"}, Confirm: testEID, Force: true}, nil, ""},
+		{"usb mode", "GET", "/v1/modem/usb-mode", nil, nil, ""},
+		{"usb mode asks twice", "POST", "/v1/modem/usb-mode", USBModeRequest{Mode: "ecm"}, nil, "confirm-usb-mode"},
+		{"usb mode, set", "POST", "/v1/modem/usb-mode", USBModeRequest{Mode: "ecm", Confirm: true}, nil, ""},
+		{"usb mode, both", "POST", "/v1/modem/usb-mode", USBModeRequest{Mode: "ecm", Undo: true, Confirm: true}, nil, "bad-mode"},
+		{"usb mode, none", "POST", "/v1/modem/usb-mode", USBModeRequest{Confirm: true}, nil, "bad-mode"},
 		{"profile", "GET", "/v1/profiles/" + iccid, nil, nil, ""},
 		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
 		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},

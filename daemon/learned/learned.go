@@ -51,6 +51,12 @@ type Attach struct {
 	At   time.Time `json:"at"`
 }
 
+// USBMode is the data function that a modem had before dynamod changed it.
+type USBMode struct {
+	Value string    `json:"value"` // as the modem's family numbers it
+	At    time.Time `json:"at"`
+}
+
 // What changes an attach context.
 const (
 	ByRecord = "record" // an operator's record for the attach
@@ -67,6 +73,7 @@ type Firmware struct {
 type file struct {
 	LastGood map[string]APN      `json:"last_good,omitempty"` // by ICCID
 	Attach   map[string]Attach   `json:"attach,omitempty"`    // by IMEI
+	USBMode  map[string]USBMode  `json:"usb_mode,omitempty"`  // by IMEI
 	Firmware map[string]Firmware `json:"firmware,omitempty"`  // by firmware and card
 }
 
@@ -120,6 +127,18 @@ func (s *Store) SetAttach(imei string, a Attach) error {
 
 // ForgetAttach notes that the attach context is as it was.
 func (s *Store) ForgetAttach(imei string) error { return forget(s, &s.f.Attach, imei) }
+
+// USBMode returns the data function that a modem had before it was changed, and
+// false if it was not, or has it again.
+func (s *Store) USBMode(imei string) (USBMode, bool) { return get(s, &s.f.USBMode, imei) }
+
+// SetUSBMode remembers the data function that is about to be changed.
+func (s *Store) SetUSBMode(imei string, m USBMode) error {
+	return set(s, &s.f.USBMode, imei, m, maxModems, func(m *USBMode) *time.Time { return &m.At })
+}
+
+// ForgetUSBMode notes that the data function is as it was.
+func (s *Store) ForgetUSBMode(imei string) error { return forget(s, &s.f.USBMode, imei) }
 
 // Firmware returns what is known under a key of firmware and card.
 func (s *Store) Firmware(key string) (Firmware, bool) { return get(s, &s.f.Firmware, key) }

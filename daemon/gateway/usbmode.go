@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"dynamod/atcmd/dialect"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/learned"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// USBMode tells the modem's data function and those that it can be given.
+func (g *Gateway) USBMode(ctx context.Context) (hook.USBMode, error) {
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return hook.USBMode{}, err
+	}
+	return g.usbMode(ctx, d)
+}
+
+func (g *Gateway) usbMode(ctx context.Context, d *device) (hook.USBMode, error) {
+	f := &d.modem.Dialect().Function
+	m := hook.USBMode{Modes: []hook.USBModeChoice{}}
+	for _, k := range f.Settable() {
+		v, _ := f.Value(k)
+		m.Modes = append(m.Modes, hook.USBModeChoice{Mode: string(k), Commands: f.Commands(v), Dials: d.dials(k)})
+	}
+	var err error
+	if m.Value, err = d.modem.FunctionValue(ctx); err != nil {
+		return m, err
+	}
+	m.Mode = string(f.Kinds[m.Value])
+	if n, err := g.netFunction(d); n.Kind != "" {
+		m.Data = &status.NetFunction{Kind: string(n.Kind), Interface: n.Interface, Driver: n.Driver}
+	} else if err != nil {
+		m.Data = &status.NetFunction{Kind: string(dialect.None)}
+	}
+	if before, ok := g.learned.USBMode(d.id.IMEI); ok {
+		m.Before = modeName(f, before.Value)
+	}
+	return m, nil
+}
+
+// modeName is the mode of a value, or the value where it has no known meaning.
+func modeName(f *dialect.NetFunction, value string) string {
+	if k := f.Kinds[value]; k != "" {
+		return string(k)
+	}
+	return value
+}
+
+const (
+	restartBegins = 20 * time.Second // from the last command until the port goes
+	restartEnds   = 2 * time.Minute  // until the modem answers again
+)
+
+// SetUSBMode gives the modem another data function, or the one that it had
+// before dynamod changed it, and waits until it is back. What it had is
+// remembered first.
+func (g *Gateway) SetUSBMode(ctx context.Context, r hook.USBModeRequest) (m hook.USBMode, err error) {
+	err = g.alone(ctx, func(ctx context.Context) error {
+		d, err := g.waitDevice(ctx, deviceWait)
+		if err != nil {
+			return err
+		}
+		m, err = g.setUSBMode(ctx, d, r)
+		return err
+	})
+	return m, err
+}
+
+// setUSBMode does it. The card token is held.
+func (g *Gateway) setUSBMode(ctx context.Context, d *device, r hook.USBModeRequest) (hook.USBMode, error) {
+	f := &d.modem.Dialect().Function
+	before, undo := g.learned.USBMode(d.id.IMEI)
+	value := before.Value
+	if !r.Undo {
+		var ok bool
+		if value, ok = f.Value(dialect.Kind(r.Mode)); !ok || len(f.Set) == 0 {
+			return hook.USBMode{}, unknownMode(d, r.Mode)
+		}
+	} else if !undo {
+		return hook.USBMode{}, &activation.Fault{Code: "no-undo", Text: "the modem's USB mode was not changed here", Advice: "name a mode", Retry: euicc.RetryNever}
+	}
+	now, err := d.modem.FunctionValue(ctx)
+	if err != nil {
+		return hook.USBMode{}, err
+	}
+	if now == value {
+		return g.usbMode(ctx, d)
+	}
+	if !undo && d.id.IMEI != "" {
+		if err := g.learned.SetUSBMode(d.id.IMEI, learned.USBMode{Value: now}); err != nil {
+			return hook.USBMode{}, &activation.Fault{Code: "state-unwritable", Text: "cannot note the USB mode as it is", Err: err, Advice: "make room on, or remount, the file system of [state] dir"}
+		}
+	}
+	g.log.Info("the modem gets another USB mode", "from", modeName(f, now), "to", modeName(f, value))
+	defer g.bearer.Hold()()
+	g.bearer.Down(ctx)
+	d.card.Invalidate()
+	if err := d.modem.SetFunction(ctx, value); err != nil {
+		return hook.USBMode{}, fmt.Errorf("usb mode: %w", err)
+	}
+	back, err := g.afterRestart(ctx, d)
+	if err != nil {
+		return hook.USBMode{}, err
+	}
+	m, err := g.usbMode(ctx, back)
+	if err != nil {
+		return m, err
+	}
+	if m.Value != value {
+		return m, &euicc.Error{Stage: "usb-mode", Code: "mode-kept", Text: fmt.Sprintf("the modem is back with the USB mode %s", modeName(f, m.Value)), Advice: "switch its power off and on, and look again", Retry: euicc.RetryAsk}
+	}
+	if undo && value == before.Value {
+		if err := g.learned.ForgetUSBMode(d.id.IMEI); err != nil {
+			g.log.Warn("learned", "error", err)
+		}
+		m.Before = ""
+	}
+	g.showFunction(back)
+	return m, nil
+}
+
+// afterRestart waits until a modem that was told to restart is back. One whose
+// port stays, on a serial line for instance, is given the same time.
+func (g *Gateway) afterRestart(ctx context.Context, d *device) (*device, error) {
+	began := time.NewTimer(restartBegins)
+	defer began.Stop()
+	select {
+	case <-d.session.Done():
+	case <-began.C:
+		g.log.Info("the modem's port has stayed over its restart", "port", d.path)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		back, err := g.waitDevice(ctx, restartEnds)
+		if err != nil || back.session != d.session || d.session.Err() == nil {
+			return back, err
+		}
+		select { // the port has gone, and nobody has said so yet
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func unknownMode(d *device, mode string) error {
+	var known []string
+	for _, k := range d.modem.Dialect().Function.Settable() {
+		known = append(known, string(k))
+	}
+	advice := "one of " + strings.Join(known, ", ")
+	if len(known) == 0 {
+		advice = "no command that changes it is known; see the maker's manual, and [modem] dialects for adding it"
+	}
+	return &activation.Fault{Code: "bad-mode", Text: fmt.Sprintf("%q is no USB mode that a modem of family %s can be given", mode, d.modem.Dialect().Name), Advice: advice, Retry: euicc.RetryNever}
+}

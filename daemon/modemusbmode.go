@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"dynamod/daemon/hook"
+)
+
+var modemUSBModeCommand = command{
+	name:    "modem usb-mode",
+	args:    "[MODE]",
+	summary: "show how the modem's packets reach this machine, or change it",
+	about: `Data is dialled by AT commands, which start none in the modes qmi and mbim. MODE is
+one of those that are shown: ecm, ncm, rndis and the like. It asks first, or takes
+--yes: the modem restarts, and comes back with other ports. --undo goes back to
+the mode that the modem had before. Refused while an activation runs.`,
+	example: "dynamod modem usb-mode\ndynamod modem usb-mode ecm\ndynamod modem usb-mode --undo --yes",
+	setup: func(fs *flag.FlagSet) action {
+		var u usbModeVerb
+		u.declare(fs)
+		fs.BoolVar(&u.undo, "undo", false, "go back to the mode of before")
+		fs.BoolVar(&u.yes, "yes", false, "do not ask")
+		return u.run
+	},
+}
+
+type usbModeVerb struct {
+	reach
+	undo, yes bool
+}
+
+func (u *usbModeVerb) run(ctx context.Context, args []string, s std) error {
+	if len(args) > 1 || len(args) == 1 && u.undo {
+		return usageError{errors.New("modem usb-mode takes one mode, or --undo"), "`dynamod modem usb-mode` shows the modes"}
+	}
+	return u.do(ctx, s, func(c *hook.Client) error {
+		if u.direct {
+			settle(ctx, c)
+		}
+		if len(args) == 0 && !u.undo {
+			_, err := tell(ctx, s, c, u.json, "/v1/modem/usb-mode", writeUSBMode)
+			return err
+		}
+		var now hook.USBMode
+		if err := c.Do(ctx, "GET", "/v1/modem/usb-mode", nil, nil, &now); err != nil {
+			return err
+		}
+		req := hook.USBModeRequest{Mode: strings.Join(args, ""), Undo: u.undo, Confirm: true}
+		if err := u.ask(ctx, s, now, req); err != nil {
+			return err
+		}
+		var raw json.RawMessage
+		if err := c.Do(ctx, "POST", "/v1/modem/usb-mode", nil, req, &raw); err != nil {
+			return err
+		}
+		if u.json {
+			return printRaw(s.out, raw)
+		}
+		var then hook.USBMode
+		if err := json.Unmarshal(raw, &then); err != nil {
+			return err
+		}
+		writeUSBMode(s.out, then)
+		return nil
+	})
+}
+
+// ask tells what will be done, and does nothing where the mode is the wanted one
+// or none that the modem can be given: the daemon tells that.
+func (u *usbModeVerb) ask(ctx context.Context, s std, now hook.USBMode, req hook.USBModeRequest) error {
+	target := req.Mode
+	if req.Undo {
+		target = now.Before
+	}
+	if u.yes || target == "" || target == now.Mode {
+		return nil
+	}
+	warning := "The modem gets the USB mode " + target
+	for _, m := range now.Modes {
+		if m.Mode == target {
+			warning += " by " + strings.Join(m.Commands, ", ")
+			if !m.Dials {
+				warning += ".\nThis build starts no data in that mode: the link stays down"
+			}
+		}
+	}
+	t, err := openTerminal(s.in)
+	if err != nil {
+		return usageError{errors.New("modem usb-mode needs --yes where there is no terminal to ask on"), "the modem restarts, and the link goes down meanwhile"}
+	}
+	defer t.Close()
+	t.Printf("%s.\n", clean(warning, "\n"))
+	answer, err := t.Ask(ctx, "It restarts, and the link goes down meanwhile. Go on? [y/N] ", true)
+	if err != nil {
+		return err
+	}
+	if answer != "y" && answer != "Y" && answer != "yes" {
+		return fault{exitRefused, "the USB mode is as it was", ""}
+	}
+	return nil
+}
+
+func writeUSBMode(w io.Writer, m hook.USBMode) {
+	row := rower(w, 8)
+	mode := m.Mode
+	if mode == "" {
+		mode = "the modem does not tell"
+	}
+	row("mode", mode+parens(m.Value))
+	if d := m.Data; d != nil {
+		row("data", strings.Join(fields(d.Kind, d.Interface, prefix("driver ", d.Driver)), ", "))
+	}
+	for i, c := range m.Modes {
+		row(onlyIf(i == 0, "modes"), fmt.Sprintf("%-6s %s", c.Mode, strings.Join(c.Commands, ", "))+parens(onlyIf(!c.Dials, "no data in this build")))
+	}
+	if len(m.Modes) == 0 {
+		row("modes", "no command that changes it is known for this family")
+	}
+	row("before", m.Before+onlyIf(m.Before != "", ": `dynamod modem usb-mode --undo` goes back"))
+}
