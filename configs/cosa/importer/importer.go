@@ -13,7 +13,8 @@
 //
 // Which format a file has is told by what it begins with, never by its name.
 // Our own JSON is read strictly: one mistake and the file is left out. The
-// foreign formats are read row by row, and the Report says what became of each.
+// foreign formats are read row by row, in UTF-8 or UTF-16, and the Report says
+// what became of each.
 //
 // Files are taken as hostile: size, depth, numbers of elements, rows and
 // profiles are bounded, entities are not expanded, and no more than one record
@@ -65,13 +66,18 @@ func Read(name string, r io.Reader) (*File, []*cosa.Problem) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, []*cosa.Problem{{File: name, Msg: "cannot read the file: " + err.Error()}}
 	}
+	if order := utf16Order(start); order != nil {
+		_, _ = in.Discard(2)
+		in = bufio.NewReaderSize(&utf16Reader{r: in, order: order}, 32<<10)
+		if start, _ = in.Peek(512); !bytes.HasPrefix(bytes.TrimSpace(start), []byte("<")) {
+			return nil, []*cosa.Problem{{File: name, Line: 1, Col: 1, Msg: "the file is UTF-16, and no XML", Hint: "save it as UTF-8"}}
+		}
+	}
 	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) && bytes.HasPrefix(bytes.TrimSpace(start[3:]), []byte("<")) {
 		_, _ = in.Discard(3) // Windows tools write a byte order mark before XML
 		start = start[3:]
 	}
 	switch start = bytes.TrimSpace(start); {
-	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
-		return nil, []*cosa.Problem{{File: name, Line: 1, Col: 1, Msg: "the file is UTF-16", Hint: "save it as UTF-8"}}
 	case bytes.HasPrefix(start, []byte("MSWIM")):
 		return nil, []*cosa.Problem{{File: name, Msg: "a provisioning package (.ppkg)", Hint: "unpack it, with 7-Zip for example, and import the customizations.xml in it"}}
 	case bytes.HasPrefix(start, []byte("<")):

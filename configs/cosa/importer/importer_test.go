@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bufio"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -40,8 +41,10 @@ func TestReadErrors(t *testing.T) {
 			return fmt.Sprintf("<apn mcc='%03d' mnc='00' apn='a'/>", i/60)
 		}}), "more than 40000 connections"},
 		{"many bad rows", io.MultiReader(strings.NewReader("<apns>"), &loop{text: "<apn/>"}), "more than 20000 rows that cannot be taken as they are"},
-		{"Latin-1", strings.NewReader(`<?xml version="1.0" encoding="iso-8859-1"?><apns/>`), `encoding "iso-8859-1" is not read, only UTF-8`},
-		{"UTF-16", strings.NewReader("\xff\xfe<\x00"), "x:1:1: the file is UTF-16\nhint: save it as UTF-8"},
+		{"Latin-1", strings.NewReader(`<?xml version="1.0" encoding="iso-8859-1"?><apns/>`), `encoding "iso-8859-1" is not read, only UTF-8 and UTF-16`},
+		{"UTF-16, cut off", strings.NewReader("\xff\xfe<\x00a\x00p"), "the file ends too early"},
+		{"UTF-16, no XML", strings.NewReader("\xfe\xff\x00[\x00]"), "x:1:1: the file is UTF-16, and no XML\nhint: save it as UTF-8"},
+		{"UTF-16, long text", io.MultiReader(strings.NewReader(asUTF16("<apns>", binary.LittleEndian)), endless(' ')), "a tag, text or comment of more than 262144 bytes"},
 		{"provisioning package", strings.NewReader("MSWIM\x00\x00\x00\xd0\x00"), "x: a provisioning package (.ppkg)\nhint: unpack it, with 7-Zip for example, and import the customizations.xml in it"},
 		{"unreadable", io.MultiReader(broken{}), "x: cannot read the file: broken"},
 	} {

@@ -69,8 +69,11 @@ func newReader(r *bufio.Reader, strict bool) *reader {
 	rd := &reader{src: &source{r: r, fileLeft: cosa.MaxFileBytes}}
 	rd.dec = xml.NewDecoder(rd.src)
 	rd.dec.Strict = strict
-	rd.dec.CharsetReader = func(label string, _ io.Reader) (io.Reader, error) {
-		return nil, fmt.Errorf("encoding %q is not read, only UTF-8", label)
+	rd.dec.CharsetReader = func(label string, in io.Reader) (io.Reader, error) {
+		if strings.EqualFold(label, "utf-16") {
+			return in, nil // it was one, see utf16Reader, or only says so
+		}
+		return nil, fmt.Errorf("encoding %q is not read, only UTF-8 and UTF-16", label)
 	}
 	return rd
 }
