@@ -33,6 +33,8 @@ type Command struct {
 	Finals []string
 	// Secret keeps the parameters out of every trace and error: PINs, passwords.
 	Secret bool
+
+	raw bool // of Section.Raw
 }
 
 // Name returns the command's name, "+CGLA" for `+CGLA=1,10,"..."`. It is safe

@@ -271,7 +271,7 @@ func (s *Session) owns(x *exchange, line string) bool {
 		return false
 	}
 	tag, tagged := tagOf(line)
-	if tagged && x.unknown {
+	if tagged && (x.unknown || x.cmd.raw) {
 		return !s.isURC(tag)
 	}
 	return !tagged && !isWordURC(line) && !s.isURC(line) && !matchesAny(line, callFinals)

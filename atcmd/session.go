@@ -44,7 +44,7 @@ type Options struct {
 	// goroutines: it must not block and must not call the session.
 	Trace func(TraceEvent)
 	// TraceAPDU leaves the payload of +CGLA, +CSIM and +CRSM in the trace. It
-	// may hold PINs and keys.
+	// may hold keys.
 	TraceAPDU bool
 	// Dirty says that somebody used the port before and may have left a command
 	// unanswered: a process that was killed, a session that ended with ErrDesync.
@@ -229,7 +229,8 @@ func (s *Session) do(ctx context.Context, cmd Command) (Reply, error) {
 	return r.reply, nil
 }
 
-// runTurn runs fn for a caller that has the turn.
+// runTurn runs fn for a caller that has the turn. The run is nil when it did not
+// come to it.
 func (s *Session) runTurn(ctx context.Context, cmd Command, d *dataCall, fn func(*at.AT) error) (*run, error) {
 	if err := checkText(cmd); err != nil {
 		return nil, err
@@ -255,13 +256,13 @@ func (s *Session) runTurn(ctx context.Context, cmd Command, d *dataCall, fn func
 	case err == nil:
 		return r, nil
 	case cause != nil:
-		return nil, cause
+		return r, cause
 	case ended != nil && r.sent:
-		return nil, fmt.Errorf("AT%s: %w", cmd.Name(), ended)
+		return r, fmt.Errorf("AT%s: %w", cmd.Name(), ended)
 	case ended != nil:
-		return nil, notSent(cmd, ended)
+		return r, notSent(cmd, ended)
 	}
-	return nil, err
+	return r, err
 }
 
 // takeTurn waits until nobody else uses the modem.
@@ -368,6 +369,24 @@ func (x *Section) Run(ctx context.Context, cmd Command, fn func(*at.AT) error) e
 	}
 	_, err := x.s.runTurn(ctx, cmd, nil, fn)
 	return err
+}
+
+// Raw is Do for a command that a person typed. Every line that is no URC known to
+// this session is part of its answer, and the answer comes beside the error when
+// the modem's final result code is what the error tells.
+func (x *Section) Raw(ctx context.Context, cmd Command) (Reply, error) {
+	if x.released {
+		return Reply{}, notSent(cmd, errReleased)
+	}
+	cmd.Bare, cmd.raw = true, true
+	r, err := x.s.runTurn(ctx, cmd, nil, func(a *at.AT) error {
+		_, err := a.Command(cmd.Text)
+		return err
+	})
+	if r == nil {
+		return Reply{}, err
+	}
+	return r.reply, err
 }
 
 // Release ends the section. It may be called more than once.

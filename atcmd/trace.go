@@ -12,17 +12,6 @@ type TraceEvent struct {
 	Line string // without line end
 }
 
-// secretNames are commands whose parameters, or answers, hold a PIN, a password
-// or an activation code, whether the caller said so or not.
-var secretNames = []string{
-	"+CPIN", "+CPIN2", "+CLCK", "+CPWD", "+CGAUTH", "+EPIN", "+EIAAPN", "+QICSGP", "+QESIM",
-	"+MGAUTH", "+XGAUTH", "+UAUTHREQ", "+UPAUTHREQ", "+UCGDFLT", "#PDPAUTH", "$QCPDPP", "$QCPDPAUTH",
-	"^AUTHDATA", "^SGAUTH", "^NDISDUP", "^CPIN", "!ENTERCND", "+CUSD",
-}
-
-// payloadNames carry APDUs or file contents.
-var payloadNames = []string{"+CGLA", "+CSIM", "+CRSM", "+CRLA", "+CEUICC"}
-
 func (s *Session) traceSent(cmd Command) {
 	if s.opts.Trace == nil {
 		return
@@ -40,12 +29,10 @@ func (s *Session) redactCommand(cmd Command) string {
 	text := cmd.Text
 	_, params, has := strings.Cut(text, "=")
 	switch {
-	case cmd.Secret, strings.Contains(strings.ToUpper(text), "LPA:"):
+	case cmd.Secret, CarriesSecret(text):
 		return cmd.Name() + hidden(text[len(cmd.Name()):])
 	case !has || strings.HasPrefix(params, "?"):
 		return text
-	case holdsName(text, secretNames):
-		return cmd.Name() + hidden(text[len(cmd.Name()):])
 	case holdsName(text, payloadNames) && !s.opts.TraceAPDU:
 		return cmd.Name() + "=" + withoutPayload(params)
 	case holdsName(text, payloadNames):
