@@ -1,6 +1,9 @@
 package dialect
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Identity is what a modem says of itself.
 type Identity struct {
@@ -42,6 +45,36 @@ func closest(list []*Dialect, id Identity) (best *Dialect, ok bool) {
 		}
 	}
 	return best, best != nil
+}
+
+// Why tells by which of its patterns the dialect fits a modem, `model "EC25*"`; ""
+// for the generic one, which fits for want of a better.
+func (d *Dialect) Why(id Identity) string {
+	best, score := "", 0
+	for _, m := range d.Match {
+		if n, ok := m.fits(id); ok && n > score {
+			best, score = m.why(id), n
+		}
+	}
+	return best
+}
+
+func (m Match) why(id Identity) string {
+	var parts []string
+	for _, p := range [...]struct{ name, pattern, value string }{
+		{"manufacturer", m.Manufacturer, id.Manufacturer}, {"model", m.Model, id.Model}, {"revision", m.Revision, id.Revision}, {"USB", m.USB, id.USB},
+	} {
+		best, score := "", -1
+		for alt := range strings.SplitSeq(p.pattern, "|") {
+			if n, ok := matchAny(alt, p.value); ok && n > score {
+				best, score = alt, n
+			}
+		}
+		if p.pattern != "" {
+			parts = append(parts, p.name+" "+strconv.Quote(best))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // fits reports whether all patterns of m match, and how many literal

@@ -20,6 +20,8 @@ type ResetGoal struct {
 	// reset the card, ICCID alone does not count while +CIMI still says this;
 	// after that it does, since two profiles may have one IMSI.
 	OldIMSI string
+	// Once keeps to the rung that was asked for; a person chose it.
+	Once bool
 }
 
 // Rung is a place on the dialect's SIM reset ladder: rung Index, of whose
@@ -52,6 +54,9 @@ const pollInterval = time.Second
 // name of each rung as it begins.
 func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report func(name string)) (Rung, error) {
 	for at := from; at.Index < len(m.d.SIMReset); at = at.Next() {
+		if goal.Once && at.Index != from.Index {
+			break
+		}
 		rung := m.d.SIMReset[at.Index]
 		m.log.Info("resetting SIM", "rung", rung.Name)
 		if report != nil {

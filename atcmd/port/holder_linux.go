@@ -34,6 +34,26 @@ func holder(name string, fd int) *BusyError {
 	return &BusyError{}
 }
 
+// Holder tells who has a device open or locked, this process included, without
+// opening it. It reports false when nobody does, or nobody whom this user may
+// see.
+func Holder(path string) (BusyError, bool) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return BusyError{}, false
+	}
+	if pid := lockOwner(st); pid > 0 {
+		return BusyError{PID: pid, Program: program(pid)}, true
+	}
+	if other, ok := userOf(st); ok {
+		return *other, true
+	}
+	if file := lockFile(path); file != nil {
+		return *file, true
+	}
+	return BusyError{}, false
+}
+
 // lockOwner reads /proc/locks, which any user may:
 //
 //	1: FLOCK  ADVISORY  WRITE 1234 00:06:345 0 EOF

@@ -155,3 +155,29 @@ func TestNotInherited(t *testing.T) {
 		t.Errorf("%s (pid %d) has the port open too", other.Program, other.PID)
 	}
 }
+
+// Who holds a port is told without opening it, of this process too.
+func TestHolder(t *testing.T) {
+	for _, how := range []string{"port", "exclusive"} {
+		_, name := openPTY(t)
+		pid, kill := hold(t, name, how)
+		if h, ok := Holder(name); !ok || h.PID != pid || h.Program == "" {
+			t.Errorf("%s: %+v %v, want pid %d", how, h, ok, pid)
+		}
+		kill()
+		if h, ok := Holder(name); ok {
+			t.Errorf("%s: still %+v", how, h)
+		}
+		p, err := Open(t.Context(), name, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, ok := Holder(name); !ok || h.PID != os.Getpid() {
+			t.Errorf("our own: %+v %v", h, ok)
+		}
+		p.Close()
+	}
+	if h, ok := Holder("/dev/no such"); ok {
+		t.Errorf("no device: %+v", h)
+	}
+}

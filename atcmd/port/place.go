@@ -209,3 +209,29 @@ func (t Tree) Candidates() []string {
 	}
 	return paths
 }
+
+// Driver names the kernel's driver of a port, such as "option", or "". Of a port
+// on USB it is the interface's: the serial core has another name below it.
+func (t Tree) Driver(path string) (name string) {
+	for _, dir := range t.Above(path, 8) {
+		driver, err := filepath.EvalSymlinks(filepath.Join(dir, "driver"))
+		_, noInterface := os.Stat(filepath.Join(dir, "bInterfaceNumber"))
+		if err == nil && (name == "" || noInterface == nil) {
+			name = filepath.Base(driver)
+		}
+	}
+	return name
+}
+
+// Product is what the USB device of a port calls itself, or "".
+func (t Tree) Product(path string) string {
+	var words []string
+	if device := t.Physical(path); device != "" {
+		for _, file := range []string{"manufacturer", "product"} {
+			if b, err := os.ReadFile(filepath.Join(device, file)); err == nil {
+				words = append(words, strings.Fields(string(b))...)
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}

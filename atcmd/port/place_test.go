@@ -249,3 +249,26 @@ func FuzzParsePlace(f *testing.F) {
 		}
 	})
 }
+
+// What `dynamod modem ports` tells of a port.
+func TestDescribe(t *testing.T) {
+	f := newFakeTree(t)
+	f.plug("1-1.2", map[int]string{2: "ttyUSB2"})
+	iface := usbRoot + "/1-1.2/1-1.2:1.2"
+	for _, name := range []string{"option", "option1", "usb"} {
+		f.dir("sys/bus/usb/drivers", name)
+	}
+	f.link(f.path("sys/bus/usb/drivers/option1"), iface, "ttyUSB2/driver")
+	f.link(f.path("sys/bus/usb/drivers/option"), iface, "driver")
+	f.link(f.path("sys/bus/usb/drivers/usb"), usbRoot, "1-1.2/driver")
+	f.write("Quectel\n", usbRoot, "1-1.2/manufacturer")
+	f.write("EG25-G  LTE\n", usbRoot, "1-1.2/product")
+	port := f.path("dev/ttyUSB2")
+	if d, p := f.Tree.Driver(port), f.Tree.Product(port); d != "option" || p != "Quectel EG25-G LTE" {
+		t.Errorf("driver %q, product %q", d, p)
+	}
+	none := f.path("dev/none")
+	if d, p := f.Tree.Driver(none), f.Tree.Product(none); d != "" || p != "" {
+		t.Errorf("of no port: driver %q, product %q", d, p)
+	}
+}
