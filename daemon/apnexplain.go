@@ -28,7 +28,7 @@ where nothing is tried, with the reason.`,
 			}
 			return r.do(ctx, s, func(c *hook.Client) error {
 				if r.direct {
-					settle(ctx, c)
+					settle(ctx, c, linkTime)
 				}
 				a, err := tell(ctx, s, c, r.json, "/v1/apn", writeAPN)
 				if err != nil {

@@ -24,6 +24,9 @@ type command struct {
 	// has its own flags and help; their names are whole, "apn lookup". Such a
 	// verb has no setup.
 	verbs []command
+	// bare is the verb below a family that its name alone stands for, "status";
+	// empty where one has to be named.
+	bare string
 }
 
 // action carries out a verb with the arguments that are left when the flags
@@ -44,6 +47,7 @@ func commands() []command {
 		statusCommand,
 		profilesCommand,
 		cardCommand,
+		modemCommand,
 		apnCommand,
 		modemCommand,
 		notificationsCommand,
@@ -98,7 +102,11 @@ func (c command) help(w io.Writer, fs *flag.FlagSet) {
 // usage is c's usage line.
 func (c command) usage() string {
 	if c.verbs != nil {
-		return "dynamod " + c.name + " VERB [FLAGS]"
+		verb := "VERB"
+		if c.bare != "" {
+			verb = "[VERB]"
+		}
+		return "dynamod " + c.name + " " + verb + " [FLAGS]"
 	}
 	return strings.Join(fields("dynamod", c.name, "[FLAGS]", c.args), " ")
 }

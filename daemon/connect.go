@@ -146,8 +146,8 @@ const (
 )
 
 // settle waits in a --direct verb until the modem was looked for and, if it is
-// there, for the link. It returns the last that it saw.
-func settle(ctx context.Context, c *hook.Client) (snap status.Snapshot) {
+// there, so long for the link. It returns the last that it saw.
+func settle(ctx context.Context, c *hook.Client, forLink time.Duration) (snap status.Snapshot) {
 	ctx, done := context.WithTimeout(ctx, modemTime)
 	defer done()
 	present := false
@@ -160,7 +160,7 @@ func settle(ctx context.Context, c *hook.Client) (snap status.Snapshot) {
 		snap = s
 		if s.Modem != nil && s.Modem.Present && !present {
 			present = true
-			timer := time.AfterFunc(linkTime, done)
+			timer := time.AfterFunc(forLink, done)
 			context.AfterFunc(ctx, func() { timer.Stop() })
 		}
 		return s.State == status.Down && (s.Modem == nil || s.Modem.Present)

@@ -25,7 +25,7 @@ The exit code is 0 when nothing is broken, 5 when something is.`,
 			}
 			return r.do(ctx, s, func(c *hook.Client) error {
 				if r.direct {
-					settle(ctx, c)
+					settle(ctx, c, linkTime)
 				}
 				d, err := tell(ctx, s, c, r.json, "/v1/diag", writeDiagnosis)
 				if err != nil {

@@ -83,7 +83,7 @@ func (f *fakeDaemon) listen() error {
 		return err
 	}
 	f.watched = make(chan struct{})
-	watched, once, api := f.watched, sync.Once{}, hook.New(f, f.model, slog.New(slog.DiscardHandler))
+	watched, once, api := f.watched, sync.Once{}, hook.New(f, f.model, slog.New(slog.DiscardHandler)).Handler(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &http.Server{
 		BaseContext: func(net.Listener) context.Context { return ctx },

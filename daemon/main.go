@@ -107,6 +107,9 @@ func (c command) do(ctx context.Context, args []string, s std) error {
 // family carries out the verb below c that args begins with.
 func (c command) family(ctx context.Context, args []string, s std, fs *flag.FlagSet) error {
 	hint := fmt.Sprintf("`dynamod %s --help` lists its verbs", c.name)
+	if c.bare != "" && (len(args) == 0 || strings.HasPrefix(args[0], "-") && !isHelp(args[0])) {
+		args = append([]string{c.bare}, args...)
+	}
 	if len(args) == 0 {
 		return usageError{fmt.Errorf("%s needs a verb", c.name), hint}
 	}
@@ -123,6 +126,8 @@ func (c command) family(ctx context.Context, args []string, s std, fs *flag.Flag
 	}
 	return usageError{fmt.Errorf("%s cannot do that%s", c.name, parens(verbShown(args[0]))), hintLike("dynamod "+c.name, args[0], c.verbs, hint)}
 }
+
+func isHelp(flag string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, flag) }
 
 // flagError writes package flag's texts as ours are written.
 func flagError(err error) error {

@@ -39,10 +39,7 @@ func (u *usbModeVerb) run(ctx context.Context, args []string, s std) error {
 	if len(args) > 1 || len(args) == 1 && u.undo {
 		return usageError{errors.New("modem usb-mode takes one mode, or --undo"), "`dynamod modem usb-mode` shows the modes"}
 	}
-	return u.do(ctx, s, func(c *hook.Client) error {
-		if u.direct {
-			settle(ctx, c)
-		}
+	return u.atBench(ctx, s, func(c *hook.Client) error {
 		if len(args) == 0 && !u.undo {
 			_, err := tell(ctx, s, c, u.json, "/v1/modem/usb-mode", writeUSBMode)
 			return err

@@ -32,7 +32,7 @@ var statusCommand = command{
 					return watchStatus(ctx, c, s, r.json)
 				}
 				if r.direct {
-					settle(ctx, c)
+					settle(ctx, c, linkTime)
 				}
 				_, err := tell(ctx, s, c, r.json, "/v1/status", writeStatus)
 				return err
@@ -169,8 +169,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("signal", signalText(s.Signal))
 	}
 	for _, c := range s.Cells {
-		row("cell", strings.ToUpper(c.RAT)+onlyIf(c.Band != 0, fmt.Sprintf(" band %d", c.Band)), c.PLMN, prefix("area ", c.AreaCode), prefix("cell ", c.CellID),
-			pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), signalText(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}))
+		row("cell", cellTexts(c)...)
 	}
 	if n := s.Outbox.Pending; n > 0 {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
@@ -198,6 +197,14 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		uptime = "running for " + s.Time.Sub(s.Started).Truncate(time.Second).String()
 	}
 	row("dynamod", s.Version, uptime)
+}
+
+// cellTexts tells what is known of a cell.
+func cellTexts(c status.Cell) []string {
+	return []string{
+		strings.ToUpper(c.RAT) + onlyIf(c.Band != 0, fmt.Sprintf(" band %d", c.Band)), c.PLMN, prefix("area ", c.AreaCode), prefix("cell ", c.CellID),
+		pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), signalText(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}),
+	}
 }
 
 func profileCount(n int) string {

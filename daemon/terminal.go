@@ -131,5 +131,14 @@ func (t *terminal) Ask(ctx context.Context, prompt string, echo bool) (string, e
 	return line, nil
 }
 
+// forget keeps no lines that were typed: they may hold a secret.
+func (t *terminal) forget() { t.lines.History = noHistory{} }
+
+type noHistory struct{}
+
+func (noHistory) Add(string)    {}
+func (noHistory) Len() int      { return 0 }
+func (noHistory) At(int) string { panic("no line is kept") }
+
 // Close closes the terminal.
 func (t *terminal) Close() error { return t.f.Close() }

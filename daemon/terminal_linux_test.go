@@ -191,3 +191,28 @@ func TestAnsweredElsewhere(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
 }
+
+// At the prompt a secret is asked for without showing it, an error does not end
+// it, and no line that was typed comes back.
+func TestATOnATerminal(t *testing.T) {
+	c, fake := startConsole(t, "commit", &pty.Winsize{Rows: 24, Cols: 80}, "modem", "at")
+	c.expect("Ctrl-D ends.\r\n", "")
+	c.expect("> ", "AT+CSQ\r")
+	c.expect("OK\r\n", "")
+	c.expect("> ", "AT+CMEERR\r")
+	c.expect("SIM not inserted", "")
+	c.expect("> ", "AT+CPIN=\r")
+	c.expect("the rest (not shown): ", "SECRET\r")
+	c.expect("OK\r\n", "")
+	c.expect("> ", "\x1b[A\r") // arrow up: there is nothing
+	c.expect("> ", "\x04")
+	code, text := c.end()
+	if code != exitOK {
+		t.Errorf("exit code %d:\n%s", code, text)
+	}
+	fake.mu.Lock()
+	defer fake.mu.Unlock()
+	if got := strings.Join(fake.changes, "; "); got != "at AT+CSQ 10s; at AT+CMEERR 10s; at AT+CPIN=SECRET 10s" {
+		t.Errorf("the daemon was asked for %s", got)
+	}
+}

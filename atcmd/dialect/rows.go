@@ -63,6 +63,10 @@ func (d *Dialect) Uses(usb string, function Kind) []Use {
 	for _, s := range d.Signal {
 		add("signal "+name(s.Send), s.Row)
 	}
+	for _, c := range d.Cells {
+		add("cells "+name(c.Send), c.Row)
+	}
+	add("USSD", d.USSD.Row)
 	return list
 }
 

@@ -22,6 +22,10 @@ type ResetGoal struct {
 	OldIMSI string
 	// Once keeps to the rung that was asked for; a person chose it.
 	Once bool
+	// Begun, if not nil, waits between the commands of a rung and the first look at
+	// the card: where the goal was met before, a modem that restarts a second after
+	// its OK would be taken for one that has done so.
+	Begun func(context.Context)
 }
 
 // Rung is a place on the dialect's SIM reset ladder: rung Index, of whose
@@ -81,6 +85,9 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 			}
 		default:
 			return at, err
+		}
+		if goal.Begun != nil {
+			goal.Begun(ctx)
 		}
 		met, err := m.await(ctx, goal, rung)
 		switch {

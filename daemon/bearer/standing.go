@@ -497,14 +497,14 @@ func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Regist
 			out.PLMN, out.Operator = op.PLMN, op.Name
 		}
 	}
-	cells := servingCells(ctx, r, reg, out.PLMN)
+	cells := ServingCells(ctx, r, reg, out.PLMN)
 	b.Status.Update(func(s *status.Snapshot) { s.Registration, s.Cells = out, cells })
 	return out.PLMN
 }
 
-// servingCells are what the modem tells of its cells, by its maker's command or
+// ServingCells are what the modem tells of its cells, by its maker's command or
 // else with the registration.
-func servingCells(ctx context.Context, r Radio, reg modem.Registration, plmn string) (out []status.Cell) {
+func ServingCells(ctx context.Context, r Radio, reg modem.Registration, plmn string) (out []status.Cell) {
 	if !reg.State.Registered() {
 		return nil
 	}

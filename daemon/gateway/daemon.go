@@ -216,14 +216,19 @@ func (g *Gateway) deleted(ctx context.Context, c *lpa.Card, id euicc.ICCID) erro
 const wholeTime = 10 * time.Minute
 
 // alone carries out a person's change of the card, while no run is under way and
-// to its end whether or not somebody still waits for it: half a SIM reset is a
-// radio that is off. Only the daemon's end breaks it off.
+// as a whole.
 func (g *Gateway) alone(ctx context.Context, change func(context.Context) error) error {
 	release, err := g.acquireIdle(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
+	return g.whole(ctx, change)
+}
+
+// whole carries a change out to its end whether or not somebody still waits for
+// it: half a SIM reset is a radio that is off. Only the daemon's end breaks it off.
+func (g *Gateway) whole(ctx context.Context, change func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeTime)
 	defer cancel()
 	defer context.AfterFunc(g.life, cancel)()

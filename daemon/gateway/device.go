@@ -30,6 +30,7 @@ type device struct {
 	modem   *modem.Modem
 	card    *uicc.Transport
 	id      modem.Identity
+	opened  time.Time
 
 	capabilities es10.Capabilities
 }
@@ -173,11 +174,15 @@ func (g *Gateway) setDevice(d *device, err error) {
 	g.mu.Lock()
 	g.device, g.deviceErr = d, err
 	if d != nil {
+		g.openings++
 		g.uncollected.Store(true) // of a card that was elsewhere, or a process that was killed
 	}
 	g.changed()
 	g.mu.Unlock()
 	if d == nil {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			g.tracer.tell(g.clock.now(), "note", "no modem: "+err.Error())
+		}
 		g.bearer.SetRadio(nil)
 		g.status.Update(func(s *status.Snapshot) {
 			if s.Modem == nil {
@@ -193,6 +198,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 		})
 		return
 	}
+	g.tracer.tell(g.clock.now(), "note", "modem on "+d.path)
 	g.status.Update(func(s *status.Snapshot) {
 		s.Modem = &status.Modem{
 			Port: d.path, Present: true, Manufacturer: d.id.Manufacturer, Model: d.id.Model, Revision: d.id.Revision,
@@ -328,7 +334,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
-	dev = &device{path: path, session: s, modem: m, id: id, capabilities: g.capabilities(ctx, m)}
+	dev = &device{path: path, session: s, modem: m, id: id, opened: g.clock.now(), capabilities: g.capabilities(ctx, m)}
 	apdu := d.APDU
 	if g.config().Modem.APDUTimeout > 0 {
 		apdu.Transmit = dialect.Duration(g.config().Modem.APDUTimeout)

@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
@@ -77,6 +76,7 @@ type Gateway struct {
 	bearer  *bearer.Bearer
 	runs    *activation.Orchestrator
 	hook    *hook.Server
+	tracer  tracer
 
 	dialects   *dialect.Set
 	life       context.Context  // the daemon's
@@ -97,6 +97,7 @@ type Gateway struct {
 	mu           sync.Mutex
 	device       *device
 	deviceErr    error
+	openings     int           // of the modem's port
 	deviceChange chan struct{} // closed at each change of device
 	past         status.Figures
 	operators    *cosa.DB
@@ -446,14 +447,6 @@ func (g *Gateway) busy() bool {
 func (g *Gateway) waiting() bool {
 	r := g.status.Snapshot().Run
 	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink)
-}
-
-func (g *Gateway) trace(e atcmd.TraceEvent) {
-	way := "<"
-	if e.Sent {
-		way = ">"
-	}
-	g.log.Debug("at " + way + " " + e.Line)
 }
 
 // Log returns the journal.

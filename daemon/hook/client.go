@@ -157,7 +157,21 @@ func (e *Error) Unwrap() error { return e.Problem }
 // Events calls f for each event until f returns false, ctx ends or the daemon
 // goes. The first event is the present status.
 func (c *Client) Events(ctx context.Context, f func(kind string, data []byte) bool) error {
-	resp, err := c.send(ctx, http.MethodGet, "/v1/events", nil, nil)
+	return c.stream(ctx, "/v1/events", f)
+}
+
+// Trace calls f for each line between the daemon and the modem until f returns
+// false, ctx ends or the daemon goes.
+func (c *Client) Trace(ctx context.Context, f func(TraceLine) bool) error {
+	return c.stream(ctx, "/v1/modem/trace", func(kind string, data []byte) bool {
+		var l TraceLine
+		return kind != "at" || json.Unmarshal(data, &l) != nil || f(l)
+	})
+}
+
+// stream calls f for each Server-Sent Event.
+func (c *Client) stream(ctx context.Context, path string, f func(kind string, data []byte) bool) error {
+	resp, err := c.send(ctx, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -176,7 +190,7 @@ func (c *Client) Events(ctx context.Context, f func(kind string, data []byte) bo
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("events: %w", err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return io.ErrUnexpectedEOF
 }

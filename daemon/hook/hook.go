@@ -56,6 +56,7 @@ type Daemon interface {
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
 	Log() ([]LogRecord, error)
+	Bench
 }
 
 // Notification is one report that waits on the card or in the outbox.
@@ -100,7 +101,8 @@ type Server struct {
 	daemon Daemon
 	model  *status.Model
 	log    *slog.Logger
-	mux    *http.ServeMux
+	local  *http.ServeMux // on a unix socket
+	remote *http.ServeMux // on everything else
 
 	// Panicked is told of a panic while a request was answered; nil is fine.
 	// It is set before Serve.
@@ -109,11 +111,24 @@ type Server struct {
 
 // New returns a server for d.
 func New(d Daemon, m *status.Model, log *slog.Logger) *Server {
-	s := &Server{daemon: d, model: m, log: log, mux: http.NewServeMux()}
+	s := &Server{daemon: d, model: m, log: log, local: http.NewServeMux(), remote: http.NewServeMux()}
 	for pattern, h := range s.routes() {
-		s.mux.HandleFunc(pattern, h)
+		s.local.HandleFunc(pattern, h)
+		s.remote.HandleFunc(pattern, h)
+	}
+	for pattern, h := range s.localRoutes() {
+		s.local.HandleFunc(pattern, h)
 	}
 	return s
+}
+
+// localRoutes give a raw hand on the modem or the card. They are not there on
+// any listener but a unix socket.
+func (s *Server) localRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"POST /v1/modem/at":   s.at,
+		"POST /v1/modem/apdu": s.apdu,
+	}
 }
 
 func (s *Server) routes() map[string]http.HandlerFunc {
@@ -145,26 +160,36 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/diag":                      s.diag,
 		"GET /v1/apn":                       s.apn,
 		"GET /v1/log":                       s.journal,
+		"GET /v1/modem":                     s.modem,
+		"GET /v1/modem/ports":               s.modemPorts,
+		"POST /v1/modem/reset":              s.resetModem,
+		"GET /v1/modem/trace":               s.trace,
 		"GET /healthz":                      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
 		"GET /readyz":                       s.ready,
 	}
 }
 
-// ServeHTTP answers one request. A panic is that request's alone.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p := task.Contain("hook", func() { s.serve(w, r) })
-	if p == nil {
-		return
+// Handler answers the requests that come in on l. A panic is its request's alone.
+func (s *Server) Handler(l net.Listener) http.Handler {
+	mux := s.remote
+	if l.Addr().Network() == "unix" {
+		mux = s.local
 	}
-	if s.Panicked != nil {
-		s.Panicked(*p)
-	}
-	writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: "a mistake in the program: " + p.Value, Advice: "`dynamod log` has where", Retry: string(euicc.RetryNever)})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := task.Contain("hook", func() { route(mux, w, r) })
+		if p == nil {
+			return
+		}
+		if s.Panicked != nil {
+			s.Panicked(*p)
+		}
+		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: "a mistake in the program: " + p.Value, Advice: "`dynamod log` has where", Retry: string(euicc.RetryNever)})
+	})
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+func route(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	h, pattern := s.mux.Handler(r)
+	h, pattern := mux.Handler(r)
 	if pattern == "" {
 		code := http.StatusNotFound
 		probe := httpStatus{ResponseWriter: discard{}}
@@ -175,7 +200,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, code, &status.Problem{Code: "no-route", Text: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path), Advice: "docs/hook.md lists the routes"})
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	mux.ServeHTTP(w, r)
 }
 
 // Listen opens the unix socket, readable and writable by its group.
@@ -241,7 +266,7 @@ func chgrp(path, group string) error {
 // Serve answers requests on l until ctx ends. Event streams end with it.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler:           s,
+		Handler:           s.Handler(l),
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,

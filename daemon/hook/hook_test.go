@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,23 @@ func (d *fakeDaemon) Log() ([]LogRecord, error)                        { return 
 func (d *fakeDaemon) Card(context.Context) (Card, error)               { return Card{EID: testEID}, d.err }
 func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error     { return d.err }
 func (d *fakeDaemon) Profile(context.Context, string) (Profile, error) { return Profile{}, d.err }
+func (d *fakeDaemon) Modem(context.Context) (Modem, error)             { return Modem{Matched: "x"}, d.err }
+func (d *fakeDaemon) ModemPorts(context.Context) ([]ModemPort, error)  { return nil, d.err }
+func (d *fakeDaemon) AT(context.Context, ATRequest) ([]ATAnswer, error) {
+	return []ATAnswer{{Final: "OK"}}, d.err
+}
+func (d *fakeDaemon) APDU(context.Context, APDURequest) (APDUAnswers, error) {
+	return APDUAnswers{Way: "cgla"}, d.err
+}
+func (d *fakeDaemon) ResetModem(context.Context, string) (ModemReset, error) {
+	return ModemReset{Kind: ResetSIM}, d.err
+}
+func (d *fakeDaemon) Trace(ctx context.Context) <-chan TraceLine {
+	c := make(chan TraceLine, 2)
+	c <- TraceLine{Seq: 1, Kind: "sent", Line: "AT"}
+	c <- TraceLine{Seq: 5, Kind: "received", Line: "OK"}
+	return c
+}
 func (d *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, force bool) error {
 	d.deleted = append(d.deleted, fmt.Sprint(eid, what, force))
 	return d.err
@@ -133,6 +151,14 @@ func TestRequests(t *testing.T) {
 		{"usb mode, both", "POST", "/v1/modem/usb-mode", USBModeRequest{Mode: "ecm", Undo: true, Confirm: true}, nil, "bad-mode"},
 		{"usb mode, none", "POST", "/v1/modem/usb-mode", USBModeRequest{Confirm: true}, nil, "bad-mode"},
 		{"profile", "GET", "/v1/profiles/" + iccid, nil, nil, ""},
+		{"modem", "GET", "/v1/modem", nil, nil, ""},
+		{"ports", "GET", "/v1/modem/ports", nil, nil, ""},
+		{"AT", "POST", "/v1/modem/at", ATRequest{Commands: []string{"AT+CPIN=SECRET"}}, nil, ""},
+		{"AT in another form", "POST", "/v1/modem/at", map[string]string{"command": "AT+CPIN=SECRET"}, nil, "bad-body"},
+		{"APDU", "POST", "/v1/modem/apdu", APDURequest{Commands: []string{"80CA006600"}}, nil, ""},
+		{"modem reset asks", "POST", "/v1/modem/reset", ModemResetRequest{Kind: ResetSIM}, nil, "confirm-reset"},
+		{"modem reset", "POST", "/v1/modem/reset", ModemResetRequest{Kind: ResetSIM, Confirm: true}, nil, ""},
+		{"AT while busy", "POST", "/v1/modem/at", ATRequest{}, &activation.Fault{Code: "busy", Text: "the modem is in use", Err: activation.ErrBusy}, "busy"},
 		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
 		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},
 		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "bad-activation-code"},
@@ -207,6 +233,47 @@ func TestEvents(t *testing.T) {
 		if got != "status run status" {
 			t.Errorf("events %q, %v", got, err)
 		}
+	}
+}
+
+// A raw hand on modem and card is offered on the unix socket alone; the rest is
+// the same everywhere.
+func TestLocalRoutes(t *testing.T) {
+	s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	socket, err := Listen(filepath.Join(t.TempDir(), "s"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	_, inProcess := InProcess()
+	for _, tt := range []struct {
+		name  string
+		l     net.Listener
+		local bool
+	}{{"tcp", tcp, false}, {"unix socket", socket, true}, {"in process", inProcess, true}} {
+		for path, want := range map[string]bool{"/v1/modem/at": tt.local, "/v1/modem/apdu": tt.local, "/v1/modem/reset": true} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("POST", path, strings.NewReader(`{"commands": ["AT"]}`))
+			r.Header.Set("Content-Type", "application/json")
+			s.Handler(tt.l).ServeHTTP(w, r)
+			if got := w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed; got != want {
+				t.Errorf("%s on %s: %d, offered %v, want %v", path, tt.name, w.Code, got, want)
+			}
+		}
+	}
+}
+
+func TestClientTrace(t *testing.T) {
+	c, _, _ := serve(t, &fakeDaemon{})
+	var got []TraceLine
+	err := c.Trace(t.Context(), func(l TraceLine) bool { got = append(got, l); return len(got) < 2 })
+	if err != nil || len(got) != 2 || got[0].Line != "AT" || got[1].Seq != 5 {
+		t.Errorf("%+v %v", got, err)
 	}
 }
 
