@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -28,14 +29,17 @@ type source struct {
 	r        *bufio.Reader
 	left     int // of the current token
 	fileLeft int
+	limit    error // that was met; within a character the decoder calls it invalid UTF-8
 }
 
 func (s *source) ReadByte() (byte, error) {
 	if s.left--; s.left < 0 {
-		return 0, fmt.Errorf("a tag, text or comment of more than %d bytes", maxToken)
+		s.limit = fmt.Errorf("a tag, text or comment of more than %d bytes", maxToken)
+		return 0, s.limit
 	}
 	if s.fileLeft--; s.fileLeft < 0 {
-		return 0, errTooLarge
+		s.limit = errTooLarge
+		return 0, s.limit
 	}
 	return s.r.ReadByte()
 }
@@ -84,7 +88,7 @@ func (rd *reader) next() (xml.Token, error) {
 	rd.line, _ = rd.dec.InputPos()
 	tok, err := rd.dec.Token()
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(rd.src.limit, err)
 	}
 	switch tok.(type) {
 	case xml.StartElement:
