@@ -63,6 +63,9 @@ type Reach struct {
 	Target string
 	Reason string
 	RTT    time.Duration
+
+	Cause   string               // as in status.Reach
+	Targets []status.ReachTarget // those that were asked
 }
 
 // Config is what a Bearer is made of. All fields are needed but those that say

@@ -462,7 +462,7 @@ func (b *Bearer) show(a *active, reach Reach) {
 	b.Status.Update(func(s *status.Snapshot) {
 		s.State, s.Reason, s.Advice = reach.State, "", ""
 		if reach.State == status.Limited {
-			s.Reason, s.Advice = "only a portal answers: "+reach.Reason, "the line may have no credit; see the operator's portal"
+			s.Reason, s.Advice = reach.Text(), reach.Advice()
 		}
 		l := &status.Link{
 			Interface: a.spec.Interface, MTU: a.spec.MTU, APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason,
@@ -478,7 +478,7 @@ func (b *Bearer) show(a *active, reach Reach) {
 			l.Gateway = a.spec.Gateway.String()
 		}
 		s.Link = l
-		s.Reach = &status.Reach{Result: "ok", Target: reach.Target, Reason: reach.Reason, RTTMS: float64(reach.RTT.Microseconds()) / 1000, At: b.Now()}
+		s.Reach = &status.Reach{Result: "ok", Target: reach.Target, Reason: reach.Reason, RTTMS: float64(reach.RTT.Microseconds()) / 1000, Cause: reach.Cause, Targets: reach.Targets, At: b.Now()}
 		if reach.State == status.Limited {
 			s.Reach.Result = "limited"
 		}

@@ -15,10 +15,12 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"dynamod/configs/cosa"
+	"dynamod/netlink/reach"
 )
 
 // Auto is the value of keys that are found out at run time.
@@ -130,7 +132,7 @@ const (
 
 // Reach is for the check that traffic crosses the link.
 type Reach struct {
-	Targets  []string      // http URLs that answer 204; any one will do
+	Targets  []string      // see reach.Check; any one will do
 	Timeout  time.Duration // for one target
 	Interval time.Duration // between checks of a link that works; 0: only after a change
 }
@@ -205,7 +207,7 @@ func Default() *Config {
 			DNSFile: defaultRun + "/" + dnsName,
 		},
 		Reach: Reach{
-			Targets: []string{"http://connectivitycheck.gstatic.com/generate_204", "http://cp.cloudflare.com/generate_204"},
+			Targets: slices.Clone(reach.DefaultTargets),
 			Timeout: 10 * time.Second, Interval: 5 * time.Minute,
 		},
 		Activation: Activation{Deadline: 5 * time.Minute, Limits: Limits{

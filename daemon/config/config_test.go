@@ -215,8 +215,8 @@ func TestErrors(t *testing.T) {
 		{"aid", "[lpa]\naids = [\"A000\"]\n", "t.toml:2:9: \"A000\" is not an AID of 5 to 16 bytes in hex\nhint: such as \"A0000005591010FFFFFFFF8900000100\""},
 		{"discovery server", "[lpa]\nsmds = [\"https://x.example\"]\n", "t.toml:2:9: \"https://x.example\" is not a discovery server\nhint: a host name: \"smds.example.com\""},
 		{"proxy with a password", "[lpa]\nproxy = \"http://u:p@proxy.example.com:3128\"\n", "t.toml:2:9: the proxy is not an http URL of host and port\nhint: such as \"http://proxy.example.com:3128\"; \"\" for none"},
-		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: the target is not an http URL without user name\nhint: such as \"http://example.com/generate_204\""},
-		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 URLs"},
+		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: reach target: not of the form http://HOST/PATH, tcp:HOST:PORT or dns:NAME\nhint: such as \"http://example.com/generate_204\", \"tcp:9.9.9.9:443\" or \"dns:example.com@9.9.9.9\""},
+		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 targets"},
 		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, proxy, resolve, smds, via"},
 		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},
 	} {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
+	"dynamod/netlink/reach"
 )
 
 // typed turns the raw file into c, which holds the defaults. Each parser
@@ -346,14 +346,13 @@ func (d *document) targets(raw []string, to *[]string) {
 	if raw == nil {
 		return
 	}
-	if len(raw) == 0 || len(raw) > 8 {
-		d.failAt("reach.targets", "a list of 1 to 8 URLs", "%d targets are not in 1..8", len(raw))
+	if len(raw) == 0 || len(raw) > reach.MaxTargets {
+		d.failAt("reach.targets", "a list of 1 to 8 targets", "%d targets are not in 1..%d", len(raw), reach.MaxTargets)
 		return
 	}
 	for i, s := range raw {
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
-			d.failAt(fmt.Sprintf("reach.targets[%d]", i), `such as "http://example.com/generate_204"`, "the target is not an http URL without user name")
+		if err := reach.Check(s); err != nil {
+			d.failAt(fmt.Sprintf("reach.targets[%d]", i), `such as "http://example.com/generate_204", "tcp:9.9.9.9:443" or "dns:example.com@9.9.9.9"`, "%v", err)
 		}
 	}
 	*to = raw

@@ -23,7 +23,10 @@ func ProbeWith(ctx context.Context, d reach.Dialer, targets []string, c reach.Co
 	if err != nil {
 		return bearer.Reach{State: status.Down, Reason: err.Error()}
 	}
-	out := bearer.Reach{State: status.Down, Target: r.Target, Reason: r.Reason, RTT: r.RTT}
+	out := bearer.Reach{State: status.Down, Target: r.Target, Reason: r.Reason, RTT: r.RTT, Cause: string(r.Cause)}
+	for _, a := range r.Attempts {
+		out.Targets = append(out.Targets, status.ReachTarget{Target: a.Target, Result: a.State.String(), Stage: string(a.Stage), Reason: a.Reason, TookMS: float64(a.Took.Microseconds()) / 1000})
+	}
 	switch r.State {
 	case reach.OK:
 		out.State = status.Up

@@ -213,11 +213,24 @@ type Link struct {
 
 // Reach is the last reach check through the link.
 type Reach struct {
-	Result string    `json:"result"` // ok, limited, none
-	Target string    `json:"target,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-	RTTMS  float64   `json:"rtt_ms,omitempty"`
-	At     time.Time `json:"at"`
+	Result string `json:"result"` // ok, limited, none
+	// Cause is what is in between when it is not ok: portal, walled-garden,
+	// name-servers, no-link.
+	Cause   string        `json:"cause,omitempty"`
+	Target  string        `json:"target,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	RTTMS   float64       `json:"rtt_ms,omitempty"`
+	Targets []ReachTarget `json:"targets,omitempty"` // those that were asked, in turn
+	At      time.Time     `json:"at"`
+}
+
+// ReachTarget is one target of a reach check.
+type ReachTarget struct {
+	Target string  `json:"target"`
+	Result string  `json:"result"`           // ok, limited, none
+	Stage  string  `json:"stage"`            // dns, tcp, http: the step that failed, or the last
+	Reason string  `json:"reason,omitempty"` // why it is not ok
+	TookMS float64 `json:"took_ms"`
 }
 
 // Outbox counts the notifications that wait for their receiver.

@@ -1,21 +1,15 @@
 // Package reach finds out whether the internet is behind a link: it looks a name up, connects and asks for a page that is
 // known to be empty (HTTP 204), all over that link alone. Whatever else answers is a captive portal or a walled garden,
-// where the account has no data yet. One target costs less than 2 kB.
+// where the account has no data yet. A target that answers costs less than 2 kB on the wire.
 package reach
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,8 +17,8 @@ import (
 type State uint8
 
 const (
-	None    State = iota // nothing answers
-	Limited              // something answers, but not the target: a portal, or a walled garden
+	None    State = iota // nothing answers as it should
+	Limited              // a portal answers, or addresses can be reached and names cannot be looked up
 	OK                   // the target answered as it should
 )
 
@@ -38,7 +32,17 @@ func (s State) String() string {
 	return "none"
 }
 
-// Stage is how far an attempt came.
+// Cause says what stands between the link and the internet.
+type Cause string
+
+const (
+	Portal       Cause = "portal"        // somebody else answers the request: a log-in, or an account without data
+	WalledGarden Cause = "walled-garden" // the network answers, and refuses: unknown names, refused connections, addresses of its own
+	NameServers  Cause = "name-servers"  // addresses can be reached, the link's name servers do not answer
+	NoLink       Cause = "no-link"       // nothing answers
+)
+
+// Stage is one of the three steps.
 type Stage string
 
 const (
@@ -47,6 +51,9 @@ const (
 	StageHTTP Stage = "http"
 )
 
+// stages in the order in which they are taken.
+var stages = []Stage{StageDNS, StageTCP, StageHTTP}
+
 // Dialer opens connections over the link. uplink.Dialer is one; with a RecvBuffer of 4096 a portal's long page stays with
 // the portal.
 type Dialer interface {
@@ -54,28 +61,44 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// DefaultTargets answer 204 with nothing behind it, to everybody, without TLS.
+// DefaultTargets are of four parties that do not depend on each other. The first three answer 204 with nothing behind it,
+// to everybody, without TLS; the last two are asked when these failed, and tell dead name servers from a dead link.
 var DefaultTargets = []string{
 	"http://connectivitycheck.gstatic.com/generate_204",
 	"http://cp.cloudflare.com/generate_204",
+	"http://connectivity-check.ubuntu.com/",
+	"tcp:9.9.9.9:443",
+	"tcp:[2620:fe::fe]:443",
 }
 
 // Config says what to ask. Dialer is needed, the rest has sane defaults.
 type Config struct {
 	Dialer  Dialer
-	Targets []string      // http URLs, tried in order until one is OK; DefaultTargets if empty
-	Timeout time.Duration // for each target; 10 s if 0
+	Targets []string      // see Check; tried in order until one is OK; DefaultTargets if empty
+	Timeout time.Duration // for each target; 10 s if 0. All together have three times as long
+}
+
+// Step is one stage of an attempt.
+type Step struct {
+	Stage  Stage
+	Took   time.Duration
+	Detail string // what it gave: an address, a status
+	Failed string // why it failed, in words; empty if it did not
 }
 
 // Attempt is what became of one target.
 type Attempt struct {
 	Target string
 	State  State
-	Stage  Stage         // the stage that failed; StageHTTP if none did
+	Cause  Cause         // empty if it is OK
+	Stage  Stage         // the stage that failed; the last one if none did
 	Reason string        // why it is not OK, in words; empty if it is
 	RTT    time.Duration // how long the TCP handshake took; 0 if it did not succeed
 	Took   time.Duration
 	Bytes  int // what was sent and received over TCP, without headers of packets
+	Steps  []Step
+
+	asksNames, noNames bool // it needs the link's name servers, and they did not serve
 }
 
 // Result is the best attempt, with all of them.
@@ -86,43 +109,45 @@ type Result struct {
 
 // Bounds of a probe.
 const (
-	maxTargets  = 8
-	maxReceived = 1024 // bytes of an answer; a 204 needs a fifth of that
-	maxSent     = 512
+	MaxTargets     = 8
+	defaultTimeout = 10 * time.Second
+	wholeFactor    = 3
+	maxReceived    = 1024 // bytes of an answer; a 204 needs a fifth of that
+	maxSent        = 512
 )
-
-// Check reports what is wrong with a target.
-func Check(target string) error {
-	u, err := url.Parse(target)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reach target: %w", err)
-	case u.Scheme != "http":
-		return fmt.Errorf("reach target %s: only http: a portal cannot answer for https, and the handshake costs 4 kB", target)
-	case u.Hostname() == "", u.User != nil, len(target) > maxSent/2:
-		return fmt.Errorf("reach target %s: not of the form http://host/path", target)
-	}
-	return nil
-}
 
 // Probe asks the targets in turn until one is OK. A link that is not OK is a Result, not an error; errors are a bad
 // Config and ctx's, which ends a Probe at once.
 func Probe(ctx context.Context, cfg Config) (Result, error) {
-	targets := cfg.Targets
-	if len(targets) == 0 {
-		targets = DefaultTargets
+	names := cfg.Targets
+	if len(names) == 0 {
+		names = DefaultTargets
 	}
-	if len(targets) > maxTargets {
-		return Result{}, fmt.Errorf("%d reach targets, at most %d", len(targets), maxTargets)
+	if len(names) > MaxTargets {
+		return Result{}, fmt.Errorf("%d reach targets, at most %d", len(names), MaxTargets)
 	}
-	for _, t := range targets {
-		if err := Check(t); err != nil {
+	var targets []target
+	for _, n := range names {
+		t, err := parse(n)
+		if err != nil {
 			return Result{}, err
 		}
+		targets = append(targets, t)
 	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	whole, done := context.WithTimeout(ctx, wholeFactor*cfg.Timeout)
+	defer done()
 	var r Result
+	end := time.Now().Add(wholeFactor * cfg.Timeout)
+	silent := false // the link's name servers do not answer
+	portal := false // somebody has answered in the place of a page: now only a page counts
 	for _, t := range targets {
-		a := cfg.attempt(ctx, t)
+		if silent && t.asksNames() || portal && t.kind != StageHTTP || !time.Now().Before(end) {
+			continue
+		}
+		a := cfg.attempt(whole, t)
 		if err := ctx.Err(); err != nil {
 			return Result{}, fmt.Errorf("reach check: %w", err)
 		}
@@ -130,118 +155,31 @@ func Probe(ctx context.Context, cfg Config) (Result, error) {
 		if a.State == OK {
 			break
 		}
+		silent = silent || a.noNames && a.Cause == NoLink
+		portal = portal || a.State == Limited && t.kind == StageHTTP
 	}
-	r.Attempt = slices.MaxFunc(r.Attempts, func(a, b Attempt) int { return cmp.Compare(a.State, b.State) })
+	r.judge()
 	return r, nil
 }
 
-func (cfg Config) attempt(ctx context.Context, target string) Attempt {
-	timeout := cfg.Timeout
-	if timeout <= 0 {
-		timeout = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	begin := time.Now()
-	a := Attempt{Target: target}
-	err := cfg.ask(ctx, &a)
-	a.Took = time.Since(begin)
-	if err != nil && a.Reason == "" {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer within %s", timeout)
-		}
-		a.Reason = string(a.Stage) + ": " + err.Error()
-	}
-	return a
-}
-
-// ask fills in what became of it.
-func (cfg Config) ask(ctx context.Context, a *Attempt) error {
-	u, err := url.Parse(a.Target)
-	if err != nil {
-		return err
-	}
-	a.Stage = StageDNS
-	addrs, err := cfg.Dialer.LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil {
-		return err
-	}
-	if len(addrs) == 0 {
-		return errors.New("no address")
-	}
-	a.Stage = StageTCP
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	begin := time.Now()
-	conn, err := cfg.Dialer.DialContext(ctx, "tcp", net.JoinHostPort(addrs[0].String(), port))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	a.RTT = time.Since(begin)
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
-	a.Stage = StageHTTP
-	n, err := io.WriteString(conn, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUser-Agent: dynamod\r\nConnection: close\r\n\r\n")
-	a.Bytes += n
-	if err != nil {
-		return err
-	}
-	in := &counter{r: io.LimitReader(conn, maxReceived)}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(in, 256), &http.Request{Method: http.MethodGet})
-	defer func() { a.Bytes += in.n }()
-	if err != nil {
-		if in.n >= maxReceived {
-			// Longer headers than any empty page has: somebody else's page.
-			a.State, a.Reason = Limited, "http: an answer of more than 1 kB instead of an empty one"
-			return nil
-		}
-		return err
-	}
-	defer resp.Body.Close()
-	a.judge(resp)
-	return nil
-}
-
-// judge tells the target's answer from anybody else's.
-func (a *Attempt) judge(resp *http.Response) {
-	if resp.StatusCode == http.StatusNoContent {
-		a.State = OK
-		return
-	}
-	a.State = Limited
-	status := fmt.Sprintf("http: status %d instead of 204", resp.StatusCode)
-	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		a.Reason = status + ", sent on to a captive portal" + portal(resp.Header.Get("Location"))
-	case resp.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585 section 6
-		a.Reason = status + ", a captive portal wants a log-in"
-	case resp.StatusCode == http.StatusOK:
-		a.Reason = status + ", a captive portal answers for the target"
-	default:
-		a.Reason = status
+// judge picks the attempt that says most about the link.
+func (r *Result) judge() {
+	r.Attempt = slices.MaxFunc(r.Attempts, func(a, b Attempt) int {
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(weight(a), weight(b)), cmp.Compare(len(a.Steps), len(b.Steps)))
+	})
+	// An address that answers where no name could be looked up: traffic crosses, but hardly anybody is served.
+	others := r.Attempts[:len(r.Attempts)-1]
+	if i := slices.IndexFunc(others, func(a Attempt) bool { return a.noNames }); r.State == OK && i >= 0 &&
+		!slices.ContainsFunc(others, func(a Attempt) bool { return a.asksNames && !a.noNames }) && !r.asksNames {
+		r.State, r.Cause, r.Stage = Limited, NameServers, StageDNS
+		r.Reason = r.Attempts[i].Reason + ", but " + r.Target + " answers: the link works, its name servers do not"
 	}
 }
 
-// portal names the host of a redirect. The rest of the address may hold a session or the subscriber's number.
-func portal(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || u.Host == "" || len(u.Host) > 64 || strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return ""
+// weight puts who was answered, if not as wanted, before who was not.
+func weight(a Attempt) int {
+	if a.Cause == NoLink {
+		return 0
 	}
-	return " at " + u.Host
-}
-
-type counter struct {
-	r io.Reader
-	n int
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += n
-	return n, err
+	return 1
 }

@@ -77,6 +77,9 @@ func (d Dialer) DialContext(ctx context.Context, network, address string) (net.C
 // LookupNetIP finds the addresses of a name that the link can reach, asking over the link. An address stands for
 // itself. network is "ip", "ip4" or "ip6".
 func (d Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if network == "ip" {
+		network += d.family() // a question for the other one costs bytes and is of no use
+	}
 	var addrs []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs = []netip.Addr{a.Unmap()}
@@ -112,6 +115,20 @@ func absolute(host string) string {
 		return host
 	}
 	return host + "."
+}
+
+// family is "4" or "6" where the link has only that one.
+func (d Dialer) family() string {
+	is4 := func(a netip.Addr) bool { return a.Is4() }
+	switch four := slices.ContainsFunc(d.Sources, is4); {
+	case len(d.Sources) == 0:
+		return ""
+	case !four:
+		return "6"
+	case !slices.ContainsFunc(d.Sources, func(a netip.Addr) bool { return !is4(a) }):
+		return "4"
+	}
+	return ""
 }
 
 // source is our address for packets to a.

@@ -64,6 +64,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "probe":
 		err = probeRole()
+	case "wire":
+		err = wireRole()
 	case "lab":
 		err = labRole()
 	case "userns":
