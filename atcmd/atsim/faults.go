@@ -20,6 +20,7 @@ type Fault struct {
 	Delay   time.Duration // how late, how far apart, how long
 	Code    int           // +CME number, status word, reject cause
 	Text    string        // URC or bytes to send
+	Until   Heal          // what ends it by itself; empty means nothing
 }
 
 // faultDocs names every fault and says what it does.
@@ -46,6 +47,8 @@ var faultDocs = map[string]string{
 	"detach":          "the network detaches the modem now, once",
 	"no-data":         "contexts come up but the network interface stays dead",
 	"stale-carrier":   "the modem keeps the carrier configuration of the profile that is enabled now: with another one it finds no network",
+	"card-gone":       "the modem loses its card now, and does not find it again",
+	"no-service":      "no cell is found, whatever the network says",
 	"no-refresh":      "the modem ignores a REFRESH of the card",
 	"refresh-restart": "a REFRESH of the card restarts the modem: its ports go, and come back after Delay (default: as after +CFUN=1,1)",
 	"unplug":          "the modem is unplugged now and comes back after Delay; 0 means never",
@@ -72,7 +75,7 @@ func (m *Modem) SetFault(name string, f Fault) error {
 	case "detach", "unplug", "urc-storm":
 	default:
 		m.faults.set(name, f)
-		if !registering(name) {
+		if !registering(name) && name != "card-gone" {
 			return nil
 		}
 	}
@@ -88,6 +91,8 @@ func (m *Modem) SetFault(name string, f Fault) error {
 		m.unplug(f.Delay)
 	case "urc-storm":
 		m.storm(f)
+	case "card-gone":
+		m.loseCard()
 	default:
 		m.after("register", 0, m.register)
 	}
@@ -97,7 +102,7 @@ func (m *Modem) SetFault(name string, f Fault) error {
 // registering reports whether a fault changes what the network says: the modem
 // asks it again when the fault is set or cleared.
 func registering(name string) bool {
-	return name == "deny" || name == "roam" || name == "stale-carrier"
+	return name == "deny" || name == "roam" || name == "stale-carrier" || name == "no-service"
 }
 
 // ClearFault switches a fault off; an empty name switches all of them off.
@@ -147,6 +152,8 @@ func ParseFault(s string) (name string, f Fault, err error) {
 			var v int64
 			v, err = strconv.ParseInt(value, 0, 32)
 			f.Code = int(v)
+		case "until":
+			f.Until, err = parseHeal(value)
 		case "text":
 			f.Text = strings.ReplaceAll(value, "_", " ")
 		default:
@@ -177,6 +184,7 @@ func (f Fault) format(name string) string {
 	add("times", strconv.Itoa(f.Times), f.Times > 0)
 	add("delay", f.Delay.String(), f.Delay != 0)
 	add("code", strconv.Itoa(f.Code), f.Code != 0)
+	add("until", string(f.Until), f.Until != "")
 	add("text", strings.ReplaceAll(f.Text, " ", "_"), f.Text != "")
 	return b.String()
 }
@@ -270,9 +278,9 @@ func (c command) holds(text string) bool {
 func (s *faultSet) hung(name string, c command) bool {
 	f, ok := s.take(name, c)
 	if ok && f.Command+f.Holds != "" {
-		s.set(name, Fault{})
+		s.set(name, Fault{Until: f.Until})
 	}
-	return ok
+	return ok && !(f.Until == HealRestart && c.restarts())
 }
 
 // powerCycled ends the hang of a card that was powered off.

@@ -271,7 +271,7 @@ func TestParseFault(t *testing.T) {
 	if err != nil || name != "late" || f != (Fault{Command: "+CGLA", Delay: 2 * time.Second, Times: 1, After: 3, Code: 0x6F00, Text: "+CREG: 2"}) {
 		t.Errorf("%q %+v %v", name, f, err)
 	}
-	for _, s := range []string{"", "gremlins", "late delay", "late delay=soon", "late x=1"} {
+	for _, s := range []string{"", "gremlins", "late delay", "late delay=soon", "late x=1", "hang until=dawn"} {
 		if _, _, err := ParseFault(s); err == nil {
 			t.Errorf("%q was accepted", s)
 		}
@@ -286,6 +286,7 @@ func TestParseFault(t *testing.T) {
 func FuzzParseFault(f *testing.F) {
 	f.Add("late command=+CGLA delay=2s times=1 after=3 code=0x6F00 text=+CREG:_2")
 	f.Add("hang command=+CGLA holds=80E21100FF86")
+	f.Add("card-gone until=radio")
 	f.Add("unplug delay=1h0.5s")
 	f.Add("cme text=A=B code=-1")
 	f.Fuzz(func(t *testing.T, s string) {

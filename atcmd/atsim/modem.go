@@ -233,6 +233,7 @@ const goodbye = 200 * time.Millisecond
 // reboot is +CFUN=1,1: settings go back to their defaults, the card and the
 // radio start again, and the modem says so.
 func (m *Modem) reboot(ctx context.Context) {
+	m.faults.heal(HealRestart)
 	m.leave()
 	m.powerOff()
 	if m.onReboot != nil {

@@ -73,6 +73,7 @@ func (p *port) unplug(replug time.Duration) {
 
 // serve runs the port on one byte stream. It closes rw and leaves no goroutine.
 func (p *port) serve(ctx context.Context, rw io.ReadWriteCloser) error {
+	p.m.faults.heal(HealPort)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := make(chan []byte, 16)

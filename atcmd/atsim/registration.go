@@ -62,6 +62,9 @@ func (m *Modem) register(context.Context) {
 		m.stats.registrations.Add(1)
 		reg = m.cfg.Network.Register(sub)
 	}
+	if m.faults.on("no-service") {
+		reg = Registration{Status: 2}
+	}
 	if f, ok := m.faults.take("deny", command{}); ok {
 		reg = Registration{Status: 3, AcT: reg.AcT, RejectCause: f.Code}
 	}
@@ -231,6 +234,7 @@ func setCFUN(x *exec) error {
 			m.urc(m.pers.notReadyURC)
 		}
 	case old == 0:
+		m.faults.heal(HealRadio)
 		m.resetCard(x.ctx)
 		m.announceSIM()
 	}

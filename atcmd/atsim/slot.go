@@ -151,6 +151,10 @@ func (m *Modem) resetCard(ctx context.Context) {
 	m.cancel("fetch")
 	m.stats.resets.Add(1)
 	m.faults.powerCycled()
+	m.faults.heal(HealCard)
+	if m.faults.on("card-gone") {
+		return
+	}
 	if atr := m.cfg.Card(nil); len(atr) == 0 {
 		return
 	}
