@@ -70,6 +70,7 @@ func (d *Dialect) Problems() []*Problem {
 	for i, r := range d.SIMReset {
 		at := fmt.Sprintf("sim_reset[%d]", i)
 		c.steps(at+".steps", r.Steps)
+		oneOf(c, at+".restarts", r.Restarts, "", CardPart, RadioPart, ModemPart)
 		if r.Settle <= 0 {
 			c.fail(at+".settle", `such as "30s"`, "a rung without time to settle is never seen to work")
 		}

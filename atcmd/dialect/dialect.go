@@ -186,8 +186,31 @@ type ResetStep struct {
 	Steps  []Step   `toml:"steps"` // none: only wait for the modem to act on REFRESH
 	Settle Duration `toml:"settle"`
 	Drops  bool     `toml:"drops"` // the port may vanish and come back under another name
+	// Restarts is what starts again; empty where that is not known. A modem that
+	// fails is helped with the rows that say it.
+	Restarts Part `toml:"restarts"`
 
 	Row
+}
+
+// Part is what a rung of the SIM reset ladder starts again. Each includes those
+// before it.
+type Part string
+
+const (
+	CardPart  Part = "card"  // the card alone is powered off and on
+	RadioPart Part = "radio" // radio and card; contexts go
+	ModemPart Part = "modem" // the whole firmware
+)
+
+// Reset returns the first rung that starts the part again and no more, or nil.
+func (d *Dialect) Reset(p Part) *ResetStep {
+	for i := range d.SIMReset {
+		if r := &d.SIMReset[i]; r.Restarts == p && len(r.Steps) > 0 {
+			return r
+		}
+	}
+	return nil
 }
 
 // Refresh says whether the modem acts on the proactive command REFRESH that

@@ -62,6 +62,17 @@ func (d *Dialect) as(name, about string, match ...Match) *Dialect {
 	return d
 }
 
+// cardPower is the rung that takes the card's power away and leaves the radio
+// alone.
+func cardPower(off, on string, row Row) ResetStep {
+	return ResetStep{
+		Name:   off + ", " + on,
+		Steps:  []Step{{Send: off, Pause: Seconds(2)}, {Send: on}},
+		Settle: Seconds(20),
+		Row:    row, Restarts: CardPart,
+	}
+}
+
 // cycle is the rung that switches radio and card off and on with the given
 // +CFUN values.
 func cycle(off, on string, row Row) ResetStep {
@@ -70,7 +81,7 @@ func cycle(off, on string, row Row) ResetStep {
 		Steps:  []Step{{Send: "+CFUN=" + off, Timeout: Seconds(30), Pause: Seconds(2)}, {Send: "+CFUN=" + on, Timeout: Seconds(30)}},
 		Settle: Seconds(30),
 		Drops:  true,
-		Row:    row,
+		Row:    row, Restarts: RadioPart,
 	}
 }
 
@@ -81,7 +92,7 @@ func restart(command string, row Row) ResetStep {
 		Steps:  []Step{{Send: command, Timeout: Seconds(30)}},
 		Settle: Seconds(60),
 		Drops:  true,
-		Row:    row,
+		Row:    row, Restarts: ModemPart,
 	}
 }
 

@@ -1,5 +1,7 @@
 package dialect
 
+import "slices"
+
 // telit covers LE910Cx, ME910 and their kin.
 //
 // +CSIM=1 and +CSIM=0 lock and unlock the card there, and a locked card is
@@ -37,6 +39,7 @@ func telit() *Dialect {
 		Row: Row{Documented, "Telit ME910 and LE910Cx AT commands manuals"},
 	}}
 	d.SIMReset[1].Row = Row{Assumed, ""}
+	d.SIMReset = slices.Insert(d.SIMReset, 1, cardPower("#SIMDET=0", "#SIMDET=1", Row{Field, "Eclipse Kura, Telit HE910; Telit application samples"}))
 	d.Refresh.Row = Row{Assumed, ""}
 	d.Carrier = Carrier{
 		Query: Query{Send: "#FWSWITCH?", Tag: "#FWSWITCH"}, Generic: "40",
