@@ -147,6 +147,9 @@ func (t *Transport) exchange(ctx context.Context, op, way, tag, text string, siz
 // that was killed may have left them open. Errors mean that there was nothing
 // to close; a modem that does not answer is not asked again.
 func (t *Transport) sweep(ctx context.Context) {
+	if t.used { // not the one at the start
+		t.report(Sweep)
+	}
 	for n := 1; n <= t.apdu.MaxChannel; n++ {
 		handle := strconv.Itoa(n)
 		if t.isOpen(dialect.CGLA+":"+handle) || ctx.Err() != nil {

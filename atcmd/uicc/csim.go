@@ -67,6 +67,7 @@ func (t *Transport) manageOpen(ctx context.Context) (int, *Error) {
 	if e == nil || e.Kind != ErrNoChannel {
 		return ch, e
 	}
+	t.report(Sweep)
 	for n := 1; n <= t.apdu.MaxChannel && ctx.Err() == nil; n++ {
 		if t.isOpen(dialect.CSIM + ":" + strconv.Itoa(n)) {
 			continue

@@ -44,7 +44,16 @@ type Options struct {
 	// Remember is told the open sessions after each change, so that the next
 	// process can close them. It must not call the Transport.
 	Remember func(open []string)
+	// Report, if not nil, is told of channels that had to be closed: Leftover
+	// ones, or in a Sweep after an error. It must not call the Transport.
+	Report func(what string)
 }
+
+// What Options.Report is told.
+const (
+	Leftover = "left-over channels"
+	Sweep    = "sweep"
+)
 
 // Stats counts what went to the card. Bytes are those of APDUs, not of AT
 // command lines.
@@ -65,6 +74,7 @@ type Transport struct {
 	log      *slog.Logger
 	prefer   string
 	remember func([]string)
+	report   func(string)
 
 	gate chan struct{} // holds one token: the right to use what follows
 	// stale are sessions to close before the next channel is opened.
@@ -89,10 +99,14 @@ func New(s Session, profile dialect.APDU, opts Options) *Transport {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if opts.Report == nil {
+		opts.Report = func(string) {}
+	}
 	return &Transport{
 		s: s, apdu: profile, log: log,
 		prefer:   opts.Prefer,
 		remember: opts.Remember,
+		report:   opts.Report,
 		gate:     make(chan struct{}, 1),
 		stale:    slices.Clone(opts.Stale),
 		open:     map[string]struct{}{},
@@ -275,6 +289,9 @@ func (t *Transport) order() []string {
 // closeStale closes sessions that were left open. That they are gone already is
 // as good.
 func (t *Transport) closeStale(ctx context.Context) {
+	if len(t.stale) > 0 && ctx.Err() == nil {
+		t.report(Leftover)
+	}
 	for _, session := range t.stale {
 		if way, handle, ok := split(session); ok && ctx.Err() == nil {
 			if e := t.closeBy(ctx, way, handle); e != nil {
