@@ -174,6 +174,17 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	if n := s.Outbox.Pending; n > 0 {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
 	}
+	if r := s.Recovery; r != nil {
+		next := ""
+		if r.Next != nil {
+			next = "begun again at " + r.Next.Local().Format(time.DateTime)
+		}
+		row("recovery", cmp.Or(string(r.State), "nothing is wrong"), prefix(r.Symptom+": ", r.Reason), next)
+		row("  advice", r.Advice)
+		for _, u := range r.Rungs {
+			row("  "+u.Rung, fmt.Sprintf("%d times, last %s", u.Count, u.Last.Local().Format(time.DateTime)), u.Reason, prefix("failed: ", u.Error))
+		}
+	}
 	if r := s.Run; r != nil {
 		what := stateText(r)
 		if r.Ended != nil {

@@ -18,6 +18,7 @@ import (
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/learned"
+	"dynamod/daemon/recovery"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -79,6 +80,7 @@ type Config struct {
 	Keeper    Keeper        // nil keeps nothing
 	ModemID   func() string // IMEI; nil or "" where it is not known
 	Status    *status.Model
+	Ladder    *recovery.Ladder // is told what fails; nil for none
 	Log       *slog.Logger
 	Now       func() time.Time
 
@@ -125,6 +127,7 @@ type Bearer struct {
 	op         sync.Mutex // held while the modem or the kernel is being changed, and for what follows
 	pace       pace
 	ownCarries Radio // traffic has crossed a context beside the attach's
+	hadSIM     bool  // a SIM could be used since the last one that was switched off
 }
 
 // active is the link as it was brought up last.
@@ -270,6 +273,9 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 		return nil, err
 	}
 	reg, plmn, err := b.attach(ctx, r, p, kind, paced)
+	if paced {
+		b.noteRegistration(ctx, reg, err)
+	}
 	if err != nil {
 		return nil, err
 	}

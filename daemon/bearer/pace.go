@@ -36,6 +36,7 @@ type nextTry struct {
 	at       time.Time
 	wait     time.Duration
 	rejected bool // the server took no such user and password
+	refused  bool // by the operator, who will say the same for long
 }
 
 // circumstances are what a network's answer depends on. A new SIM or profile, a
@@ -64,6 +65,12 @@ func (p *pace) under(c circumstances, list []cosa.Candidate) {
 		p.last = nil
 	}
 	p.of = c
+}
+
+// restarted begins anew but for what the operator refused: a modem that was
+// started again hears the same from him.
+func (p *pace) restarted() {
+	maps.DeleteFunc(p.tries, func(_ string, t nextTry) bool { return !t.refused && !t.rejected })
 }
 
 func (p *pace) clear() { p.tries, p.last = nil, nil }
@@ -97,7 +104,7 @@ func (p *pace) failed(c *cosa.Connection, cause modem.Cause) {
 	}
 	t := p.tries[paceKey(c)]
 	t.wait = min(max(3*t.wait, first), longest)
-	t.at, t.rejected = time.Now().Add(t.wait), cause == modem.CauseAuth
+	t.at, t.rejected, t.refused = time.Now().Add(t.wait), cause == modem.CauseAuth, cause.Slow()
 	p.tries[paceKey(c)] = t
 }
 

@@ -187,10 +187,11 @@ func (b *Bearer) look(ctx context.Context) error {
 	}
 	sim, err := r.SIM(ctx)
 	if err != nil {
-		return err
+		return b.noteCard(err)
 	}
+	sim.State = b.SIMState(sim.State)
+	lost := b.noteSIM(sim.State)
 	if sim.State != modem.SIMReady {
-		sim.State = b.SIMState(sim.State)
 		if a := b.current(); a != nil {
 			b.down(ctx, a, r)
 		}
@@ -200,7 +201,7 @@ func (b *Bearer) look(ctx context.Context) error {
 			s.Reason = "no SIM can be used: " + string(sim.State)
 			s.Advice = simAdvice[sim.State]
 		})
-		return nil // a state, not a fault: nothing is tried in vain
+		return lost // any other is a state, not a fault: nothing is tried in vain
 	}
 	if sig, err := r.Signal(ctx); err == nil {
 		b.Status.Update(func(s *status.Snapshot) {
@@ -209,7 +210,7 @@ func (b *Bearer) look(ctx context.Context) error {
 	}
 	iccid, err := r.ICCID(ctx)
 	if err != nil {
-		return err
+		return b.noteCard(err)
 	}
 	if a := b.current(); a != nil && a.iccid != iccid {
 		b.down(ctx, a, r) // another SIM: nothing of the old one's is of use
@@ -381,6 +382,7 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 		return false, nil
 	}
 	b.show(a, reach)
+	b.Ladder.Well(ofLink...)
 	return true, nil
 }
 

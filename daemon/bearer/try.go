@@ -45,6 +45,9 @@ func (b *Bearer) round(ctx context.Context, r Radio, p *plan, kind dialect.Kind,
 	}
 	f := t.noData(t.failures)
 	b.pace.last = f
+	if paced {
+		b.noteFailures(t.failures, f)
+	}
 	return nil, f
 }
 
@@ -155,6 +158,7 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 		old.lease.end()
 	}
 	b.show(a, reach)
+	b.Ladder.Well(ofLink...)
 	if reach.State != status.Up {
 		return // a portal's page is no reason to begin with it the next time
 	}
@@ -354,7 +358,7 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	t.stage(activation.Probing)
 	reach := b.probe(ctx, a.spec)
 	if reach.State == status.Down {
-		return fail(fmt.Errorf("there is an address, but no traffic: %s", reach.Reason))
+		return fail(fmt.Errorf("%w: %s", errNoTraffic, reach.Reason))
 	}
 	return a, reach, nil
 }

@@ -99,7 +99,13 @@ type Bearer struct {
 	// DataAPNInAttach allows the operator settings' APNs for data in the attach's
 	// context, where the modem carries no other.
 	DataAPNInAttach bool
+	// Recovery is the last rung that may be taken when the modem fails, one of
+	// RecoveryRungs.
+	Recovery string
 }
+
+// RecoveryRungs are the values of [bearer] recovery, mildest first.
+var RecoveryRungs = []string{"off", "card", "radio", "modem", "port", "power"}
 
 // Roaming says where data may be used.
 type Roaming string
@@ -201,7 +207,7 @@ func Default() *Config {
 	return &Config{
 		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d"},
 		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
-		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true},
+		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power"},
 		Uplink: Uplink{
 			Interface: Auto, Apply: ApplySelf, Metric: 700, Table: 700, DefaultRoute: true,
 			DNSFile: defaultRun + "/" + dnsName,

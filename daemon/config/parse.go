@@ -52,6 +52,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.duration("bearer.deadline", raw.Bearer.Deadline, &c.Bearer.Deadline, 10*time.Second, 30*time.Minute)
 	set(raw.Bearer.Assigned, &c.Bearer.NetworkAssigned)
 	set(raw.Bearer.InAttach, &c.Bearer.DataAPNInAttach)
+	oneOf(d, "bearer.recovery", raw.Bearer.Recovery, &c.Bearer.Recovery, RecoveryRungs...)
 
 	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
 	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)

@@ -37,6 +37,7 @@ type rawConfig struct {
 		Deadline *duration `toml:"deadline"`
 		Assigned *bool     `toml:"network_assigned"`
 		InAttach *bool     `toml:"data_apn_in_attach"`
+		Recovery *string   `toml:"recovery"`
 	} `toml:"bearer"`
 	Uplink struct {
 		Interface    *string  `toml:"interface"`

@@ -89,6 +89,7 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 		Log:            g.log,
 	})
 	g.learnWay(d)
+	g.noteCard(err)
 	if err != nil {
 		err = tellCard(ctx, d, err)
 		g.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: err.Error(), Profiles: []status.Profile{}} })
@@ -206,6 +207,7 @@ type runCard struct {
 	release func()
 	begin   func(server string, id euicc.TransactionID) error // of the session that begins
 
+	freed      bool      // all channels were taken, and the card was started again for this run
 	discovered bool      // the code is an event of a discovery server
 	info       *lpa.Info // what Preflight has read, for a card that had to be opened again
 }
@@ -229,7 +231,14 @@ func (r *runCard) hold(ctx context.Context) (*lpa.Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.g.openCard(ctx, func(server string, id euicc.TransactionID) error { return r.begin(server, id) })
+	begin := func(server string, id euicc.TransactionID) error { return r.begin(server, id) }
+	c, err := r.g.openCard(ctx, begin)
+	if errors.Is(err, uicc.ErrNoChannel) && !r.freed {
+		r.freed = true
+		if err = r.g.freeChannels(ctx, err); err == nil {
+			c, err = r.g.openCard(ctx, begin)
+		}
+	}
 	if err != nil {
 		release()
 		return nil, err
@@ -253,7 +262,7 @@ func (r *runCard) end() {
 
 func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) error {
 	r.end()
-	r.discovered = false
+	r.discovered, r.freed = false, false
 	g := r.g
 	d, err := g.waitDevice(ctx, deviceWait)
 	if err != nil {

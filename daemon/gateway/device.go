@@ -17,6 +17,7 @@ import (
 	"dynamod/atcmd/uicc"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
+	"dynamod/daemon/recovery"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 	"dynamod/euicc/es10"
@@ -41,6 +42,7 @@ const (
 	lastReopen  = time.Minute
 	settled     = 10 * time.Second // after which a modem counts as there to stay
 	openLimit   = 15 * time.Minute // for all the ports that a box may have, and the pause
+	answered    = 5 * time.Minute  // the same of one that has stopped answering before
 )
 
 // keepModem opens the modem and opens it again whenever it goes, until ctx ends.
@@ -52,6 +54,8 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
+		case r := <-g.mute:
+			r.answer <- g.writeRestart(ctx, g.knownPort(), r.part)
 		}
 		wait = min(2*wait, lastReopen)
 	}
@@ -78,10 +82,15 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		if ctx.Err() == nil {
 			g.log.Warn("the modem went away", "port", d.path, "error", d.session.Err())
 			g.setDevice(nil, d.session.Err()) // the link went with it, for all that is known
+			g.noteGone(d.session.Err())
 		}
 		g.bearer.SetRadio(nil)
 		g.retire(d)
-		if time.Since(opened) > settled {
+		stays := settled
+		if errors.Is(d.session.Err(), atcmd.ErrDesync) {
+			stays = answered
+		}
+		if time.Since(opened) > stays {
 			wait = firstReopen
 		} else { // it opens and goes at once: not in a tight loop
 			pause()
@@ -259,7 +268,9 @@ func (g *Gateway) openModem(ctx context.Context) (*device, error) {
 	}
 	var errs []error
 	for _, name := range names {
-		g.askManager(ctx, name)
+		if g.opts.OpenPort == nil {
+			g.askManager(ctx, name)
+		}
 		d, err := g.openPort(ctx, name)
 		if err == nil {
 			g.place = nil
@@ -276,6 +287,14 @@ func (g *Gateway) openModem(ctx context.Context) (*device, error) {
 	return nil, advised(errs)
 }
 
+// openLine opens the byte stream of a port.
+func (g *Gateway) openLine(ctx context.Context, path string) (atcmd.Port, error) {
+	if g.opts.OpenPort != nil {
+		return g.opts.OpenPort(ctx, path)
+	}
+	return port.Open(ctx, path, port.Options{Baud: g.config().Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
+}
+
 func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err error) {
 	ctx, done := context.WithTimeout(ctx, openTime)
 	defer done()
@@ -289,7 +308,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 		}
 		families = []*dialect.Dialect{named}
 	}
-	p, err := port.Open(ctx, path, port.Options{Baud: g.config().Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
+	p, err := g.openLine(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("modem: %w", err)
 	}
@@ -308,6 +327,9 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 	}()
 	silent := func(err error) error {
 		if errors.Is(err, atcmd.ErrTimeout) || errors.Is(err, atcmd.ErrDesync) || errors.Is(err, context.DeadlineExceeded) {
+			if path == g.knownPort() {
+				g.ladder.Saw(recovery.Silent, path+" does not answer AT commands")
+			}
 			return &activation.Fault{Code: "modem-silent", Text: fmt.Sprintf("modem: %s does not answer AT commands", path), Advice: "it may be another of the modem's ports: try the others in [modem] port, or restart the modem", Retry: euicc.RetryLater}
 		}
 		return fmt.Errorf("modem: %s: %w", path, err)
@@ -340,10 +362,31 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 		apdu.Transmit = dialect.Duration(g.config().Modem.APDUTimeout)
 	}
 	known, _ := g.learned.Firmware(modelKey(id))
-	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Prefer: known.Transport, Stale: g.staleSessions(), Remember: g.rememberSessions})
+	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Prefer: known.Transport, Stale: g.staleSessions(), Remember: g.rememberSessions, Report: g.noteChannels})
+	g.last.Store(dev)
 	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
 	opened = true
 	return dev, nil
+}
+
+// knownPort is the port of the modem: the one that it was found at last, or the
+// configured one. With "auto" and no modem yet it is "": a port that does not
+// answer may be anything.
+func (g *Gateway) knownPort() string {
+	if d := g.last.Load(); d != nil {
+		return d.path
+	}
+	if g.config().Modem.Port != config.Auto {
+		return g.config().Modem.Port
+	}
+	return ""
+}
+
+// getDevice is the modem, nil if it is not there.
+func (g *Gateway) getDevice() *device {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.device
 }
 
 // enterPIN enters the PIN of pin_file once. A wrong one is never tried again.

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
@@ -30,6 +31,7 @@ import (
 	"dynamod/daemon/journal"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/outbox"
+	"dynamod/daemon/recovery"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -50,6 +52,11 @@ type Options struct {
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	DHCP   func(ctx context.Context, ifname string) (bearer.Lease, error)
 	Probe  func(ctx context.Context, spec uplink.Spec) bearer.Reach
+	// OpenPort opens the modem's port in place of package port.
+	OpenPort func(ctx context.Context, name string) (atcmd.Port, error)
+	// PowerCycle cuts the modem's power for a moment, by a line of the board. Nil
+	// means that no such line is known.
+	PowerCycle func(ctx context.Context) error
 	// Tree is where devices are looked up.
 	Tree port.Tree
 	// Ready is called when the hook answers; nil is fine.
@@ -74,6 +81,7 @@ type Gateway struct {
 	vault   *activation.Vault
 	lame    []error // what was wrong with outbox and vault at the start
 	bearer  *bearer.Bearer
+	ladder  *recovery.Ladder
 	runs    *activation.Orchestrator
 	hook    *hook.Server
 	tracer  tracer
@@ -86,6 +94,8 @@ type Gateway struct {
 	manager    *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
 	managerOf  string           // the device that it is for
 	place      *port.Place      // of the modem on USB when it was open last; only keepModem's
+	last       atomic.Pointer[device]
+	mute       chan muteRestart // for a modem that does not answer
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
@@ -165,6 +175,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "hook", Run: func(ctx context.Context) error { return g.hook.Serve(ctx, l) }},
 		{Name: "modem", Run: g.keepModem},
 		{Name: "outbox", Run: g.keepOutbox},
+		{Name: "recovery", Run: g.keepRecovery},
 		{Name: "link", Run: func(ctx context.Context) error {
 			defer func() {
 				if ctx.Err() != nil {
@@ -251,7 +262,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g = &Gateway{
 		opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
-		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), life: context.Background(), // until it runs
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), mute: make(chan muteRestart), life: context.Background(), // until it runs
 	}
 	g.conf.Store(cfg)
 	g.link, g.linkLeft = context.WithCancel(context.Background())
@@ -310,6 +321,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		broken(err)
 		g.lame = append(g.lame, err)
 	}
+	g.ladder = g.newLadder()
 	g.buildBearer()
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
@@ -336,7 +348,7 @@ func (g *Gateway) buildBearer() {
 	cfg := g.config()
 	b := bearer.Config{
 		Kernel: g.kernel, DHCP: g.opts.DHCP, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
-		Status: g.status, Log: g.log, Now: g.clock.now, Interface: g.modemInterface,
+		Status: g.status, Ladder: g.ladder, Log: g.log, Now: g.clock.now, Interface: g.modemInterface,
 		Spec: uplink.Spec{
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,

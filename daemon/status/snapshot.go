@@ -43,6 +43,7 @@ type Snapshot struct {
 	Link         *Link         `json:"link,omitempty"`
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
+	Recovery     *Recovery     `json:"recovery,omitempty"`
 	Warnings     []string      `json:"warnings,omitempty"` // what is wrong with the box itself, such as a file that cannot be read
 }
 
@@ -238,4 +239,35 @@ type Outbox struct {
 	Pending int        `json:"pending"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
 	Error   string     `json:"error,omitempty"` // why the last delivery failed
+}
+
+// RecoveryState is how far the mending of a modem is.
+type RecoveryState string
+
+// The states of the recovery; empty while nothing is wrong.
+const (
+	Watching RecoveryState = "watching" // something is wrong, not yet for long
+	Climbing RecoveryState = "climbing" // a rung was taken; does it help?
+	HeldOff  RecoveryState = "held-off" // a rung is due, and an eSIM operation has the modem
+	GivenUp  RecoveryState = "given-up" // nothing helped; begun again at Next
+)
+
+// Recovery is what is wrong with the modem, and what was done about it since the
+// daemon was started.
+type Recovery struct {
+	State   RecoveryState `json:"state,omitempty"`
+	Symptom string        `json:"symptom,omitempty"` // see docs/recovery.md
+	Reason  string        `json:"reason,omitempty"`
+	Advice  string        `json:"advice,omitempty"`
+	Next    *time.Time    `json:"next,omitempty"`  // when a climb that was given up is begun again
+	Rungs   []RungUse     `json:"rungs,omitempty"` // mildest first
+}
+
+// RungUse is how often one rung was taken.
+type RungUse struct {
+	Rung   string    `json:"rung"`
+	Count  int       `json:"count"`
+	Last   time.Time `json:"last"`
+	Reason string    `json:"reason,omitempty"` // of the last time
+	Error  string    `json:"error,omitempty"`  // of the last time
 }
