@@ -171,6 +171,10 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 	t := time.NewTicker(outboxTick)
 	defer t.Stop()
 	wasUp := false
+	// A card that cannot be opened is not asked every time: ticks to leave out
+	// after a failure, and how many of them are left.
+	var pause, left int
+	var of *device
 	for {
 		select {
 		case <-ctx.Done():
@@ -182,17 +186,32 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 			g.outbox.Retry() // what failed may have failed for want of this link
 		}
 		wasUp = up
+		if d := g.getDevice(); d != of {
+			of, pause, left = d, 0, 0
+		}
 		if g.busy() && !g.waiting() || !g.outboxWaits() {
 			continue
 		}
-		if err := g.DeliverNotifications(ctx); err != nil && ctx.Err() == nil {
+		if left > 0 && g.uncollected.Load() && len(g.outbox.Due()) == 0 {
+			left--
+			continue
+		}
+		if err := g.DeliverNotifications(ctx); err == nil {
+			pause = 0
+		} else if ctx.Err() == nil {
+			pause = min(2*pause+1, lastOutboxPause)
 			g.log.Warn("notifications are delivered later", "error", err)
 		}
+		left = pause
 	}
 }
 
 // outboxTick is how often the outbox is looked at.
 const outboxTick = 30 * time.Second
+
+// lastOutboxPause is how many ticks are left out at most while the card cannot be
+// read: an hour's.
+const lastOutboxPause = 120
 
 // outboxWaits reports whether there is something to do with the card or a
 // receiver.
