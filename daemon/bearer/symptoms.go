@@ -101,11 +101,17 @@ func isOurs(err error) bool {
 	return errors.Is(err, modem.ErrDefine) || errors.Is(err, context.Canceled)
 }
 
-// Restarted tells the bearer that the modem, or a part of it, has been started
-// again: what failed before may work now and need not wait.
-func (b *Bearer) Restarted() {
+// Seize keeps everybody off the modem, day-two work and activations, until the
+// returned function is called: with true if the modem, or a part of it, was
+// started again. What failed before may work then and need not wait.
+func (b *Bearer) Seize() (release func(restarted bool)) {
+	unhold := b.Hold()
 	b.op.Lock()
-	b.pace.restarted()
-	b.op.Unlock()
-	b.Kick()
+	return func(restarted bool) {
+		if restarted {
+			b.pace.restarted()
+		}
+		b.op.Unlock()
+		unhold()
+	}
 }

@@ -96,7 +96,8 @@ func (g *Gateway) climb(ctx context.Context, step recovery.Step) time.Duration {
 		g.ladder.HeldOff(step, why)
 		return heldOffPoll
 	}
-	defer release()
+	taken := false
+	defer func() { release(taken) }()
 	switch spec, up := g.bearer.Active(); {
 	case step.Symptom != recovery.Silent && g.getDevice() == nil:
 		g.ladder.HeldOff(step, "the modem, which is not there")
@@ -122,14 +123,14 @@ func (g *Gateway) climb(ctx context.Context, step recovery.Step) time.Duration {
 		g.log.Warn("the rung failed", "rung", step.Rung, "error", err)
 	}
 	g.ladder.Taken(step, err)
-	g.bearer.Restarted()
+	taken = true
 	return time.Second
 }
 
 // holdModem takes the modem from everybody else: the card's token keeps eSIM
-// operations off, and the bearer's Hold the day-two work. Where a run or another
+// operations off, and the bearer is seized. Where a run or another
 // user of the card has the modem, it says so and takes nothing.
-func (g *Gateway) holdModem() (release func(), why string) {
+func (g *Gateway) holdModem() (release func(restarted bool), why string) {
 	const operation = "an eSIM operation"
 	select {
 	case g.cardToken <- struct{}{}:
@@ -140,9 +141,9 @@ func (g *Gateway) holdModem() (release func(), why string) {
 		<-g.cardToken
 		return nil, operation
 	}
-	bearer := g.bearer.Hold()
-	return func() {
-		bearer()
+	bearer := g.bearer.Seize()
+	return func(restarted bool) {
+		bearer(restarted)
 		<-g.cardToken
 	}, ""
 }

@@ -58,7 +58,7 @@ type standing struct {
 	core   *atsim.Core
 	ether  *ether
 	client *hook.Client
-	log    *strings.Builder
+	log    *safeLog
 }
 
 type standingOptions struct {
@@ -102,7 +102,13 @@ func (p pipeEnd) Read(b []byte) (int, error) {
 // safeLog is a log that tasks may write while the test reads.
 type safeLog struct {
 	mu sync.Mutex
-	b  *strings.Builder
+	b  strings.Builder
+}
+
+func (s *safeLog) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func (s *safeLog) Write(p []byte) (int, error) {
@@ -130,7 +136,7 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 			t.Fatal(err)
 		}
 	}
-	s := &standing{t: t, ether: &ether{}, log: &strings.Builder{}}
+	s := &standing{t: t, ether: &ether{}, log: &safeLog{}}
 	const eid = "89049032000001000000000000000017"
 	root, err := sgp26.NewCI(time.Now())
 	must(err)
@@ -195,7 +201,7 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 		o.config(cfg)
 	}
 	opts := Options{
-		Log: slog.New(slog.NewTextHandler(&safeLog{b: s.log}, &slog.HandlerOptions{Level: slog.LevelInfo})), Version: "test", Kernel: k,
+		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo})), Version: "test", Kernel: k,
 		OpenPort: func(context.Context, string) (atcmd.Port, error) {
 			var gone bool
 			s.ether.set(func() { gone = s.ether.gone; s.ether.openings++ })
