@@ -70,7 +70,8 @@ var apnLookupCommand = command{
 	about: `Give what is known of the SIM; a condition on a fact that is not given fails, as
 it does for one that a card does not have. Of --imsi without --mccmnc the first
 six digits are looked up, then the first five. [apn] of the configuration, what
-worked last for an ICCID and the modem's own context are not looked at. Where no
+worked last for an ICCID and the modem's own context are not looked at, and what
+a modem with one context alone leaves out is told by "apn explain". Where no
 record matches the exit code is 5; the empty APN, if [bearer] network_assigned
 allows it, is then the only try.`,
 	example: "dynamod apn lookup --mccmnc 311480\ndynamod apn lookup --imsi 311480123456789 --roaming domestic --json",

@@ -60,21 +60,23 @@ func writeAPN(w io.Writer, a hook.APN) {
 	}
 	if t := a.Attach; t != nil {
 		used := onlyIf(!strings.EqualFold(t.Used, t.APN), named("the network made it", t.Used))
-		line("attach", fmt.Sprintf("context %d", t.Context), apnShown(t.APN), t.IPType, used, t.Reason)
+		line("attach", fmt.Sprintf("context %d", t.Context), apnShown(t.APN), t.IPType, used, onlyIf(t.Shared, "data takes it, too"), t.Reason)
 		if t.Record != nil {
 			line("", "record: "+apnShown(t.Record.APN), t.Record.Reason)
 		}
 	}
 	rows := [][]string{{"TRY", "APN", "IP", "AUTH", "USER", "WHEN", "WHY"}}
 	for i, c := range a.Candidates {
-		when := "its turn"
+		when, why := "its turn", c.Reason
 		switch {
+		case c.NotTried != "":
+			when, why = "not tried", why+"; "+c.NotTried
 		case c.Active:
 			when = "up"
 		case c.NotBefore != nil:
 			when = c.NotBefore.Local().Format(time.DateTime)
 		}
-		rows = append(rows, []string{strconv.Itoa(i + 1), apnShown(c.APN), c.IPType, c.Auth, c.Username, when, c.Reason})
+		rows = append(rows, []string{strconv.Itoa(i + 1), apnShown(c.APN), c.IPType, c.Auth, c.Username, when, why})
 	}
 	if len(a.Candidates) > 0 {
 		writeTable(w, rows)

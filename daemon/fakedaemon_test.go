@@ -466,6 +466,7 @@ func (f *fakeDaemon) ExplainAPN(context.Context) (hook.APN, error) {
 		Candidates: []hook.APNCandidate{
 			{APN: "lab.test", IPType: "ipv4v6", Auth: "none", Source: "local", Reason: `op.json: "Op" by MCC+MNC 00101`, Active: true},
 			{IPType: "ipv4v6", Auth: "none", Source: "modem", Reason: "empty APN as the last try", NotBefore: &later},
+			{APN: "else.test", IPType: "ipv4", Auth: "none", Source: "local", Reason: "op.json", NotTried: "no room"},
 		},
 		Attach: &hook.APNAttach{Context: 1, IPType: "ipv4", Used: "default.test", Reason: "the modem's own; dynamod leaves it alone"},
 	}, nil

@@ -21,7 +21,7 @@ import (
 // allows it; one that a person named is meant for the only context that there is.
 
 // errHeldBack is why a connection is not tried.
-var errHeldBack = errors.New("not tried, because it would have to be written into the context of the attach")
+var errHeldBack = errors.New("it would have to be written into the context of the attach")
 
 // attachOnly is the error of a modem whose one context gives no traffic as it
 // stands, while there are connections that would have to be written into it.
