@@ -86,10 +86,11 @@ func writeModem(w io.Writer, m hook.Modem) {
 	}
 	if c := m.CardWay; c != nil {
 		way := cmp.Or(onlyIf(c.Way != "", "by +"+strings.ToUpper(c.Way)), onlyIf(len(c.Order) == 0, "no way by AT commands"), "no way found yet of "+strings.ToUpper(strings.Join(c.Order, " and ")))
-		row("card", way, onlyIf(c.Remembered, "remembered"), fmt.Sprintf("%d bytes a block", c.BlockSize)+onlyIf(c.Learned, " (learned)"), verdictText(c.Verdict))
+		row("card", way, onlyIf(c.Remembered, "remembered"), onlyIf(c.Way != "", fmt.Sprintf("%d bytes a block", c.BlockSize)+onlyIf(c.Learned, " (learned)")), verdictText(c.Verdict))
+		row("  error", c.Error)
 	}
 	if sim := m.SIM; sim != nil {
-		text := onlyIf(sim.Text != "" && !strings.EqualFold(sim.Text, sim.State), strconv.Quote(sim.Text))
+		text := onlyIf(!strings.EqualFold(sim.Text, sim.State), sim.Text)
 		tries, slot := "", ""
 		if sim.PINTries != nil {
 			tries = fmt.Sprintf("PIN tries left: %d", *sim.PINTries)
@@ -117,7 +118,7 @@ func writeModem(w io.Writer, m hook.Modem) {
 		row("counters", "since "+c.Since.Local().Format(time.DateTime), times(c.Opened, "port opened once", "port opened %d times"))
 		row("  commands", fmt.Sprintf("%d sent", c.Commands), fmt.Sprintf("%d given up", c.GivenUp), times(int(c.Resyncs), "1 resync", "%d resyncs"), fmt.Sprintf("%d late lines", c.Late), many(c.TooLong, "%d lines too long"))
 		row("  events", fmt.Sprintf("%d received", c.URCs), fmt.Sprintf("%d dropped", c.Dropped))
-		row("  card", fmt.Sprintf("%d APDUs", c.APDUs), fmt.Sprintf("%d bytes", c.APDUBytes), fmt.Sprintf("%d channels opened", c.Channels), fmt.Sprintf("%d swept", c.Swept), many(c.Retries, "%d waits for a busy card"))
+		row("  card", times(int(c.APDUs), "1 APDU", "%d APDUs"), fmt.Sprintf("%d bytes", c.APDUBytes), times(int(c.Channels), "1 channel opened", "%d channels opened"), fmt.Sprintf("%d swept", c.Swept), many(c.Retries, "%d waits for a busy card"))
 	}
 	for i, text := range m.Errors {
 		row(onlyIf(i == 0, "not told"), text)

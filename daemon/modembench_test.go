@@ -3,10 +3,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -131,11 +136,21 @@ func (b *bench) at(commands ...string) error {
 	return b.client.Do(b.ctx, "POST", "/v1/modem/at", nil, hook.ATRequest{Commands: commands}, &out)
 }
 
-// Ten at once, beside the daemon's own commands: each gets its own answers.
+// Ten at once, beside the daemon's own commands: each gets its own answers, and a
+// reader of the trace that does not read holds nobody up, and is told what it has
+// missed.
 func TestModemATAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.start()
 	b.waitUp()
+	slow, err := net.Dial("unix", filepath.Join(b.dir, "run", "dynamod.sock"))
+	b.must(err)
+	defer slow.Close()
+	_, err = io.WriteString(slow, "GET /v1/modem/trace HTTP/1.1\r\nHost: dynamod\r\n\r\n")
+	b.must(err)
+	stream := bufio.NewReader(slow)
+	_, err = stream.ReadString('\n') // it is answered, and reads no more
+	b.must(err)
 	commands := []string{"AT+CSQ", "AT+CGMM", "AT+CEREG?", "AT+CGDCONT?", "AT+FOO"}
 	want := []string{"+CSQ: ", "EG25", "+CEREG: ", "+CGDCONT: ", ""}
 	var wg sync.WaitGroup
@@ -159,6 +174,26 @@ func TestModemATAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for range 60 { // far more than sockets and queue hold
+		commands := make([]string, 64)
+		for i := range commands {
+			commands[i] = "AT+CGDCONT?"
+		}
+		b.must(b.at(commands...))
+	}
+	last, missed := uint64(0), uint64(0)
+	for missed == 0 {
+		line, err := stream.ReadString('\n')
+		b.must(err)
+		if id, ok := strings.CutPrefix(line, "id: "); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64)
+			b.must(err)
+			if last != 0 {
+				missed = n - last - 1
+			}
+			last = n
+		}
+	}
 }
 
 // A modem that is pulled out in the middle of a command: what was answered before

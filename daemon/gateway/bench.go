@@ -54,10 +54,17 @@ func (g *Gateway) acquireBench(ctx context.Context) (release func(), err error) 
 	if what := g.operation(); what != "" {
 		return nil, modemBusy(what, advice)
 	}
-	ctx, done := context.WithTimeout(ctx, benchWait)
+	limit := benchWait
+	if g.waiting() {
+		limit = time.Second // its session lasts for minutes
+	}
+	ctx, done := context.WithTimeout(ctx, limit)
 	defer done()
 	if release, err = g.acquireCard(ctx); err != nil {
-		return nil, err
+		if g.waiting() {
+			return nil, modemBusy("an activation waits for an answer, and holds a session for it", "answer it, give it up with `dynamod activate --cancel`, or try again in two minutes")
+		}
+		return nil, modemBusy("an operation has the card, such as the delivery of notifications", "try again in a moment; `dynamod modem trace` shows what goes on")
 	}
 	if what := g.operation(); what != "" {
 		release()
@@ -111,7 +118,7 @@ func (g *Gateway) Modem(ctx context.Context) (hook.Modem, error) {
 	for _, u := range d.modem.Dialect().Uses(d.id.USB, dialect.Kind(kind)) {
 		out.Rows = append(out.Rows, hook.ModemRow{What: u.What, Source: string(u.Source), Ref: u.Ref})
 	}
-	out.CardWay, out.Counters = g.cardWay(d, snap.Card), g.counters(d)
+	out.CardWay, out.Counters = g.cardWay(d, g.status.Snapshot().Card), g.counters(d)
 	return out, nil
 }
 
@@ -127,6 +134,13 @@ func (g *Gateway) askModem(ctx context.Context, d *device, out *hook.Modem) {
 		if err := f(); err != nil {
 			out.Errors = append(out.Errors, what+": "+err.Error())
 			lost = ctx.Err() != nil || d.session.Err() != nil
+		}
+	}
+	if d.card.Way() == "" && g.status.Snapshot().Card == nil {
+		// Nobody has tried the card since the port was opened. What comes of it is in
+		// the status, and tells an eUICC without a profile from an empty slot.
+		if c, err := g.openCard(ctx, nil); err == nil {
+			g.closeCard(c)
 		}
 	}
 	ask("power", func() error {
@@ -187,15 +201,6 @@ func (g *Gateway) askModem(ctx context.Context, d *device, out *hook.Modem) {
 		return err
 	})
 	ask("contexts", func() error { return askContexts(ctx, m, out) })
-	if d.card.Way() == "" { // nobody has used the card since the port was opened
-		ask("card", func() error {
-			c, err := g.openCard(ctx, nil)
-			if err == nil {
-				g.closeCard(c)
-			}
-			return err
-		})
-	}
 }
 
 func (g *Gateway) askSIM(ctx context.Context, m *modem.Modem, out *hook.Modem) error {
@@ -257,6 +262,7 @@ func (g *Gateway) cardWay(d *device, card *status.Card) *hook.ModemCardWay {
 	f, _ := g.learned.Firmware(modelKey(d.id))
 	w.Remembered = f.Transport != "" && f.Transport == w.Way
 	if card != nil {
+		w.Error = card.Error
 		if eid, err := euicc.ParseEID(card.EID); err == nil {
 			f, w.Learned = g.learned.Firmware(firmwareKey(d, eid))
 			w.Learned = w.Learned && f.BlockSize > 0

@@ -198,6 +198,25 @@ func TestBenchWhileBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll()
+	release, err := g.acquireCard(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := g.acquireBench(soon); !errors.Is(err, activation.ErrBusy) || !strings.Contains(err.Error(), "an operation has the card") {
+		t.Errorf("while somebody has the card: %v", err)
+	}
+	g.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: "RUN1", State: string(activation.Waiting)} })
+	if _, err := g.acquireBench(soon); !errors.Is(err, activation.ErrBusy) || !strings.Contains(err.Error(), "waits for an answer") {
+		t.Errorf("while a run holds a session: %v", err)
+	}
+	release()
+	if release, err = g.acquireBench(t.Context()); err != nil {
+		t.Errorf("while a run waits without a session: %v", err)
+	} else {
+		release()
+	}
 	if _, err := g.runs.Switch("8900000000000000018", ""); err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func cardError(err error) error {
 		e.Code, e.Text, e.Retry, e.Err = "no-application", "the card does not have that application", euicc.RetryNever, nil
 		e.Advice = cmp.Or(e.Advice, "check --aid; without it the ISD-R of an eUICC is opened")
 	case t.Verdict() != "":
-		e.Code, e.Text, e.Retry = "esim-blocked", t.Verdict(), euicc.RetryNever
+		e.Code, e.Text, e.Retry, e.Err = "esim-blocked", t.Error(), euicc.RetryNever, nil
 	case known:
 		e.Text, e.Retry, e.Advice = d.Text, d.Retry, cmp.Or(e.Advice, d.Advice)
 	}

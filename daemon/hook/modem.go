@@ -61,6 +61,7 @@ type ModemCardWay struct {
 	BlockSize  int      `json:"block_size"`         // bytes in one STORE DATA
 	Learned    bool     `json:"block_size_learned"` // with this card, else it is the first to be tried
 	Verdict    string   `json:"verdict,omitempty"`  // blocked, no-host
+	Error      string   `json:"error,omitempty"`    // why the card was not reached, or is no eUICC
 }
 
 // ModemSIM is the card in the active slot as the modem has it.
