@@ -36,6 +36,7 @@ type nextTry struct {
 	at       time.Time
 	wait     time.Duration
 	rejected bool // the server took no such user and password
+	held     bool // it was left out
 	refused  bool // by the operator, who will say the same for long
 }
 
@@ -81,14 +82,24 @@ func paceKey(c *cosa.Connection) string {
 	return c.Key() + "|" + c.IPType.String() + "|" + c.Password.Reveal()
 }
 
-// due returns the connections whose time has come.
+// due returns the connections whose time has come, none where all of them were
+// left out the last time and others wait.
 func (p *pace) due(list []cosa.Candidate) []cosa.Candidate {
 	now := time.Now()
 	var out []cosa.Candidate
+	held := 0
 	for _, c := range list {
-		if !p.tries[paceKey(&c.Connection)].at.After(now) {
-			out = append(out, c)
+		t := p.tries[paceKey(&c.Connection)]
+		if t.at.After(now) {
+			continue
 		}
+		out = append(out, c)
+		if t.held {
+			held++
+		}
+	}
+	if held == len(out) && len(out) < len(list) {
+		return nil
 	}
 	return out
 }
@@ -108,12 +119,21 @@ func (p *pace) failed(c *cosa.Connection, cause modem.Cause) {
 	p.tries[paceKey(c)] = t
 }
 
+// hold notes a connection that was not even tried. It belongs to each round, but
+// is no reason for one: that would only hide what the others failed at.
+func (p *pace) hold(c *cosa.Connection) {
+	if p.tries == nil {
+		p.tries = map[string]nextTry{}
+	}
+	p.tries[paceKey(c)] = nextTry{held: true}
+}
+
 // wait is the time until a connection is due, 0 if nothing was put off.
 func (p *pace) wait() time.Duration {
 	var first time.Time
 	for key, t := range p.tries {
-		if !slices.Contains(p.list, key) {
-			continue // it is not there, or not for here
+		if t.held || !slices.Contains(p.list, key) {
+			continue // it is left out, not there, or not for here
 		}
 		if first.IsZero() || t.at.Before(first) {
 			first = t.at

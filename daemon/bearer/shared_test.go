@@ -142,6 +142,25 @@ func TestSharedContextAfterRefusal(t *testing.T) {
 	})
 }
 
+// What the context failed at as it stands is told for as long as it waits, beside
+// what is left out.
+func TestSharedContextTellsWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, sharing(record(`{"apn": "data.test"}`), "", nil, "data.test"))
+		b.run(func() {
+			for range 4 {
+				time.Sleep(3 * time.Minute)
+				if reason := b.model.Snapshot().Reason; !strings.Contains(reason, "unknown APN (#27)") || !strings.Contains(reason, `"data.test": it would have to be`) {
+					t.Errorf("the reason is %q", reason)
+				}
+			}
+			if n := len(b.core.Asked()); n != 2 { // at once, and 5 minutes later
+				t.Errorf("the network was asked %d times", n)
+			}
+		})
+	})
+}
+
 // What was allowed once and is no more is put back before the next link.
 func TestSharedContextNoLongerAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

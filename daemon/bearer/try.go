@@ -143,7 +143,11 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 		t.failures[i].err = err // on the other context, too
 		return
 	}
-	t.pace.failed(&c.Connection, causeOf(err))
+	if errors.Is(err, errHeldBack) {
+		t.pace.hold(&c.Connection)
+	} else {
+		t.pace.failed(&c.Connection, causeOf(err))
+	}
 	t.failures = append(t.failures, failure{c, err})
 }
 
