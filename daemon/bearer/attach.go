@@ -196,8 +196,19 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialec
 		return false, err
 	}
 	b.Log.Info("attach context", "apn", call.Context.APN, "type", call.Context.Type, "reason", record.Reason)
-	if err := defineAttach(ctx, r, call); err != nil {
-		return false, err
+	err = defineAttach(ctx, r, call)
+	if err != nil && call.Context.Type == modem.IPv4v6 && ctx.Err() == nil {
+		call.Context.Type = modem.IPv4 // older modems have no type for both
+		if ok && sameContext(cur, call.Context) {
+			return again, nil
+		}
+		err = defineAttach(ctx, r, call)
+	}
+	if err != nil {
+		// Most networks attach without it, too.
+		b.Log.Warn("the modem does not take the record for the attach", "apn", call.Context.APN, "error", err)
+		was, _ = b.Learned.Attach(b.modemID())
+		return false, b.restoreAttach(ctx, r, was)
 	}
 	b.reattach(ctx, r)
 	return again, nil

@@ -231,6 +231,34 @@ func TestAttachRecord(t *testing.T) {
 			}
 		})
 	})
+	t.Run("the modem has no type for both", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			opts := o()
+			opts.modem = func(c *atsim.Config) { c.AttachBearer, c.Habits.NoDual = true, true }
+			b := newSimBench(t, opts)
+			for range 2 {
+				if _, err := b.up(); err != nil || b.context(1) != "IP attach.test" || b.link() != "data.test v4" {
+					t.Errorf("attach context %q, link %s, %v", b.context(1), b.link(), err)
+				}
+			}
+		})
+	})
+	t.Run("the modem does not take its credentials", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			opts := o()
+			opts.records = record(`{"apn": "attach.test", "purposes": ["attach"], "username": "me", "password": "x"}, {"apn": "data.test"}`)
+			b := newSimBench(t, opts)
+			if err := b.sim.SetFault("cme", atsim.Fault{Command: "+CGAUTH"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.up(); err != nil || b.context(1) != "IP " || b.link() != "data.test v4+v6" {
+				t.Errorf("attach context %q, link %s, %v", b.context(1), b.link(), err)
+			}
+			if _, changed := b.store.Attach("490154203237518"); changed {
+				t.Error("still noted as changed")
+			}
+		})
+	})
 	t.Run("the record goes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)

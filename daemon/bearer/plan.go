@@ -200,9 +200,9 @@ func (b *Bearer) candidates(p *plan, own *cosa.Given, usable bool) ([]cosa.Candi
 	return b.candidatesOwn(p, own, usable)
 }
 
-// candidatesOwn are those where data has a context of its own. The modem's own context goes before
-// the records where the modem is attached with it, and is the only hope beside
-// an empty APN where no record knows the SIM.
+// candidatesOwn are those where data has a context of its own. What the modem
+// came with goes before the records where the modem is attached with it, and is
+// the only hope beside an empty APN where no record knows the SIM.
 func (b *Bearer) candidatesOwn(p *plan, own *cosa.Given, usable bool) ([]cosa.Candidate, error) {
 	req := cosa.Request{Explicit: p.given, Roaming: p.choice.roam, AcT: p.choice.act, NetworkAssigned: b.settings().NetworkAssigned}
 	good, known := b.Learned.LastGood(p.choice.sim.ICCID)
