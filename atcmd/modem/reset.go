@@ -38,7 +38,7 @@ type Rung struct {
 func (r Rung) Next() Rung { return Rung{Index: r.Index + 1} }
 
 var (
-	// ErrReopen means that the port went away with a reset, as expected: open
+	// ErrReopen means that the port went away with a reset: open
 	// it again, make a new Modem, and go on with ResetSIM from the rung that
 	// came with this error.
 	ErrReopen = errors.New("modem restarts; open its port again")
@@ -71,7 +71,7 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 		case err == nil:
 		case ctx.Err() != nil:
 			return at, ctx.Err()
-		case rung.Drops && portLost(err):
+		case portLost(err):
 			return Rung{at.Index, failed + 1}, fmt.Errorf("%w: %w", ErrReopen, err)
 		case answered(err) || errors.Is(err, atcmd.ErrTimeout):
 			m.log.Warn("SIM reset command failed", "rung", rung.Name, "error", err)
@@ -80,7 +80,7 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 			}
 			// A later command may bring the radio back that an earlier one
 			// switched off.
-			if _, err := m.run(ctx, rung.Steps, failed+1, nil); err != nil && rung.Drops && portLost(err) {
+			if _, err := m.run(ctx, rung.Steps, failed+1, nil); portLost(err) {
 				return Rung{at.Index, len(rung.Steps)}, fmt.Errorf("%w: %w", ErrReopen, err)
 			}
 		default:
@@ -93,7 +93,7 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 		switch {
 		case met:
 			return at, nil
-		case err != nil && rung.Drops && portLost(err):
+		case portLost(err): // some modems restart when the card asks for a REFRESH
 			return Rung{at.Index, len(rung.Steps)}, fmt.Errorf("%w: %w", ErrReopen, err)
 		case err != nil:
 			return at, err
@@ -176,10 +176,18 @@ func (m *Modem) newSubscriber(ctx context.Context, goal ResetGoal) (bool, error)
 	switch {
 	case err == nil:
 		return imsi != goal.OldIMSI, nil
+	case isLocked(err):
+		return true, nil // a subscriber whose PIN is asked for; the old one's was not
 	case answered(err):
 		return goal.ICCID == "", nil
 	}
 	return false, ignoreTimeout(err)
+}
+
+// isLocked reports whether the SIM waits for PIN or PUK (27.007, 9.2.1).
+func isLocked(err error) bool {
+	cme, ok := errors.AsType[*atcmd.CMEError](err)
+	return ok && (cme.Code == 11 || cme.Code == 12)
 }
 
 func ignoreTimeout(err error) error {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
@@ -79,10 +80,13 @@ type Config struct {
 	Learned   *learned.Store
 	Keeper    Keeper        // nil keeps nothing
 	ModemID   func() string // IMEI; nil or "" where it is not known
-	Status    *status.Model
-	Ladder    *recovery.Ladder // is told what fails; nil for none
-	Log       *slog.Logger
-	Now       func() time.Time
+	// StaleCarrier names the carrier configuration that stayed behind a switch of
+	// profiles, "" for none; nil knows of none.
+	StaleCarrier func() string
+	Status       *status.Model
+	Ladder       *recovery.Ladder // is told what fails; nil for none
+	Log          *slog.Logger
+	Now          func() time.Time
 
 	Interface func() (string, error) // the modem's network interface
 	Spec      uplink.Spec            // template: metric, table, default route, DNS file, MTU
@@ -238,20 +242,60 @@ func (b *Bearer) Hold() (release func()) {
 // Up brings the link up with the first connection of the plan that carries
 // traffic.
 func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activation.State)) (activation.Up, error) {
-	if err := b.awaitRadio(ctx); err != nil {
-		return activation.Up{}, err
-	}
-	b.op.Lock()
-	defer b.op.Unlock()
-	a, err := b.up(ctx, p.(*plan), stage, false)
-	if err != nil {
-		return activation.Up{}, err
+	var a *active
+	for {
+		if err := b.awaitRadio(ctx); err != nil {
+			return activation.Up{}, err
+		}
+		b.mu.Lock()
+		used, change := b.radio, b.change
+		b.mu.Unlock()
+		var err error
+		b.op.Lock()
+		a, err = b.up(ctx, p.(*plan), stage, false)
+		b.op.Unlock()
+		if err == nil {
+			break
+		}
+		// A modem that goes in the middle of it may only be restarting.
+		if !b.lost(ctx, used, change, err) {
+			return activation.Up{}, err
+		}
 	}
 	up := activation.Up{APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason, Interface: a.spec.Interface}
 	if len(a.spec.Addrs) > 0 {
 		up.Address = a.spec.Addrs[0].String()
 	}
 	return up, nil
+}
+
+// goneFor is how long a modem whose port has gone may take to be noticed as gone.
+const goneFor = 10 * time.Second
+
+// lost reports whether err came because the modem went away, once that is known:
+// a port may fail before its owner has seen why.
+func (b *Bearer) lost(ctx context.Context, used Radio, change <-chan struct{}, err error) bool {
+	if !errors.Is(err, atcmd.ErrGone) && !errors.Is(err, atcmd.ErrClosed) && !errors.Is(err, atcmd.ErrDesync) {
+		return false
+	}
+	ctx, done := context.WithTimeout(ctx, goneFor)
+	defer done()
+	for {
+		b.mu.Lock()
+		now := b.radio
+		b.mu.Unlock()
+		if now != used {
+			return true
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return false
+		}
+		b.mu.Lock()
+		change = b.change
+		b.mu.Unlock()
+	}
 }
 
 // up does the work of Up. Paced, it leaves out connections that were refused a
@@ -363,10 +407,47 @@ func (b *Bearer) registerIn(ctx context.Context, r Radio, bounded bool) (modem.R
 	return b.register(ctx, r)
 }
 
+// lockedSIM is an error if the SIM waits for a code, without which the modem never
+// registers. Whatever else it says may pass.
+func (b *Bearer) lockedSIM(ctx context.Context, r Radio) error {
+	sim, err := r.SIM(ctx)
+	if err != nil || sim.State != modem.SIMNeedsPIN && sim.State != modem.SIMNeedsPUK {
+		return nil
+	}
+	return noSIM(sim.State)
+}
+
+func noSIM(state modem.SIMState) *activation.Fault {
+	return &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(state), Advice: simAdvice[state], Retry: euicc.RetryLater}
+}
+
+// denied is the error of a network that refuses the modem.
+func (b *Bearer) denied(reg modem.Registration) *activation.Fault {
+	f := &activation.Fault{
+		Code: "registration-denied", Text: fmt.Sprintf("the network denies the registration (cause %d, %v)", int(reg.Cause), reg.Cause),
+		Advice: "ask the operator whether the line is active and this device allowed", Retry: euicc.RetryLater,
+	}
+	if reg.Cause == modem.RejectESM {
+		f.Advice = "the network may not take the APN of the attach: put it into operators.d, with the purpose attach"
+	}
+	return b.unregistered(f)
+}
+
+// unregistered adds what else may keep a modem from registering.
+func (b *Bearer) unregistered(f *activation.Fault) *activation.Fault {
+	if b.StaleCarrier != nil {
+		if name := b.StaleCarrier(); name != "" {
+			f.Advice = fmt.Sprintf("the modem keeps carrier configuration %q, chosen by hand, which may not suit this profile: let the SIM choose it, and restart the modem; else %s", name, f.Advice)
+		}
+	}
+	return f
+}
+
 // register waits until the network offers packet data.
 func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration, plmn string, err error) {
 	var denied time.Time
 	var last modem.Registration
+	locked := false // it was asked whether the SIM is
 	for {
 		reg, err := r.Registration(ctx)
 		switch {
@@ -378,27 +459,29 @@ func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration,
 			if reg.State.Registered() {
 				return reg, plmn, nil
 			}
+			if !locked {
+				locked = true
+				if err := b.lockedSIM(ctx, r); err != nil {
+					return reg, "", err
+				}
+			}
 			if reg.State != modem.RegDenied {
 				denied = time.Time{}
 			} else if denied.IsZero() {
 				denied = time.Now()
 			} else if time.Since(denied) > deniedFor {
-				f := &activation.Fault{
-					Code: "registration-denied", Text: fmt.Sprintf("the network denies the registration (cause %d, %v)", int(reg.Cause), reg.Cause),
-					Advice: "ask the operator whether the line is active and this device allowed", Retry: euicc.RetryLater,
-				}
-				if reg.Cause == modem.RejectESM {
-					f.Advice = "the network may not take the APN of the attach: put it into operators.d, with the purpose attach"
-				}
-				return reg, "", f
+				return reg, "", b.denied(reg)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return last, "", &activation.Fault{
+			if last.State == modem.RegDenied {
+				return last, "", b.denied(last)
+			}
+			return last, "", b.unregistered(&activation.Fault{
 				Code: "not-registered", Text: fmt.Sprintf("the modem did not register in time, last state: %v", last.State), Err: ctx.Err(),
 				Advice: "check antenna and coverage, and that the line is active", Retry: euicc.RetryLater,
-			}
+			})
 		case <-time.After(registerPoll):
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/hook"
-	"dynamod/euicc"
 )
 
 // Explain tells which connections there are for the SIM in the modem, in which
@@ -25,8 +24,7 @@ func (b *Bearer) Explain(ctx context.Context) (hook.APN, error) {
 		return out, err
 	}
 	if sim.State != modem.SIMReady {
-		sim.State = b.SIMState(sim.State)
-		return out, &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(sim.State), Advice: simAdvice[sim.State], Retry: euicc.RetryLater}
+		return out, noSIM(b.SIMState(sim.State))
 	}
 	facts, err := r.SIMFacts(ctx)
 	if err != nil {

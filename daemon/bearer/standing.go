@@ -189,6 +189,9 @@ func (b *Bearer) look(ctx context.Context) error {
 	if err != nil {
 		return b.noteCard(err)
 	}
+	if sim.State == modem.SIMBusy {
+		return noSIM(sim.State) // it passes, and nobody says when
+	}
 	sim.State = b.SIMState(sim.State)
 	lost := b.noteSIM(sim.State)
 	if sim.State != modem.SIMReady {
@@ -305,6 +308,7 @@ func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
 var simAdvice = map[modem.SIMState]string{
 	modem.SIMNoProfile: "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`",
 	modem.SIMAbsent:    "insert a SIM, or select the slot of the eUICC",
+	modem.SIMBusy:      "the card is being started; it is asked again",
 	modem.SIMFailure:   "the card does not work: take it out and in again, or restart the modem",
 	modem.SIMNeedsPIN:  "put the PIN into the file that [modem] pin_file names",
 	modem.SIMNeedsPUK:  "the card wants its PUK; enter it in a telephone",

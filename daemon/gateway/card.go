@@ -53,12 +53,23 @@ func errRunning() error {
 	return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Advice: "wait for its end, or give it up with `dynamod activate --cancel`", Retry: euicc.RetryLater}
 }
 
-// openCard opens the ISD-R. The card token is held.
+// openCard opens the ISD-R, which can be repeated: it waits for a modem that goes
+// meanwhile, once. The card token is held.
 func (g *Gateway) openCard(ctx context.Context, begin func(server string, id euicc.TransactionID) error) (*lpa.Card, error) {
-	d, err := g.waitDevice(ctx, deviceWait)
-	if err != nil {
-		return nil, err
+	for again := true; ; again = false {
+		d, err := g.waitDevice(ctx, deviceWait)
+		if err != nil {
+			return nil, err
+		}
+		c, err := g.openCardOf(ctx, d, begin)
+		if err == nil || !again || !d.lost(ctx, err) {
+			return c, err
+		}
+		g.log.Warn("the modem went away while its card was opened", "error", err)
 	}
+}
+
+func (g *Gateway) openCardOf(ctx context.Context, d *device, begin func(server string, id euicc.TransactionID) error) (*lpa.Card, error) {
 	extra, err := g.extraRoots()
 	if err != nil {
 		return nil, err

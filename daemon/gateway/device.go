@@ -85,6 +85,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 			g.noteGone(d.session.Err())
 		}
 		g.bearer.SetRadio(nil)
+		g.letCardEnd(d)
 		g.retire(d)
 		stays := settled
 		if errors.Is(d.session.Err(), atcmd.ErrDesync) {
@@ -163,6 +164,22 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	}
 }
 
+// cardEnds is how long the card's user may take at the daemon's end to close its
+// logical channel, which would stay open on the card.
+const cardEnds = 2 * time.Second
+
+// letCardEnd waits for the card's user, who has the daemon's context too.
+func (g *Gateway) letCardEnd(d *device) {
+	ctx, done := context.WithTimeout(context.Background(), cardEnds)
+	defer done()
+	select {
+	case g.cardToken <- struct{}{}:
+		<-g.cardToken
+	case <-d.session.Done():
+	case <-ctx.Done():
+	}
+}
+
 // retire closes a device and keeps its counters.
 func (g *Gateway) retire(d *device) {
 	s := d.card.Stats()
@@ -221,6 +238,22 @@ func (g *Gateway) setDevice(d *device, err error) {
 	g.bearer.SetRadio(d.modem)
 }
 
+// lost reports whether err came because the modem's port went. A write may fail
+// before the reader has seen why, so that it waits for that.
+func (d *device) lost(ctx context.Context, err error) bool {
+	if !errors.Is(err, atcmd.ErrGone) && !errors.Is(err, atcmd.ErrClosed) {
+		return false
+	}
+	ctx, done := context.WithTimeout(ctx, time.Second)
+	defer done()
+	select {
+	case <-d.session.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // changed wakes whoever waits for a device. g.mu is held.
 func (g *Gateway) changed() {
 	close(g.deviceChange)
@@ -244,7 +277,11 @@ func (g *Gateway) waitDevice(ctx context.Context, limit time.Duration) (*device,
 		d, err, change := g.device, g.deviceErr, g.deviceChange
 		g.mu.Unlock()
 		if d != nil {
-			return d, nil
+			select {
+			case <-d.session.Done(): // it is gone, and nobody has seen it yet
+			default:
+				return d, nil
+			}
 		}
 		select {
 		case <-change:
@@ -350,9 +387,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 	if err := m.Init(ctx); err != nil {
 		return nil, silent(err)
 	}
-	if sim, err := m.SIM(ctx); err == nil && sim.State == modem.SIMNeedsPIN {
-		g.enterPIN(ctx, m)
-	}
+	g.enterPIN(ctx, m)
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
@@ -389,19 +424,49 @@ func (g *Gateway) getDevice() *device {
 	return g.device
 }
 
-// enterPIN enters the PIN of pin_file once. A wrong one is never tried again.
+// enterPIN enters the PIN of pin_file if the SIM asks for one. One that a profile's
+// SIM has refused is never tried on it again.
 func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
-	if g.config().Modem.PINFile == "" || g.pinRefused {
+	if g.config().Modem.PINFile == "" || !asksPIN(ctx, m) {
+		return
+	}
+	iccid, _ := m.ICCID(ctx) // "" is a SIM, too
+	g.mu.Lock()
+	refused := g.pinRefused[iccid]
+	g.mu.Unlock()
+	if refused {
 		return
 	}
 	pin, err := config.ReadSecret(g.config().Modem.PINFile)
 	if err == nil {
-		err = m.EnterPIN(ctx, modem.Secret(pin), false)
-		g.pinRefused = err != nil
+		if err = m.EnterPIN(ctx, modem.Secret(pin), false); err != nil {
+			g.mu.Lock()
+			if g.pinRefused == nil {
+				g.pinRefused = map[string]bool{}
+			}
+			g.pinRefused[iccid] = true
+			g.mu.Unlock()
+		}
 	}
 	if err != nil {
 		g.log.Error("cannot enter the SIM's PIN; it is not tried again until a restart", "error", err)
 	}
+}
+
+// asksPIN reports whether the SIM waits for its PIN, also while it starts.
+func asksPIN(ctx context.Context, m *modem.Modem) bool {
+	for range 5 {
+		sim, err := m.SIM(ctx)
+		if err != nil || sim.State != modem.SIMBusy {
+			return err == nil && sim.State == modem.SIMNeedsPIN
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+	return false
 }
 
 // The card sessions that are open are noted in the run directory, so that the

@@ -86,16 +86,15 @@ type Gateway struct {
 	hook    *hook.Server
 	tracer  tracer
 
-	dialects   *dialect.Set
-	life       context.Context  // the daemon's
-	cardToken  chan struct{}    // held by the eUICC's user
-	memory     lpa.Memory       // of the holder of cardToken
-	pinRefused bool             // only keepModem's
-	manager    *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
-	managerOf  string           // the device that it is for
-	place      *port.Place      // of the modem on USB when it was open last; only keepModem's
-	last       atomic.Pointer[device]
-	mute       chan muteRestart // for a modem that does not answer
+	dialects  *dialect.Set
+	life      context.Context  // the daemon's
+	cardToken chan struct{}    // held by the eUICC's user
+	memory    lpa.Memory       // of the holder of cardToken
+	manager   *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
+	managerOf string           // the device that it is for
+	place     *port.Place      // of the modem on USB when it was open last; only keepModem's
+	last      atomic.Pointer[device]
+	mute      chan muteRestart // for a modem that does not answer
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
@@ -111,6 +110,8 @@ type Gateway struct {
 	deviceChange chan struct{} // closed at each change of device
 	past         status.Figures
 	operators    *cosa.DB
+	staleCarrier string          // name of the carrier configuration that stayed behind a switch
+	pinRefused   map[string]bool // ICCIDs of profiles whose PIN is not pin_file's
 }
 
 // ErrLocked means that another dynamod uses the same state.
@@ -353,7 +354,7 @@ func (g *Gateway) buildBearer() {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
-		Keeper: g.vault, ModemID: g.modemID, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
+		Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
 		Given: g.configuredAPN,
 		Roaming: func(s cosa.RoamState) bool {

@@ -108,6 +108,7 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 		rung, err = d.modem.ResetSIM(ctx, goal, rung, func(name string) { g.status.Log("SIM reset: " + name) })
 		d.card.Invalidate()
 		if err == nil {
+			g.enterPIN(ctx, d.modem)
 			if err := d.modem.EnableEvents(ctx); err != nil {
 				g.log.Warn("cannot turn the modem's events on", "error", err)
 			}
@@ -145,11 +146,24 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 // by hand for one operator: the new profile's may not take the modem with it.
 func (g *Gateway) checkCarrier(ctx context.Context, d *device) {
 	c, err := d.modem.CarrierConfig(ctx)
-	if err != nil || !c.Stale() {
+	stale := ""
+	if err == nil && c.Stale() {
+		stale = c.Name
+	}
+	g.mu.Lock()
+	g.staleCarrier = stale
+	g.mu.Unlock()
+	if stale == "" {
 		return // no way to ask, or no answer: nothing is known
 	}
 	g.log.Warn("the modem's carrier configuration was chosen by hand and does not follow the profile", "configuration", c.Name)
 	g.status.Log(fmt.Sprintf("the modem keeps carrier configuration %q, chosen by hand; if the network denies the new profile, let the SIM choose it", c.Name))
+}
+
+func (g *Gateway) getStaleCarrier() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.staleCarrier
 }
 
 func deadlineOf(ctx context.Context) time.Time {

@@ -298,6 +298,19 @@ func (c *Card) open(from, n int) {
 	}
 }
 
+// Channels is the number of logical channels that are open beside channel 0.
+func (c *Card) Channels() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, ch := range c.channels[1:] {
+		if ch != nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *Card) closeChannel(n int) {
 	c.channels[n] = nil
 	if s := c.session; s != nil && s.channel == n {

@@ -1,0 +1,357 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
+	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/gateway"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+	"dynamod/euicc/smdpsim"
+)
+
+// faultRow is one fault as `dynamod sim ctl` takes it, and how an activation ends
+// that meets it.
+type faultRow struct {
+	name string
+	ctl  []string             // command lines of sim ctl
+	at   activation.State     // when they are given: in this state of the run; "" before it, see boot
+	boot bool                 // before the daemon finds the modem
+	pin  bool                 // the new profile's PIN is enabled
+	set  func(*config.Config) // what else the daemon is told
+	mend []string             // command lines that mend what clearing the fault does not
+
+	end    status.Outcome // "" is committed
+	code   string         // machine code of the error
+	advice string         // part of its advice
+	waits  bool           // the way back has no link either: the run waits until the fault is mended
+	left   int            // channels that the modem itself keeps open
+	busy   int64          // commands that the modem gets, at most; 0 means 200
+}
+
+const (
+	aSegment   = "command=+CGLA holds=80E21100FF86"        // of the profile
+	theSwitch  = "command=+CGLA holds=BF3111A00C5A0A"      // EnableProfile with refreshFlag
+	lastAnswer = "card set lost tag=86 block=last"         // the profile is installed, the modem says +CME ERROR: 13
+	replug     = "modem unplug for=100ms"                  // a restart: the modem looks at its card again
+	offAndOn   = "power the card off and on"               // advice for a modem that has lost its card
+	another    = "`dynamod profiles enable 89001010000000" // tries the switch again
+)
+
+// The faults of the simulated modem, card and network. A firmware that answers
+// nothing any more is not among them: it costs minutes, and a process of its own
+// meets it in TestBadInput of the daemon.
+var faultRows = []faultRow{
+	{name: "none"},
+	{name: "URC storm", ctl: []string{`modem set urc-storm times=20000 delay=1ms text=+QIND:_"csq",20,99`}},
+	{name: "URC in mid-answer", ctl: []string{"modem set urc-mid-answer text=+QIND:_SMS_DONE"}},
+	{name: "split echo", boot: true, ctl: []string{"modem set split-echo text=+CREG:_1"}, busy: 300},
+	{name: "late answer", ctl: []string{"modem set late command=+CGLA after=8 times=1 delay=1s"}},
+	{name: "late answer, after the limit", ctl: []string{"modem set late command=+CGLA after=8 times=1 delay=4s"}},
+	{name: "late answer to a segment, after the limit", ctl: []string{"modem set late " + aSegment + " times=1 delay=4s"}},
+	{name: "late answer to the switch, after the limit", ctl: []string{"modem set late " + theSwitch + " times=1 delay=4s"}},
+	{name: "silence", ctl: []string{"modem set silent command=+CGLA after=8 times=1"}},
+	{name: "silence at a segment", ctl: []string{"modem set silent " + aSegment + " times=1"}},
+	{name: "silence at the switch", ctl: []string{"modem set silent " + theSwitch + " times=1"}},
+	{name: "switched in silence", ctl: []string{"modem set mute " + theSwitch + " times=1"}},
+	{name: "silence of the card", ctl: []string{"modem set card-hang " + aSegment}, end: status.Failed, code: "card-transport", advice: "try again with the same code"},
+	{name: "lost while busy", ctl: []string{"modem set busy-drop"}},
+	{name: "garbage", ctl: []string{"modem set garbage"}},
+	{name: "+CME at a card command", ctl: []string{"modem set cme command=+CGLA after=8 times=1 code=13"}},
+	{name: "+CME at a segment", ctl: []string{"modem set cme " + aSegment + " times=1 code=13"}},
+	{name: "+CME at the switch", ctl: []string{"modem set cme " + theSwitch + " times=1 code=13"}},
+	{name: "+CME at the switch, always", ctl: []string{"modem set cme " + theSwitch + " code=13"}, end: status.RolledBack, code: "card-transport", advice: another},
+	{name: "+CME at the call", ctl: []string{"modem set cme command=+QNETDEVCTL code=30 times=1"}},
+	{name: "SIM busy", ctl: []string{"modem set sim-busy times=5"}},
+	{name: "SIM busy, always", ctl: []string{"modem set sim-busy"}, end: status.Failed, code: "card-transport", advice: "wait and try again"},
+	{name: "answer of the card lost", ctl: []string{"modem set drop-answer after=12 times=1"}},
+	{name: "status word", ctl: []string{"modem set sw after=12 times=1 code=0x6F00"}},
+	{name: "channel leak", boot: true, ctl: []string{"modem set leak times=2"}, left: 2},
+	{name: "channels used up by a leak", boot: true, ctl: []string{"modem set leak times=3"}, left: 3},
+	{name: "no channel free", ctl: []string{"modem set channels"}, end: status.Failed, code: "card-transport", advice: offAndOn},
+	{name: "error at the end of the package, profile installed", ctl: []string{lastAnswer}},
+	{name: "catBusy", ctl: []string{"card set cat-busy"}, end: status.RolledBack, code: "es10-enableProfile-catBusy", advice: "wait and try again"},
+	{name: "refresh refused", ctl: []string{"card set refuse-refresh"}, end: status.RolledBack, code: "es10-enableProfile-undefinedError", advice: "try without"},
+	{name: "REFRESH not acted on", ctl: []string{"modem set no-refresh"}},
+	{name: "REFRESH restarts the modem", ctl: []string{"modem set refresh-restart delay=500ms"}},
+	{name: "stale carrier configuration", ctl: []string{"modem set stale-carrier"}, end: status.RolledBack, code: "not-registered", advice: `configuration "hVoLTE-Verizon"`, busy: 400},
+	{name: "PIN locked, new profile", pin: true, end: status.RolledBack, code: "no-sim", advice: "pin_file"},
+	{name: "PIN locked, new profile, PIN known", pin: true, set: pinFile},
+	{name: "PIN locked", boot: true, ctl: []string{"card set pin-locked", replug}, mend: []string{replug}, end: status.RolledBack, code: "no-sim", advice: "pin_file", waits: true, busy: 400},
+	{name: "PIN locked, PIN known", boot: true, ctl: []string{"card set pin-locked", replug}, set: pinFile, busy: 300},
+	{name: "registration denied", ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
+	{name: "registration denied after the switch", at: activation.Enabling, ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
+	{name: "roaming", ctl: []string{"modem set roam"}},
+	{name: "roaming, which is not allowed", ctl: []string{"modem set roam"}, set: func(c *config.Config) { c.Bearer.Roaming = config.RoamingDeny },
+		end: status.RolledBack, code: "roaming-off", advice: "[bearer] roaming", waits: true},
+	{name: "detach", at: activation.Downloading, ctl: []string{"modem set detach"}},
+	{name: "detach in the attach", at: activation.Attaching, ctl: []string{"modem set detach"}},
+	{name: "unplug in the session", at: activation.Authenticated, ctl: []string{"modem unplug for=500ms"}},
+	{name: "unplug in the download", at: activation.Downloading, ctl: []string{"modem unplug for=500ms"}},
+	{name: "unplug at the switch", at: activation.Enabling, ctl: []string{"modem unplug for=500ms"}},
+	{name: "unplug in the attach", at: activation.Attaching, ctl: []string{"modem unplug for=500ms"}},
+	{name: "unplug for good", at: activation.Downloading, ctl: []string{"modem unplug"}, mend: []string{"modem replug"}, end: status.Failed, code: "no-modem", advice: "check power and cable"},
+	{name: "no data", ctl: []string{"modem set no-data"}, end: status.RolledBack, code: "attach-only", advice: "APN", waits: true, busy: 400},
+	{name: "no connection", ctl: []string{"network set no-data"}, end: status.RolledBack, code: "attach-only", advice: "APN", waits: true, busy: 400},
+}
+
+// pinFile tells the daemon the PIN of the lab's profiles.
+func pinFile(c *config.Config) {
+	c.Modem.PINFile = filepath.Join(c.State.Dir, "..", "pin")
+	if err := os.WriteFile(c.Modem.PINFile, []byte(PIN), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// faultTime bounds one row. None comes near it but for a fault of the daemon.
+const faultTime = 2 * time.Minute
+
+// TestFaultTable gives an activation each fault that modem, card and network can
+// have, and prints how it ends: up on the new profile, back on the earlier one or
+// failed, with the reason and what to do; with no logical channel open on the
+// card, no goroutine left, and the link of the enabled profile back. The rows
+// mostly wait, so that many of them run side by side.
+func TestFaultTable(t *testing.T) {
+	ends := make([]faultEnd, len(faultRows))
+	var wg sync.WaitGroup
+	room := make(chan struct{}, 20)
+	for i, f := range faultRows {
+		wg.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			pprof.Do(t.Context(), pprof.Labels("fault", f.name), func(ctx context.Context) { ends[i] = f.run(ctx) })
+			if left := goroutines(f.name); left != "" {
+				ends[i].fail("goroutines are left:\n%s", left)
+			}
+		})
+	}
+	wg.Wait()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "FAULT\tEND\tCODE\tCOMMANDS\tSECONDS\tADVICE")
+	for i, f := range faultRows {
+		e := ends[i]
+		advice, _, _ := strings.Cut(e.advice, ";")
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.1f\t%s\n", f.name, e.end, e.code, e.commands, e.took.Seconds(), advice)
+		t.Run(f.name, func(t *testing.T) {
+			for _, err := range e.errs {
+				t.Error(err)
+			}
+			end := cmp.Or(f.end, status.Committed)
+			if e.end != end || e.code != f.code || !strings.Contains(e.advice, f.advice) {
+				t.Errorf("it ended as %s with %q (%s) and the advice %q, want %s with %q and %q", e.end, e.code, e.text, e.advice, end, f.code, f.advice)
+			}
+			if e.waited != f.waits {
+				t.Errorf("it waited for the way back: %v, want %v", e.waited, f.waits)
+			}
+			if limit := cmp.Or(f.busy, 200); e.commands > limit {
+				t.Errorf("the modem got %d commands, at most %d were expected", e.commands, limit)
+			}
+			if e.channels > f.left {
+				t.Errorf("%d logical channels are open on the card", e.channels)
+			}
+		})
+	}
+	w.Flush()
+	t.Log("\n" + b.String())
+}
+
+// faultEnd is what became of a row.
+type faultEnd struct {
+	end                status.Outcome
+	code, text, advice string
+	waited             bool
+	commands           int64
+	took               time.Duration
+	channels           int
+	errs               []error
+}
+
+func (e *faultEnd) fail(format string, a ...any) { e.errs = append(e.errs, fmt.Errorf(format, a...)) }
+
+// goroutines returns the stacks of what was started under a row's label and has not
+// ended. The rows run side by side, so that their number alone tells nothing.
+func goroutines(label string) string {
+	var left string
+	for range 500 { // the last ones are on their way out
+		var b bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+			return err.Error()
+		}
+		left = ""
+		for stack := range strings.SplitSeq(b.String(), "\n\n") {
+			// The runtime's own for signals begins with whoever is first to want one.
+			if strings.Contains(stack, fmt.Sprintf("%q:%q", "fault", label)) && !strings.Contains(stack, "os/signal.loop") {
+				left += stack + "\n\n"
+			}
+		}
+		if left == "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return left
+}
+
+// run is one activation in a lab of its own, on a card with an enabled profile.
+func (f faultRow) run(ctx context.Context) (e faultEnd) {
+	if err := f.activate(ctx, &e); err != nil {
+		e.fail("%w; it was %s: %s", err, e.end, e.text)
+	}
+	return e
+}
+
+func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("DYNAMOD_TEST_LOG") == f.name {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	ctx, cancel := context.WithTimeout(ctx, faultTime)
+	defer cancel()
+	n, err := netlab.NewSimulated(netlab.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	dir, err := os.MkdirTemp("", "lab") // a socket's path is short
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	o := Options{Dir: dir, Dialect: "quectel", Log: log}
+	const earlier = "8900101000009999991"
+	if o.Earlier, err = smdpsim.TestProfile(smdpsim.ProfileData{ICCID: earlier, IMSI: "001010000009999", SPN: Operator}); err != nil {
+		return err
+	}
+	w, err := Open(ctx, n, o)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	order := w.Profiles[0]
+	if f.pin {
+		upp, err := w.newProfile(PIN)
+		if err != nil {
+			return err
+		}
+		if order, err = w.offer("", smdpsim.Order{UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: "Lab profile", Owner: owner}}); err != nil {
+			return err
+		}
+	}
+	ctl := func(lines ...string) error {
+		for _, line := range lines {
+			if _, _, err := w.command(ctx, ctlRequest{Args: strings.Fields(line)}); err != nil {
+				return fmt.Errorf("sim ctl %s: %w", line, err)
+			}
+		}
+		return nil
+	}
+	mend := func() error {
+		return ctl(append([]string{"modem clear", "card clear", "network clear"}, f.mend...)...)
+	}
+	cfg, err := config.Load(filepath.Join(dir, "dynamod.toml"))
+	if err != nil {
+		return err
+	}
+	cfg.Modem.APDUTimeout = 2 * time.Second
+	cfg.Bearer.Deadline = 4 * time.Second
+	cfg.Activation.Deadline = 20 * time.Second
+	if f.set != nil {
+		f.set(cfg)
+	}
+	if f.boot {
+		if err := errors.Join(ctl(f.ctl...), w.await(ctx, true)); err != nil {
+			return err
+		}
+	}
+	var rec activation.Record
+	err = gateway.Direct(ctx, cfg, w.gatewayOptions(log, "test", time.Time{}, cfg), func(c *hook.Client) error {
+		up := func() error { // the enabled profile has its link
+			for {
+				var snap status.Snapshot
+				if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &snap); err != nil {
+					return err
+				}
+				if snap.State == status.Up && w.plugged() {
+					return nil
+				}
+				if err := wait(ctx); err != nil {
+					return fmt.Errorf("the link stays %s: %s: %w", snap.State, snap.Reason, err)
+				}
+			}
+		}
+		due := f.ctl
+		switch {
+		case f.boot:
+			due = nil
+		case f.at == "":
+			if err := errors.Join(up(), ctl(due...)); err != nil {
+				return err
+			}
+			due = nil
+		default:
+			if err := up(); err != nil {
+				return err
+			}
+		}
+		begun, before := time.Now(), w.Modem.Stats().Commands
+		if err := c.Do(ctx, "POST", "/v1/activations", nil, hook.ActivationRequest{Code: order.Code, Consent: true}, &rec); err != nil {
+			return err
+		}
+		for rec.Ended == nil {
+			if due == nil {
+				if err := wait(ctx); err != nil {
+					return err
+				}
+			} else if rec.State == f.at {
+				if err := ctl(due...); err != nil {
+					return err
+				}
+				due = nil
+			}
+			if err := c.Do(ctx, "GET", "/v1/activations/"+rec.ID, nil, nil, &rec); err != nil {
+				return err
+			}
+			if rec.Waiting == activation.WaitLink && !e.waited {
+				e.waited = true
+				e.took, e.commands = time.Since(begun), w.Modem.Stats().Commands-before
+				if err := mend(); err != nil {
+					return err
+				}
+			}
+			e.end = rec.Outcome
+			if rec.Error != nil {
+				e.code, e.text, e.advice = rec.Error.Code, rec.Error.Text, rec.Error.Advice
+			}
+		}
+		if due != nil {
+			return fmt.Errorf("the run was never in state %s", f.at)
+		}
+		if !e.waited {
+			e.took, e.commands = time.Since(begun), w.Modem.Stats().Commands-before
+			if err := mend(); err != nil {
+				return err
+			}
+		}
+		return up()
+	})
+	e.channels = w.Card.Channels()
+	return err
+}
