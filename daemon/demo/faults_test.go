@@ -236,6 +236,9 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 	}
 	defer os.RemoveAll(dir)
 	o := Options{Dir: dir, Dialect: "quectel", Log: log}
+	if f.at != "" {
+		o.APDUDelay = 30 * time.Millisecond // so that no state is over before it was seen
+	}
 	const earlier = "8900101000009999991"
 	if o.Earlier, err = smdpsim.TestProfile(smdpsim.ProfileData{ICCID: earlier, IMSI: "001010000009999", SPN: Operator}); err != nil {
 		return err
