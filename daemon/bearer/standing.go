@@ -189,11 +189,11 @@ func (b *Bearer) look(ctx context.Context) error {
 	if err != nil {
 		return b.noteCard(err)
 	}
+	sim.State = b.SIMState(sim.State)
+	lost := b.noteSIM(sim.State)
 	if sim.State == modem.SIMBusy {
 		return noSIM(sim.State) // it passes, and nobody says when
 	}
-	sim.State = b.SIMState(sim.State)
-	lost := b.noteSIM(sim.State)
 	if sim.State != modem.SIMReady {
 		if a := b.current(); a != nil {
 			b.down(ctx, a, r)

@@ -43,7 +43,7 @@ type faultRow struct {
 	advice string         // part of its advice
 	waits  bool           // the way back has no link either: the run waits until the fault is mended
 	left   int            // channels that the modem itself keeps open
-	busy   int64          // commands that the modem gets, at most; 0 means 200
+	busy   int64          // commands that the modem gets, at most; 0 means 300
 }
 
 const (
@@ -62,7 +62,7 @@ var faultRows = []faultRow{
 	{name: "none"},
 	{name: "URC storm", ctl: []string{`modem set urc-storm times=20000 delay=1ms text=+QIND:_"csq",20,99`}},
 	{name: "URC in mid-answer", ctl: []string{"modem set urc-mid-answer text=+QIND:_SMS_DONE"}},
-	{name: "split echo", boot: true, ctl: []string{"modem set split-echo text=+CREG:_1"}, busy: 300},
+	{name: "split echo", boot: true, ctl: []string{"modem set split-echo text=+CREG:_1"}},
 	{name: "late answer", ctl: []string{"modem set late command=+CGLA after=8 times=1 delay=1s"}},
 	{name: "late answer, after the limit", ctl: []string{"modem set late command=+CGLA after=8 times=1 delay=4s"}},
 	{name: "late answer to a segment, after the limit", ctl: []string{"modem set late " + aSegment + " times=1 delay=4s"}},
@@ -95,7 +95,7 @@ var faultRows = []faultRow{
 	{name: "PIN locked, new profile", pin: true, end: status.RolledBack, code: "no-sim", advice: "pin_file"},
 	{name: "PIN locked, new profile, PIN known", pin: true, set: pinFile},
 	{name: "PIN locked", boot: true, ctl: []string{"card set pin-locked", replug}, mend: []string{replug}, end: status.RolledBack, code: "no-sim", advice: "pin_file", waits: true, busy: 400},
-	{name: "PIN locked, PIN known", boot: true, ctl: []string{"card set pin-locked", replug}, set: pinFile, busy: 300},
+	{name: "PIN locked, PIN known", boot: true, ctl: []string{"card set pin-locked", replug}, set: pinFile},
 	{name: "registration denied", ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
 	{name: "registration denied after the switch", at: activation.Enabling, ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
 	{name: "roaming", ctl: []string{"modem set roam"}},
@@ -161,7 +161,7 @@ func TestFaultTable(t *testing.T) {
 			if e.waited != f.waits {
 				t.Errorf("it waited for the way back: %v, want %v", e.waited, f.waits)
 			}
-			if limit := cmp.Or(f.busy, 200); e.commands > limit {
+			if limit := cmp.Or(f.busy, 300); e.commands > limit {
 				t.Errorf("the modem got %d commands, at most %d were expected", e.commands, limit)
 			}
 			if e.channels > f.left {
