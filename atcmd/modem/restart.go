@@ -17,8 +17,9 @@ var ErrNoReset = errors.New("no command is known for it")
 // it answers: with the dialect's own row for that part. It returns when the
 // modem answers and is initialised again, or when the row's time is over, with
 // ErrReopen where the port went away. Whether it helped is not its business. The
-// card's logical channels do not survive it.
-func (m *Modem) Restart(ctx context.Context, part dialect.Part) error {
+// card's logical channels do not survive it. begun, if not nil, waits between the
+// commands and the first question: see ResetGoal.
+func (m *Modem) Restart(ctx context.Context, part dialect.Part, begun func(context.Context)) error {
 	row := m.d.Reset(part)
 	if row == nil {
 		return ErrNoReset
@@ -39,6 +40,9 @@ func (m *Modem) Restart(ctx context.Context, part dialect.Part) error {
 			return fmt.Errorf("%w: %w", ErrReopen, err)
 		}
 		failed, at = errors.Join(failed, err), n
+	}
+	if begun != nil {
+		begun(ctx)
 	}
 	end := time.Now().Add(row.Settle.Std())
 	for {

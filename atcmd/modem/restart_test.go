@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestRestart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t, tt.pairs...)
 				start := time.Now()
-				err := s.modem(tt.dialect).Restart(t.Context(), tt.part)
+				err := s.modem(tt.dialect).Restart(t.Context(), tt.part, nil)
 				if !errors.Is(err, tt.err) || err != nil && tt.err == nil {
 					t.Errorf("%v, want %v", err, tt.err)
 				}
@@ -69,8 +70,12 @@ func TestRestartWaits(t *testing.T) {
 		{"gets out of step meanwhile", []any{"+CFUN=1,1", "", "E0V1", atcmd.ErrTimeout, "E0V1", atcmd.ErrDesync}, ErrReopen},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			if err := newScript(t, tt.pairs...).modem("generic").Restart(t.Context(), dialect.ModemPart); !errors.Is(err, tt.err) || err != nil && tt.err == nil {
+			var asked []string
+			if err := newScript(t, tt.pairs...).modem("generic").Restart(t.Context(), dialect.ModemPart, func(context.Context) { asked = append(asked, "begun") }); !errors.Is(err, tt.err) || err != nil && tt.err == nil {
 				t.Errorf("%s: %v", tt.name, err)
+			}
+			if len(asked) != 1 {
+				t.Errorf("%s: its beginning was waited for %d times", tt.name, len(asked))
 			}
 		})
 	}

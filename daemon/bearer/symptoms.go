@@ -71,25 +71,22 @@ func (b *Bearer) noteRegistration(ctx context.Context, reg modem.Registration, e
 }
 
 // noteFailures tells of a round of connections of which none carries traffic.
+// Where one has an address, the others' refusals say nothing about it.
 func (b *Bearer) noteFailures(failures []failure, f *activation.Fault) {
 	if f.Code != "no-data" {
 		return // without an APN nothing else is to be expected
 	}
-	seen := recovery.Symptom("")
-	for _, failed := range failures {
-		switch {
-		case causeOf(failed.err) != modem.CauseUnknown:
-			b.Ladder.Well(recovery.NoContext) // an operator's answer came through the modem
-			return
-		case errors.Is(failed.err, errNoTraffic):
-			seen = recovery.NoTraffic
-		case isOurs(failed.err):
-		case seen == "":
-			seen = recovery.NoContext
-		}
+	is := func(what func(error) bool) bool {
+		return slices.ContainsFunc(failures, func(failed failure) bool { return what(failed.err) })
 	}
-	if seen != "" {
-		b.Ladder.Saw(seen, f.Text)
+	switch {
+	case is(func(err error) bool { return errors.Is(err, errNoTraffic) }):
+		b.Ladder.Well(recovery.NoContext)
+		b.Ladder.Saw(recovery.NoTraffic, f.Text)
+	case is(func(err error) bool { return causeOf(err) != modem.CauseUnknown }):
+		b.Ladder.Well(recovery.NoContext) // an operator's answer came through the modem
+	case !is(isOurs):
+		b.Ladder.Saw(recovery.NoContext, f.Text)
 	}
 }
 

@@ -153,7 +153,13 @@ func (g *Gateway) take(ctx context.Context, r recovery.Rung) error {
 	d := g.getDevice()
 	switch part, ok := parts[r]; {
 	case ok && d != nil:
-		err := d.modem.Restart(ctx, part)
+		var begun func(context.Context)
+		if part == dialect.ModemPart {
+			b, stop := restartOf(d)
+			defer stop()
+			begun = b
+		}
+		err := d.modem.Restart(ctx, part, begun)
 		d.card.Invalidate()
 		if errors.Is(err, modem.ErrReopen) {
 			return nil // as expected; keepModem opens it again
@@ -286,7 +292,7 @@ func (g *Gateway) freeChannels(ctx context.Context, cause error) error {
 	}
 	g.log.Warn("the card has no free channel", "rung", rung, "error", cause)
 	g.ladder.Count(rung, cause.Error())
-	err = d.modem.Restart(ctx, parts[rung])
+	err = d.modem.Restart(ctx, parts[rung], nil)
 	d.card.Invalidate()
 	if !errors.Is(err, modem.ErrReopen) {
 		return err

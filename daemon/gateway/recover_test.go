@@ -19,6 +19,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/atsim"
+	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
@@ -42,6 +43,7 @@ type ether struct {
 	stuck    bool // a context comes up and carries nothing
 	gone     bool // the modem is without power
 	openings int
+	probes   int
 }
 
 func (e *ether) set(f func()) {
@@ -56,6 +58,7 @@ type standing struct {
 	sim    *atsim.Modem
 	card   *euiccsim.Card
 	core   *atsim.Core
+	kernel *nlsim.Kernel
 	ether  *ether
 	client *hook.Client
 	log    *safeLog
@@ -67,6 +70,7 @@ type standingOptions struct {
 	power       bool // the board has a power line
 	ethernet    bool // the modem plays a network card
 	config      func(*config.Config)
+	before      func(*standing) // the daemon starts
 }
 
 const standingICCID = "8900101000000000018"
@@ -153,6 +157,7 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 	must(s.card.Preload(upp, md, !o.noProfile))
 
 	k := nlsim.New()
+	s.kernel = k
 	link := netlink.Link{Name: "wwan0", Type: netlink.TypeNone, NoARP: true}
 	if o.ethernet {
 		link.Type, link.HWAddr, link.NoARP = netlink.TypeEthernet, net.HardwareAddr{2, 0, 0, 0, 0, 1}, false
@@ -216,6 +221,7 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 			st, err := uplink.Read(ctx, k, spec)
 			s.ether.mu.Lock()
 			defer s.ether.mu.Unlock()
+			s.ether.probes++
 			if err != nil || !st.Usable() || !s.ether.carrying || s.ether.stuck {
 				return bearer.Reach{State: status.Down, Reason: "no answer"}
 			}
@@ -240,6 +246,9 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 			keep()
 			return nil
 		}
+	}
+	if o.before != nil {
+		o.before(s)
 	}
 	err = Direct(ctx, cfg, opts, func(c *hook.Client) error {
 		s.client = c
@@ -350,6 +359,13 @@ func TestRungs(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				if now := s.status(); now.State != status.Up || now.Recovery == nil || now.Recovery.State != "" {
 					t.Errorf("the link is %s, %+v", now.State, now.Recovery)
+				}
+				// What the modem announces is heard as before.
+				lost := time.Now()
+				s.loseContext()
+				time.Sleep(30 * time.Second)
+				if now := s.status(); now.Link == nil || now.Link.Since.Before(lost) {
+					t.Errorf("the end of the context was not heard: %+v", now.Link)
 				}
 				// A card has few channels: one that a rung had lost would be missing.
 				for range 24 {
@@ -484,5 +500,56 @@ func TestRecoveryWaits(t *testing.T) {
 	}
 	if len(g.cardToken) != 0 {
 		t.Error("the card is still held")
+	}
+}
+
+// TestActivationFreesChannels: a run that finds all channels of the card taken
+// starts the card again, once, and goes on.
+func TestActivationFreesChannels(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		until atsim.Heal
+		freed bool
+	}{
+		{"leaked channels", atsim.HealRadio, true},
+		{"a card that has none", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stand(t, standingOptions{personality: "foxconn-t77w968"}, func(s *standing) {
+				s.await(status.Up, time.Minute)
+				s.fault("channels", atsim.Fault{Until: tt.until})
+				var rec activation.Record
+				req := hook.ActivationRequest{Code: "LPA:1$smdp.lab.test$TEST-1", Consent: true}
+				if err := s.client.Do(s.t.Context(), "POST", "/v1/activations", nil, req, &rec); err != nil {
+					s.t.Fatal(err)
+				}
+				for range 3600 {
+					if rec.Ended != nil {
+						break
+					}
+					time.Sleep(time.Second)
+					if err := s.client.Do(s.t.Context(), "GET", "/v1/activations/"+rec.ID, nil, nil, &rec); err != nil {
+						s.t.Fatal(err)
+					}
+				}
+				// No issuer of the test card's is known here, which is only found out
+				// over a channel.
+				if rec.Error == nil || strings.Contains(rec.Error.Text, "no free logical channel") == tt.freed {
+					t.Errorf("the run ended as %s: %+v", rec.State, rec.Error)
+				}
+				radio := 0
+				if r := s.status().Recovery; r != nil {
+					for _, u := range r.Rungs {
+						if u.Rung == string(recovery.Radio) {
+							radio = u.Count
+						}
+					}
+				}
+				if radio != 1 {
+					t.Errorf("the radio was switched off and on %d times: %s", radio, s.rungs())
+				}
+				s.await(status.Up, 5*time.Minute)
+			})
+		})
 	}
 }
