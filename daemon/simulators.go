@@ -108,6 +108,7 @@ var simCtlCommand = command{
 	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault of modem or server acts until it is cleared, " +
 		"or as often as `times` says; one of the card acts once, or as often as `times` says, from the command on that `at` counts. " +
 		"`tag` aims it at a function of the card (its first block; with block=last the one that executes it), `function` at one of a server, `command` at an AT command. " +
+		"`until` lets a fault of the modem end by itself: card, radio, restart or power, whatever starts so much of it again, or port, when one is opened. " +
 		"`order add` takes upp=FILE, icon=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
 		"oid=yes, session-keys=yes, pin=yes (1234), rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
 	example: `dynamod sim ctl --dir /tmp/lab state
@@ -121,6 +122,7 @@ dynamod sim ctl --dir /tmp/lab server set drop-answer after=3000 times=1
 dynamod sim ctl --dir /tmp/lab server set form 'slash=\/' lines=76 gzip=true
 dynamod sim ctl --dir /tmp/lab server clear
 dynamod sim ctl --dir /tmp/lab modem set late command=+CGLA delay=2s times=1
+dynamod sim ctl --dir /tmp/lab modem set card-gone until=radio
 dynamod sim ctl --dir /tmp/lab modem unplug for=5s
 dynamod sim ctl --dir /tmp/lab modem replug
 dynamod sim ctl --dir /tmp/lab network set no-data
