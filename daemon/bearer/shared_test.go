@@ -233,6 +233,33 @@ func TestSharedContextIsFoundOut(t *testing.T) {
 			})
 		})
 	}
+	for records, link := range map[string]string{
+		record(`{"apn": "old.test"}, {"apn": "data.test"}`):      "down",
+		record(attachRecord + `, {"apn": "data.test"}`):          "attach.test v4+v6",
+		record(`{"apn": "data.test", "ipType": "ipv4"}`) + "own": "own.test v4",
+	} {
+		t.Run("no second context, nothing allowed: "+link, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				records, own := strings.CutSuffix(records, "own")
+				b := newSimBench(t, simOptions{
+					records: records, core: func(c *atsim.Core) { c.APNs = apns("data.test", "attach.test", "own.test") },
+					modem: func(c *atsim.Config) { c.Habits.OneContext = true },
+				})
+				context := "IP "
+				if own {
+					context = "IP own.test"
+					b.at(`+CGDCONT=1,"IP","own.test"`)
+				}
+				if link == "attach.test v4+v6" {
+					context = "IPV4V6 attach.test"
+				}
+				_, err := b.up()
+				if f, _ := errors.AsType[*activation.Fault](err); b.link() != link || (link == "down") != (f != nil && f.Code == "attach-only") || b.context(1) != context {
+					t.Errorf("link %s, attach context %q, %v", b.link(), b.context(1), err)
+				}
+			})
+		})
+	}
 	t.Run("no context carries anything: the attach's is as it was", func(t *testing.T) {
 		for _, allowed := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {

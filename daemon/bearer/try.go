@@ -128,12 +128,17 @@ func (t *tries) one(ctx context.Context, c cosa.Candidate, shared bool) (*active
 }
 
 func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
-	if shared && errors.Is(err, errHeldBack) {
+	held := errors.Is(err, errHeldBack)
+	switch {
+	case held && shared:
 		t.guessed = true // that it would do better there
 		return
+	case held:
+		t.Log.Info("connection is left out", "apn", c.Connection.APN, "reason", err)
+	default:
+		t.Log.Warn("connection gives no traffic", "apn", c.Connection.APN, "error", err)
 	}
-	t.Log.Warn("connection gives no traffic", "apn", c.Connection.APN, "error", err)
-	if !shared && t.mayShare(t.r, t.kind) && causeOf(err) == modem.CauseUnknown {
+	if !held && !shared && t.mayShare(t.r, t.kind) && causeOf(err) == modem.CauseUnknown {
 		if _, carried := t.Learned.LastGood(t.p.iccid); !carried && t.ownCarries != t.r {
 			t.unclear = append(t.unclear, c)
 		}
@@ -143,7 +148,7 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 		t.failures[i].err = err // on the other context, too
 		return
 	}
-	if errors.Is(err, errHeldBack) {
+	if held {
 		t.pace.hold(&c.Connection)
 	} else {
 		t.pace.failed(&c.Connection, causeOf(err))
