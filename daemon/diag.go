@@ -7,13 +7,15 @@ import (
 	"io"
 	"strings"
 
+	"dynamod/daemon/diag"
 	"dynamod/daemon/hook"
 )
 
 var diagCommand = command{
 	name:    "diag",
-	summary: "walk from the port to the network and name the first thing that is broken",
-	about: `Each line depends on the one above it; below a broken one nothing is asked.
+	summary: "walk from the board to the internet and name the first thing that is broken",
+	about: `Nothing that depends on a broken thing is asked. Clock and card are not part of
+the chain: a link works without, an activation does not.
 The exit code is 0 when nothing is broken, 5 when something is.`,
 	example: "dynamod diag\ndynamod diag --direct --config ./dynamod.toml",
 	setup: func(fs *flag.FlagSet) action {
@@ -41,8 +43,8 @@ The exit code is 0 when nothing is broken, 5 when something is.`,
 }
 
 // writeDiagnosis writes the chain, the advice below what is broken.
-func writeDiagnosis(w io.Writer, d hook.Diagnosis) {
-	marks := map[string]string{"ok": "[ ok ]", "broken": "[FAIL]", "skipped": "[    ]"}
+func writeDiagnosis(w io.Writer, d diag.Diagnosis) {
+	marks := map[string]string{diag.OK: "[ ok ]", diag.Broken: "[FAIL]", diag.Skipped: "[    ]"}
 	width := 0
 	for _, n := range d.Nodes {
 		width = max(width, len(n.Name))
@@ -53,6 +55,9 @@ func writeDiagnosis(w io.Writer, d hook.Diagnosis) {
 			mark = "[ ?? ]"
 		}
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s %-*s  %s", mark, width, clean(n.Name, ""), clean(n.Text, "")), " "))
+		for _, line := range n.Details {
+			fmt.Fprintf(w, "       %-*s     %s\n", width, "", clean(line, ""))
+		}
 		if n.Advice != "" {
 			fmt.Fprintf(w, "       %-*s  -> %s\n", width, "", clean(n.Advice, ""))
 		}

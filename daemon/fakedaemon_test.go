@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/diag"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -440,15 +441,15 @@ func (f *fakeDaemon) Notifications(context.Context) ([]hook.Notification, error)
 
 func (f *fakeDaemon) DeliverNotifications(context.Context) error { return f.change("deliver") }
 
-func (f *fakeDaemon) Diagnose(context.Context) (hook.Diagnosis, error) {
+func (f *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 	if f.story == "empty" {
-		return hook.Diagnosis{Nodes: []hook.Node{
+		return diag.Diagnosis{Nodes: []diag.Node{
 			{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"},
 			{Name: "card", State: "broken", Text: "no ISD-R\x1b[2J", Advice: "insert an eUICC"},
 			{Name: "profile", State: "skipped"},
 		}}, nil
 	}
-	return hook.Diagnosis{OK: true, Nodes: []hook.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
+	return diag.Diagnosis{OK: true, Nodes: []diag.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
 }
 
 func (f *fakeDaemon) ExplainAPN(context.Context) (hook.APN, error) {

@@ -305,6 +305,9 @@ func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
 	return s
 }
 
+// SIMAdvice tells what to do about a SIM that is not ready.
+func SIMAdvice(s modem.SIMState) string { return simAdvice[s] }
+
 var simAdvice = map[modem.SIMState]string{
 	modem.SIMNoProfile: "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`",
 	modem.SIMAbsent:    "insert a SIM, or select the slot of the eUICC",

@@ -5,155 +5,198 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dynamod/atcmd/modem"
-	"dynamod/daemon/hook"
+	"dynamod/atcmd/port"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/bearer"
+	"dynamod/daemon/config"
+	"dynamod/daemon/diag"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 	"dynamod/euicc/lpa"
+	"dynamod/netlink"
 	"dynamod/netlink/uplink"
 )
 
-// check is one node of the chain from the port to the reach check.
-type check struct {
-	name string
-	do   func(ctx context.Context) (text, advice string, err error)
+// Diagnose walks from the board to the reach check.
+func (g *Gateway) Diagnose(ctx context.Context) (diag.Diagnosis, error) {
+	return diag.Walk(ctx, &box{g: g})
 }
 
-const checkTime = 20 * time.Second
-
-// Diagnose walks the chain. The first node that is broken is the answer; those
-// behind it depend on it and are not asked.
-func (g *Gateway) Diagnose(ctx context.Context) (hook.Diagnosis, error) {
-	d := hook.Diagnosis{OK: true}
-	for _, c := range g.checks() {
-		if !d.OK {
-			d.Nodes = append(d.Nodes, hook.Node{Name: c.name, State: "skipped", Text: "depends on what is broken above"})
-			continue
-		}
-		nodeCtx, done := context.WithTimeout(ctx, checkTime)
-		text, advice, err := c.do(nodeCtx)
-		done()
-		if ctx.Err() != nil {
-			return d, ctx.Err()
-		}
-		n := hook.Node{Name: c.name, State: "ok", Text: text}
-		if err != nil {
-			d.OK = false
-			n.State, n.Text, n.Advice = "broken", err.Error(), advice
-			if h := hintOf(err); h != "" {
-				n.Advice = h
-			}
-		}
-		d.Nodes = append(d.Nodes, n)
-	}
-	return d, nil
+// box is the daemon as a walk sees it.
+type box struct {
+	g    *Gateway
+	dev  *device
+	err  error // why there is none
+	spec uplink.Spec
 }
 
-func (g *Gateway) checks() []check {
-	var (
-		dev  *device
-		spec uplink.Spec
-	)
-	return []check{
-		{"modem", func(ctx context.Context) (string, string, error) {
-			var err error
-			if dev, err = g.waitDevice(ctx, time.Second); err != nil {
-				return "", "", err
-			}
-			return fmt.Sprintf("%s %s on %s, dialect %s", dev.id.Manufacturer, dev.id.Model, dev.path, dev.modem.Dialect().Name), "", nil
-		}},
-		{"clock", func(context.Context) (string, string, error) {
-			if !g.clock.sane() {
-				return "", "set the system's clock, or name servers in [time] ntp", fmt.Errorf("the date is %s, before this program was built", g.clock.now().Format(time.DateOnly))
-			}
-			return g.clock.now().UTC().Format(time.RFC3339), "", nil
-		}},
-		{"card", func(ctx context.Context) (text, _ string, err error) {
-			if g.busy() {
-				return "in use by a running activation", "", nil
-			}
-			err = g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) })
-			if c := g.status.Snapshot().Card; err == nil && c != nil {
-				text = fmt.Sprintf("eUICC, SGP.22 %s, %d bytes free, profiles: %d", c.SVN, c.FreeMemory, len(c.Profiles))
-			}
-			return text, "", err
-		}},
-		{"sim", func(ctx context.Context) (string, string, error) {
-			sim, err := dev.modem.SIM(ctx)
-			if err != nil {
-				return "", "", err
-			}
-			if sim.State != modem.SIMReady {
-				return "", "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`", fmt.Errorf("the modem says %s", g.bearer.SIMState(sim.State))
-			}
-			facts, err := dev.modem.SIMFacts(ctx)
-			if err != nil {
-				return "", "", err
-			}
-			return fmt.Sprintf("profile %s of network %s", facts.ICCID, facts.MCC+facts.MNC), "", nil
-		}},
-		{"registration", func(ctx context.Context) (string, string, error) {
-			reg, err := dev.modem.Registration(ctx)
-			if err != nil {
-				return "", "", err
-			}
-			if !reg.State.Registered() {
-				text := reg.State.String()
-				if reg.Cause != 0 {
-					text += fmt.Sprintf(", cause %d (%v)", int(reg.Cause), reg.Cause)
-				}
-				return "", "check antenna and coverage, and that the line is active", errors.New(text)
-			}
-			return fmt.Sprintf("%s, %s", reg.State, reg.AcT), "", nil
-		}},
-		{"data", func(context.Context) (string, string, error) {
-			f, err := g.netFunction(dev)
-			return strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Kind, f.Interface, f.Driver)), "", err
-		}},
-		{"apn", func(context.Context) (string, string, error) {
-			s := g.status.Snapshot()
-			if s.Link == nil {
-				return "", cmp.Or(s.Advice, "`dynamod apn explain` tells which APNs are tried, and when"), errors.New(strings.TrimSpace("no context is active: " + s.Reason))
-			}
-			return fmt.Sprintf("%q: %s", s.Link.APN, s.Link.APNReason), "", nil
-		}},
-		{"link", func(ctx context.Context) (string, string, error) {
-			var ok bool
-			if spec, ok = g.bearer.Active(); !ok {
-				return "", "", errors.New("no interface is configured")
-			}
-			st, err := uplink.Read(ctx, g.kernel, spec)
-			if err != nil {
-				return "", "", err
-			}
-			if !st.Usable() {
-				return "", "`dynamod run` sets it right at its next look", fmt.Errorf("%s is not up with an address and carrier", spec.Interface)
-			}
-			if left := uplink.Diff(spec, st); len(left) > 0 {
-				return "", "something else changes the interface: let NetworkManager, networkd and dhcpcd leave it alone", fmt.Errorf("%s differs: %s", spec.Interface, left[0])
-			}
-			return strings.Join(append([]string{spec.Interface}, prefixes(spec.Addrs)...), " "), "", nil
-		}},
-		{"reach", func(ctx context.Context) (string, string, error) {
-			r := g.bearer.Probe(ctx, spec)
-			switch r.State {
-			case status.Down:
-				return "", "the operator's network lets nothing through; check the APN and the credit", errors.New(r.Reason)
-			case status.Limited:
-				return "", "the line may have no credit; see the operator's portal", fmt.Errorf("only a portal answers: %s", r.Reason)
-			}
-			return fmt.Sprintf("%s in %.1f ms", r.Target, float64(r.RTT.Microseconds())/1000), "", nil
-		}},
+var _ diag.World = (*box)(nil)
+
+func (b *box) Board(ctx context.Context) (diag.Board, error) {
+	if b.dev, b.err = b.g.waitDevice(ctx, time.Second); b.dev == nil {
+		b.g.mu.Lock()
+		if b.g.deviceErr != nil {
+			b.err = b.g.deviceErr // without the advice to ask for a diagnosis
+		}
+		b.g.mu.Unlock()
 	}
+	name := b.g.config().Modem.Port
+	out := diag.Board{Model: boardModel("/"), Ports: b.g.opts.Tree.Candidates(), Fixed: name != config.Auto || b.dev != nil}
+	if strings.HasPrefix(name, "usb:") && b.dev == nil && errors.Is(b.err, port.ErrNoDevice) {
+		return out, b.err
+	}
+	return out, nil
 }
 
-func prefixes(addrs []netip.Prefix) []string {
-	var out []string
-	for _, a := range addrs {
-		out = append(out, a.String())
+// boardModel is what a box says of itself: by its device tree, or by its firmware.
+func boardModel(root string) string {
+	for _, name := range []string{"proc/device-tree/model", "sys/class/dmi/id/product_name"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if model := strings.Trim(string(text), "\x00 \n"); err == nil && model != "" && len(model) <= 100 {
+			return model
+		}
 	}
-	return out
+	return ""
+}
+
+func (b *box) Port(context.Context) (string, error) {
+	switch {
+	case b.dev != nil:
+		return b.dev.path, nil
+	case answersWrongly(b.err):
+		return cmp.Or(b.g.config().Modem.Port, config.Auto) + " can be opened", nil
+	}
+	return "", b.err
+}
+
+// answersWrongly reports whether a port could be opened and what is behind it does
+// not answer as a modem.
+func answersWrongly(err error) bool {
+	f, ok := errors.AsType[*activation.Fault](err)
+	return ok && f.Code == "modem-silent"
+}
+
+func (b *box) Modem(context.Context) (string, error) {
+	if b.dev == nil {
+		return "", b.err
+	}
+	return fmt.Sprintf("%s %s on %s, dialect %s", b.dev.id.Manufacturer, b.dev.id.Model, b.dev.path, b.dev.modem.Dialect().Name), nil
+}
+
+func (b *box) Clock(context.Context) (string, error) {
+	c := b.g.clock
+	if !c.sane() {
+		return "", fmt.Errorf("the date is %s, before this program was built", c.now().Format(time.DateOnly))
+	}
+	return c.now().UTC().Format(time.RFC3339), nil
+}
+
+func (b *box) Card(ctx context.Context) (string, error) {
+	if b.g.busy() {
+		return "in use by a running activation", nil
+	}
+	err := b.g.withCard(ctx, func(c *lpa.Card) error { return b.g.showCard(ctx, c) })
+	if e, ok := errors.AsType[*euicc.Error](err); ok && e.Code == "not-euicc" {
+		return "no eUICC: its one profile cannot be changed", nil // a link works without
+	}
+	if err != nil {
+		return "", err
+	}
+	c := b.g.status.Snapshot().Card
+	return fmt.Sprintf("eUICC, SGP.22 %s, %d bytes free, profiles: %d", c.SVN, c.FreeMemory, len(c.Profiles)), nil
+}
+
+func (b *box) SIM(ctx context.Context) (diag.SIM, error) {
+	sim, err := b.dev.modem.SIM(ctx)
+	if err != nil {
+		return diag.SIM{}, err
+	}
+	state := b.g.bearer.SIMState(sim.State)
+	return diag.SIM{State: string(state), Ready: state == modem.SIMReady, NoProfile: state == modem.SIMNoProfile, Advice: bearer.SIMAdvice(state)}, nil
+}
+
+func (b *box) Profile(ctx context.Context) (string, error) {
+	facts, err := b.dev.modem.SIMFacts(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s of network %s", facts.ICCID, facts.MCC+facts.MNC), nil
+}
+
+func (b *box) Registration(ctx context.Context) (diag.Registration, error) {
+	reg, err := b.dev.modem.Registration(ctx)
+	if err != nil {
+		return diag.Registration{}, err
+	}
+	out := diag.Registration{Registered: reg.State.Registered(), Text: reg.State.String(), Cause: int(reg.Cause)}
+	if out.Registered {
+		out.Text += ", " + reg.AcT.String()
+	}
+	if out.Cause != 0 {
+		out.CauseText = reg.Cause.String()
+	}
+	return out, nil
+}
+
+func (b *box) Data(context.Context) (string, error) {
+	f, err := b.g.netFunction(b.dev)
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Kind, f.Interface, f.Driver)), err
+}
+
+func (b *box) Context(context.Context) (diag.Context, error) {
+	s := b.g.status.Snapshot()
+	if s.Link == nil {
+		return diag.Context{Why: s.Reason, Advice: s.Advice}, nil
+	}
+	return diag.Context{Active: true, APN: s.Link.APN, Why: s.Link.APNReason}, nil
+}
+
+func (b *box) Link(ctx context.Context) (diag.Link, error) {
+	var ok bool
+	if b.spec, ok = b.g.bearer.Active(); !ok {
+		return diag.Link{}, errors.New("no interface is configured")
+	}
+	st, err := uplink.Read(ctx, b.g.kernel, b.spec)
+	if err != nil {
+		return diag.Link{}, err
+	}
+	out := diag.Link{Interface: b.spec.Interface, Usable: st.Usable()}
+	for _, a := range b.spec.Addrs {
+		out.Addresses = append(out.Addresses, a.String())
+	}
+	for _, s := range b.spec.DNS {
+		out.Servers = append(out.Servers, s.String())
+	}
+	for _, c := range uplink.Diff(b.spec, st) {
+		list := &out.Differs
+		switch c.Kernel.Object.(type) {
+		case nil:
+			list = &out.DNS
+		case netlink.Route, netlink.Rule:
+			list = &out.Routes
+		}
+		*list = append(*list, c.String())
+	}
+	return out, nil
+}
+
+func (b *box) Reach(ctx context.Context) (diag.Reach, error) {
+	r := b.g.bearer.Probe(ctx, b.spec)
+	out := diag.Reach{State: string(r.State), Cause: r.Cause, Text: fmt.Sprintf("%s in %.1f ms", r.Target, float64(r.RTT.Microseconds())/1000)}
+	if r.State != status.Up {
+		out.Text, out.Advice = r.Text(), r.Advice()
+	}
+	for _, t := range r.Targets {
+		out.Targets = append(out.Targets, strings.TrimSuffix(fmt.Sprintf("%s: %s, %s", t.Target, t.Result, t.Reason), ", "))
+		if t.Target == r.Target {
+			out.Stage = t.Stage
+		}
+	}
+	return out, nil
 }

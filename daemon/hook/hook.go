@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/diag"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -51,7 +52,7 @@ type Daemon interface {
 	NicknameProfile(ctx context.Context, iccid, name string) error
 	Notifications(ctx context.Context) ([]Notification, error)
 	DeliverNotifications(ctx context.Context) error
-	Diagnose(ctx context.Context) (Diagnosis, error)
+	Diagnose(ctx context.Context) (diag.Diagnosis, error)
 	USBMode(ctx context.Context) (USBMode, error)
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
@@ -71,21 +72,6 @@ type Notification struct {
 	Tries     int       `json:"tries,omitempty"`
 	Next      time.Time `json:"next,omitzero"`
 	Error     string    `json:"error,omitempty"`
-}
-
-// Diagnosis is the walk from the board to the reach check. A node below a
-// broken one is not asked.
-type Diagnosis struct {
-	Nodes []Node `json:"nodes"`
-	OK    bool   `json:"ok"`
-}
-
-// Node is one link of the chain.
-type Node struct {
-	Name   string `json:"name"`
-	State  string `json:"state"` // ok, broken, skipped
-	Text   string `json:"text"`
-	Advice string `json:"advice,omitempty"`
 }
 
 // LogRecord is one record of the journal.

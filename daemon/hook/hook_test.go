@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/diag"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -58,7 +59,9 @@ func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error    { re
 func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { return d.err }
 func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
 func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
-func (d *fakeDaemon) Diagnose(context.Context) (Diagnosis, error)           { return Diagnosis{}, d.err }
+func (d *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
+	return diag.Diagnosis{}, d.err
+}
 func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
 	return APN{Candidates: []APNCandidate{}}, d.err
 }
