@@ -163,7 +163,7 @@ func (m *Modem) lease(ctx context.Context, dial *dialect.DataCall, cid int) (Lea
 		if err != nil && !answered(err) {
 			return Lease{}, err
 		}
-		if err == nil && len(lease.Config.Addrs) > 0 {
+		if err == nil && (len(lease.Config.Addrs) > 0 || lease.Config.Identifier.IsValid()) {
 			return lease, nil
 		}
 	}

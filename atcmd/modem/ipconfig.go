@@ -20,6 +20,10 @@ type IPConfig struct {
 	Gateway []netip.Addr   // at most one a family; often none
 	DNS     []netip.Addr
 	MTU     int // 0 when not told
+	// Identifier is a link-local IPv6 address whose low 64 bits the network gave:
+	// half of an address, the other half comes by router advertisement (TS 23.401,
+	// 5.3.1.2.2). The zero value where there is none.
+	Identifier netip.Addr
 }
 
 // merge adds what another line says of the same context.
@@ -44,6 +48,9 @@ func (c *IPConfig) merge(o IPConfig) {
 	}
 	if o.MTU != 0 {
 		c.MTU = o.MTU
+	}
+	if o.Identifier.IsValid() {
+		c.Identifier = o.Identifier
 	}
 }
 
@@ -89,6 +96,8 @@ func ParseCGCONTRDP(line string) (IPConfig, bool) {
 	}
 	if usable(addr) {
 		c.Addrs = []netip.Prefix{netip.PrefixFrom(addr, hostBits(addr, mask))}
+	} else if addr.Is6() && addr.IsLinkLocalUnicast() {
+		c.Identifier = addr
 	}
 	if gw := parseAddr(at(f, next)); usable(gw) || gw.Is6() && gw.IsLinkLocalUnicast() {
 		c.Gateway = []netip.Addr{gw}

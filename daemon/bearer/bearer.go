@@ -73,13 +73,19 @@ type Reach struct {
 // Config is what a Bearer is made of. All fields are needed but those that say
 // otherwise.
 type Config struct {
-	Kernel    uplink.Kernel
-	DHCP      func(ctx context.Context, ifname string) (Lease, error)
-	Probe     func(ctx context.Context, spec uplink.Spec) Reach
-	Operators func() *cosa.DB // the records as they are now
-	Learned   *learned.Store
-	Keeper    Keeper        // nil keeps nothing
-	ModemID   func() string // IMEI; nil or "" where it is not known
+	Kernel uplink.Kernel
+	DHCP   func(ctx context.Context, ifname string) (Lease, error)
+	// Advertised takes what routers advertise on an interface that is up, until
+	// ctx ends, and calls changed with what a host makes of it: IPv6 addresses and
+	// their gateway, none when it is over. identifier is a link-local address with
+	// the interface identifier to use, zero for the interface's own. Nil takes
+	// none.
+	Advertised func(ctx context.Context, ifname string, identifier netip.Addr, changed func(Lease)) error
+	Probe      func(ctx context.Context, spec uplink.Spec) Reach
+	Operators  func() *cosa.DB // the records as they are now
+	Learned    *learned.Store
+	Keeper     Keeper        // nil keeps nothing
+	ModemID    func() string // IMEI; nil or "" where it is not known
 	// StaleCarrier names the carrier configuration that stayed behind a switch of
 	// profiles, "" for none; nil knows of none.
 	StaleCarrier func() string

@@ -365,15 +365,16 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 		}
 		a.choice = now
 	}
-	switch lease, err := a.lease.news(); {
+	switch changed, err := a.lease.news(); {
 	case err != nil:
 		b.Log.Warn("the lease is over", "error", err)
 		b.down(ctx, a, r)
 		return false, nil
-	case lease != nil:
-		b.Log.Info("the lease is another one now", "addresses", lease.Addrs, "gateway", lease.Gateway)
+	case changed:
+		spec := a.lease.spec()
+		b.Log.Info("the lease is another one now", "addresses", spec.Addrs, "gateway", spec.Gateway, "gateway6", spec.Gateway6)
 		b.mu.Lock()
-		b.useLease(&a.spec, *lease)
+		a.spec = spec
 		b.mu.Unlock()
 	}
 	if err := b.apply(ctx, a.spec); err != nil { // does nothing when nothing is wrong

@@ -352,18 +352,14 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 		return nil, Reach{}, err
 	}
 	t.stage(activation.Configuring)
-	var got Lease
-	a.spec, got, err = b.spec(ctx, ifname, lease)
-	if err != nil {
+	if a.lease, err = b.obtain(ctx, ifname, call, lease); err != nil {
 		return fail(err)
 	}
-	if c.Connection.MTU > 0 && a.spec.MTU == 0 {
-		a.spec.MTU = c.Connection.MTU
-	}
+	a.lease.mtu = c.Connection.MTU
+	a.spec = a.lease.spec()
 	if err := b.apply(ctx, a.spec); err != nil {
 		return fail(err)
 	}
-	a.lease = b.keep(got)
 	t.stage(activation.Probing)
 	reach := b.probe(ctx, a.spec)
 	if reach.State == status.Down {
@@ -387,49 +383,6 @@ func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
 		}
 	}
 	return reach
-}
-
-// carrierTime is how long DHCP waits for carrier; some drivers never show it.
-const carrierTime = 10 * time.Second
-
-// spec makes the uplink's Spec of a lease.
-func (b *Bearer) spec(ctx context.Context, ifname string, lease modem.Lease) (uplink.Spec, Lease, error) {
-	s := b.Spec
-	s.Interface = ifname
-	l := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}
-	for _, gw := range lease.Config.Gateway {
-		if gw.Is4() {
-			l.Gateway = gw
-		} else {
-			s.Gateway6 = gw
-		}
-	}
-	if lease.Source == dialect.DHCP {
-		// The client needs the interface up; addresses come with the lease.
-		if b.Apply {
-			if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
-				return s, l, err
-			}
-		}
-		// A request that leaves before there is carrier is lost, and the next
-		// one follows seconds later.
-		carrier, done := context.WithTimeout(ctx, carrierTime)
-		_, err := uplink.WaitCarrier(carrier, b.Kernel, ifname)
-		done()
-		if err != nil {
-			b.Log.Warn("no carrier yet on the modem's interface", "interface", ifname, "error", err)
-		}
-		got, err := b.DHCP(ctx, ifname)
-		if err != nil {
-			return s, l, err
-		}
-		l = got
-	}
-	b.useLease(&s, l)
-	if len(s.Addrs) == 0 {
-		return s, l, errors.New("the network gave no address")
-	}
-	return s, l, nil
 }
 
 func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {

@@ -20,6 +20,7 @@ import (
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/gateway"
 	"dynamod/netlink/dhcp"
+	"dynamod/netlink/ra"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -200,6 +201,9 @@ func (w *World) gatewayOptions(log *slog.Logger, version string, floor time.Time
 			return gateway.LeaseOf(l, func(ctx context.Context, l dhcp.Lease, changed func(dhcp.Lease)) error {
 				return w.net.KeepLease(ctx, ifname, l, changed)
 			}), nil
+		},
+		Advertised: func(ctx context.Context, ifname string, identifier netip.Addr, changed func(bearer.Lease)) error {
+			return w.net.Advertised(ctx, ifname, identifier, func(l ra.Link) { changed(gateway.SixOf(l)) })
 		},
 		Probe: func(ctx context.Context, spec uplink.Spec) bearer.Reach {
 			return gateway.ProbeWith(ctx, w.net.Dialer(spec), cfg.Reach.Targets, reach.Config{Timeout: cfg.Reach.Timeout})

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,9 @@ type Options struct {
 	Kernel uplink.Kernel
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	DHCP   func(ctx context.Context, ifname string) (bearer.Lease, error)
-	Probe  func(ctx context.Context, spec uplink.Spec) bearer.Reach
+	// Advertised is nil for no IPv6 by router advertisement, with a Kernel.
+	Advertised func(ctx context.Context, ifname string, identifier netip.Addr, changed func(bearer.Lease)) error
+	Probe      func(ctx context.Context, spec uplink.Spec) bearer.Reach
 	// OpenPort opens the modem's port in place of package port.
 	OpenPort func(ctx context.Context, name string) (atcmd.Port, error)
 	// PowerCycle cuts the modem's power for a moment, by a line of the board. Nil
@@ -348,7 +351,7 @@ func limitsOf(l config.Limits) map[activation.State]time.Duration {
 func (g *Gateway) buildBearer() {
 	cfg := g.config()
 	b := bearer.Config{
-		Kernel: g.kernel, DHCP: g.opts.DHCP, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
+		Kernel: g.kernel, DHCP: g.opts.DHCP, Advertised: g.opts.Advertised, Probe: g.opts.Probe, Operators: g.getOperators, Learned: g.learned,
 		Status: g.status, Ladder: g.ladder, Log: g.log, Now: g.clock.now, Interface: g.modemInterface,
 		Spec: uplink.Spec{
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
@@ -369,6 +372,9 @@ func (g *Gateway) buildBearer() {
 	}
 	if b.DHCP == nil {
 		b.DHCP = g.acquireDHCP
+	}
+	if b.Advertised == nil && g.opts.Kernel == nil {
+		b.Advertised = g.advertised
 	}
 	if b.Probe == nil {
 		b.Probe = g.probe

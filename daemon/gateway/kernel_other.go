@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"runtime"
 
 	"dynamod/daemon/bearer"
@@ -24,4 +25,8 @@ func dialKernel() (noKernel, error) {
 
 func (*Gateway) acquireDHCP(context.Context, string) (bearer.Lease, error) {
 	return bearer.Lease{}, errors.New("DHCP is implemented on Linux only")
+}
+
+func (*Gateway) advertised(context.Context, string, netip.Addr, func(bearer.Lease)) error {
+	return errors.New("router advertisements are read on Linux only")
 }

@@ -6,6 +6,7 @@ import (
 
 	"dynamod/daemon/bearer"
 	"dynamod/netlink/dhcp"
+	"dynamod/netlink/ra"
 )
 
 // LeaseOf makes a lease of DHCP's the bearer's; keep renews it in time, as
@@ -18,4 +19,9 @@ func LeaseOf(l dhcp.Lease, keep func(ctx context.Context, l dhcp.Lease, changed 
 		}
 	}
 	return out
+}
+
+// SixOf makes what routers advertise the bearer's.
+func SixOf(l ra.Link) bearer.Lease {
+	return bearer.Lease{Addrs: l.Addrs, Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU}
 }

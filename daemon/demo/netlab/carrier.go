@@ -58,6 +58,8 @@ func (n names) answer(query []byte) []byte {
 	}
 	rh := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1}
 	switch {
+	case q.Type == dnsmessage.TypeAAAA && strings.EqualFold(q.Name.String(), ReachName+"."):
+		m.Answers = []dnsmessage.Resource{{Header: rh, Body: &dnsmessage.AAAAResource{AAAA: ReachAddr6.As16()}}}
 	case !known:
 		m.RCode = dnsmessage.RCodeNameError
 	case q.Type == dnsmessage.TypeA && a.Is4():

@@ -36,7 +36,8 @@ func TestNameServer(t *testing.T) {
 	}{
 		{"reach.lab.test.", dnsmessage.TypeA, dnsmessage.RCodeSuccess, []string{"198.51.100.1"}},
 		{"REACH.lab.test.", dnsmessage.TypeA, dnsmessage.RCodeSuccess, []string{"198.51.100.1"}},
-		{"reach.lab.test.", dnsmessage.TypeAAAA, dnsmessage.RCodeSuccess, nil},
+		{"reach.lab.test.", dnsmessage.TypeAAAA, dnsmessage.RCodeSuccess, []string{"2001:db8:51:100::1"}},
+		{"smdp.lab.test.", dnsmessage.TypeAAAA, dnsmessage.RCodeSuccess, nil},
 		{"reach.lab.test.", dnsmessage.TypeTXT, dnsmessage.RCodeSuccess, nil},
 		{"six.lab.test.", dnsmessage.TypeAAAA, dnsmessage.RCodeSuccess, []string{"2001:db8::1"}},
 		{"nowhere.test.", dnsmessage.TypeA, dnsmessage.RCodeNameError, nil},

@@ -30,6 +30,7 @@ type cell struct {
 	mu       sync.Mutex
 	active   *Lease
 	dhcp     *dhcpServer // Ethernet only, while active
+	ra       *advertiser // the same, with IPv6
 	swallow  bool
 	leases   int64
 	releases int64
@@ -51,10 +52,11 @@ func newCell(ctx context.Context, l *Lab) (*cell, error) {
 }
 
 func (c *cell) activate(lease Lease) error {
-	if !lease.Addr.IsValid() || !lease.Addr.Addr().Is4() {
+	only6 := !lease.Addr.IsValid() && lease.Addr6.IsValid() && c.tun == nil
+	if !only6 && (!lease.Addr.IsValid() || !lease.Addr.Addr().Is4()) {
 		return fmt.Errorf("lab cell: %s is no IPv4 address", lease.Addr)
 	}
-	if c.tun == nil && (!lease.Gateway.IsValid() || !lease.Addr.Contains(lease.Gateway)) {
+	if c.tun == nil && !only6 && (!lease.Gateway.IsValid() || !lease.Addr.Contains(lease.Gateway)) {
 		return fmt.Errorf("lab cell: Ethernet needs a gateway inside of %s", lease.Addr.Masked())
 	}
 	c.mu.Lock()
@@ -81,6 +83,9 @@ func (c *cell) deactivate() error {
 
 // spec is the carrier's side of the cell. On raw IP its own address does not matter.
 func (c *cell) spec() uplink.Spec {
+	if !c.active.Addr.IsValid() {
+		return uplink.Spec{Interface: cellDev}
+	}
 	s := uplink.Spec{Interface: cellDev, Addrs: []netip.Prefix{netip.PrefixFrom(coreCarrier.Addr(), 32)}}
 	if c.tun == nil {
 		s.Addrs = []netip.Prefix{netip.PrefixFrom(c.active.Gateway, c.active.Addr.Bits())}
@@ -105,6 +110,9 @@ func (c *cell) fromInternet() netlink.Route {
 
 func (c *cell) plug(ctx context.Context) error {
 	l := c.lab
+	if err := c.plug6(ctx); err != nil || !c.active.Addr.IsValid() {
+		return err
+	}
 	if _, err := uplink.Apply(ctx, l.carrier.conn, c.spec()); err != nil {
 		return err
 	}
@@ -123,6 +131,21 @@ func (c *cell) plug(ctx context.Context) error {
 	return err
 }
 
+// plug6 is IPv6 of an Ethernet cell.
+func (c *cell) plug6(ctx context.Context) (err error) {
+	if c.tun != nil || !c.active.Addr6.IsValid() {
+		return nil
+	}
+	if err := uplink.Up(ctx, c.lab.carrier.conn, cellDev); err != nil {
+		return err
+	}
+	if err := c.lab.carrier.change(ctx, cellDev, netlink.Add, c.toRouter6()); err != nil {
+		return err
+	}
+	c.ra, err = c.advertise()
+	return err
+}
+
 // unplug takes down what plug made, wherever it stopped.
 func (c *cell) unplug(ctx context.Context) error {
 	if c.active == nil {
@@ -137,6 +160,13 @@ func (c *cell) unplug(ctx context.Context) error {
 	if c.dhcp != nil {
 		c.dhcp.close()
 		c.dhcp = nil
+	}
+	if c.ra != nil {
+		c.ra.close()
+		c.ra = nil
+	}
+	if c.active.Addr6.IsValid() && c.tun == nil {
+		_ = l.carrier.change(ctx, cellDev, netlink.Delete, c.toRouter6())
 	}
 	// Whatever plug had not come to is not there to be deleted.
 	_ = l.internet.change(ctx, "core1", netlink.Delete, c.fromInternet())

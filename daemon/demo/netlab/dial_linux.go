@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -88,7 +89,7 @@ func (d labDialer) LookupNetIP(ctx context.Context, network, host string) ([]net
 	var errs []error
 	for i := range dnsTries {
 		server := netip.AddrPortFrom(d.DNS[i%len(d.DNS)], 53).String()
-		addrs, err := d.query(ctx, server, host)
+		addrs, err := d.queryAll(ctx, server, host)
 		if err == nil {
 			return addrs, nil
 		}
@@ -101,8 +102,25 @@ func (d labDialer) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return nil, errors.Join(errs...)
 }
 
-// query asks one server for the IPv4 addresses of a name.
-func (d labDialer) query(ctx context.Context, server, host string) ([]netip.Addr, error) {
+// queryAll asks one server for the addresses of a name that the link can reach.
+func (d labDialer) queryAll(ctx context.Context, server, host string) (addrs []netip.Addr, err error) {
+	for _, typ := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+		if len(d.Sources) > 0 && !slices.ContainsFunc(d.Sources, func(a netip.Addr) bool { return a.Is4() == (typ == dnsmessage.TypeA) }) {
+			continue
+		}
+		var more []netip.Addr
+		if more, err = d.query(ctx, server, host, typ); err == nil {
+			addrs = append(addrs, more...)
+		}
+	}
+	if len(addrs) > 0 {
+		return addrs, nil
+	}
+	return nil, err
+}
+
+// query asks one server for the addresses of a name of one type.
+func (d labDialer) query(ctx context.Context, server, host string, typ dnsmessage.Type) ([]netip.Addr, error) {
 	fail := func(err error) ([]netip.Addr, error) {
 		return nil, fmt.Errorf("look up %s at %s: %w", host, server, err)
 	}
@@ -115,7 +133,7 @@ func (d labDialer) query(ctx context.Context, server, host string) ([]netip.Addr
 	id := uint16(time.Now().UnixNano())
 	q := dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: id, RecursionDesired: true},
-		Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
+		Questions: []dnsmessage.Question{{Name: name, Type: typ, Class: dnsmessage.ClassINET}},
 	}
 	out, err := q.Pack()
 	if err != nil {
@@ -142,8 +160,11 @@ func (d labDialer) query(ctx context.Context, server, host string) ([]netip.Addr
 		}
 		var addrs []netip.Addr
 		for _, a := range m.Answers {
-			if r, ok := a.Body.(*dnsmessage.AResource); ok {
+			switch r := a.Body.(type) {
+			case *dnsmessage.AResource:
 				addrs = append(addrs, netip.AddrFrom4(r.A))
+			case *dnsmessage.AAAAResource:
+				addrs = append(addrs, netip.AddrFrom16(r.AAAA))
 			}
 		}
 		if len(addrs) == 0 {

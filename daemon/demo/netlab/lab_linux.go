@@ -85,12 +85,15 @@ func (l *Lab) buildCore(ctx context.Context) error {
 		ns   *namespace
 		spec uplink.Spec
 	}{
-		{l.carrier, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(ReachAddr), host(DNSAddr)}}},
+		{l.carrier, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(ReachAddr), host(DNSAddr), host(ReachAddr6), host(DNSAddr6)}}},
 		{l.carrier, uplink.Spec{Interface: "core0", Addrs: []netip.Prefix{coreCarrier}, Gateway: coreFar.Addr(), DefaultRoute: true}},
 		{l.internet, uplink.Spec{Interface: "core1", Addrs: []netip.Prefix{coreFar}}},
 		{l.internet, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(SMDPAddr)}}},
 	} {
-		if _, err := uplink.Apply(ctx, p.ns.conn, p.spec); err != nil {
+		_, err := uplink.Apply(ctx, p.ns.conn, p.spec)
+		if no6, ok := errors.AsType[*uplink.DegradedError](err); ok {
+			l.log.Debug("the lab has no IPv6", "error", no6)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -126,7 +129,17 @@ func (l *Lab) buildOther(ctx context.Context) error {
 
 // serveCarrier starts the 204 endpoint and the name server.
 func (l *Lab) serveCarrier() error {
-	ln, err := l.ListenCarrier("tcp4", netip.AddrPortFrom(ReachAddr, 80).String())
+	if err := l.serveCarrierOn(ReachAddr, DNSAddr); err != nil {
+		return err
+	}
+	if err := l.serveCarrierOn(ReachAddr6, DNSAddr6); err != nil {
+		l.log.Debug("the lab has no IPv6", "error", err)
+	}
+	return nil
+}
+
+func (l *Lab) serveCarrierOn(reach, dns netip.Addr) error {
+	ln, err := l.ListenCarrier("tcp", netip.AddrPortFrom(reach, 80).String())
 	if err != nil {
 		return err
 	}
@@ -136,7 +149,7 @@ func (l *Lab) serveCarrier() error {
 
 	var pc net.PacketConn
 	err = l.carrier.do(func() error {
-		pc, err = net.ListenPacket("udp4", netip.AddrPortFrom(DNSAddr, 53).String())
+		pc, err = net.ListenPacket("udp", netip.AddrPortFrom(dns, 53).String())
 		return err
 	})
 	if err != nil {

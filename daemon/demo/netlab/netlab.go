@@ -24,6 +24,7 @@ import (
 	"net/netip"
 
 	"dynamod/netlink/dhcp"
+	"dynamod/netlink/ra"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -33,6 +34,10 @@ var (
 	SMDPAddr  = netip.MustParseAddr("192.0.2.10")    // in the internet, for the SM-DP+
 	ReachAddr = netip.MustParseAddr("198.51.100.1")  // the 204 endpoint; only the carrier leads there
 	DNSAddr   = netip.MustParseAddr("198.51.100.53") // the carrier's name server
+
+	// The same by IPv6 (RFC 3849), where the lab is the kernel's.
+	ReachAddr6 = netip.MustParseAddr("2001:db8:51:100::1")
+	DNSAddr6   = netip.MustParseAddr("2001:db8:51:100::53")
 
 	routerNet   = netip.MustParsePrefix("192.0.2.2/24") // eth0
 	internetNet = netip.MustParsePrefix("192.0.2.1/24") // net0, eth0's gateway
@@ -82,6 +87,11 @@ type Lease struct {
 	Gateway netip.Addr // needed on Ethernet, where it is the DHCP server too; inside of Addr
 	DNS     []netip.Addr
 	MTU     int // 0: not told
+
+	// Addr6, if it is valid, is IPv6: a prefix that the cell advertises on
+	// Ethernet (TS 29.061, 11.2.1.3.4), the whole address on raw IP. Addr may then
+	// be invalid, for a context of IPv6 alone.
+	Addr6 netip.Prefix
 }
 
 // Lease is the one that fits the kind of interface; a real network's addresses look like this.
@@ -110,6 +120,9 @@ type Network interface {
 	Kernel() uplink.Kernel
 	// Dial connects from the router by its main routing table. The address is an IP address and a port.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// Advertised takes what routers advertise on an interface of the router, as
+	// ra.Keep does.
+	Advertised(ctx context.Context, ifname string, identifier netip.Addr, changed func(ra.Link)) error
 	// Dialer connects from the router by the link that the Spec describes.
 	Dialer(uplink.Spec) reach.Dialer
 	// DHCP gets a lease for an interface of the router.

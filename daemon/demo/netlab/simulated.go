@@ -14,6 +14,7 @@ import (
 	"dynamod/netlink"
 	"dynamod/netlink/dhcp"
 	"dynamod/netlink/nlsim"
+	"dynamod/netlink/ra"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -201,6 +202,12 @@ func (s *Simulated) DHCP(ctx context.Context, ifname string) (dhcp.Lease, error)
 		Addr: a.Addr, Gateway: a.Gateway, DNS: a.DNS, MTU: a.MTU, Server: a.Gateway,
 		Obtained: time.Now(), Renew: time.Hour / 2, Rebind: time.Hour / 8 * 7, Valid: time.Hour,
 	}, nil
+}
+
+// Advertised hears nothing: there is no IPv6.
+func (s *Simulated) Advertised(ctx context.Context, _ string, _ netip.Addr, _ func(ra.Link)) error {
+	<-ctx.Done()
+	return nil
 }
 
 // KeepLease keeps a lease that nobody lets run out.
