@@ -51,6 +51,7 @@ func commands() []command {
 		apnCommand,
 		modemCommand,
 		notificationsCommand,
+		tokenCommand,
 		diagCommand,
 		logCommand,
 	}, extra, []command{

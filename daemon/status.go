@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,15 @@ func changeLine(s status.Snapshot) string {
 	return clean(strings.Join(parts, ", "), "")
 }
 
+// fingerprint is hex as browsers and openssl show it: pairs with colons.
+func fingerprint(hex string) string {
+	var pairs []string
+	for pair := range slices.Chunk([]byte(strings.ToUpper(hex)), 2) {
+		pairs = append(pairs, string(pair))
+	}
+	return strings.Join(pairs, ":")
+}
+
 // fields leaves out what is empty.
 func fields(values ...string) (out []string) {
 	for _, v := range values {
@@ -199,6 +209,9 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 			row("  error", e.Text+parens(e.Code))
 			row("  advice", e.Advice)
 		}
+	}
+	if d := s.Door; d != nil {
+		row("API", "TCP "+d.Listen, d.Error, prefix("certificate SHA-256 ", fingerprint(d.Fingerprint)))
 	}
 	for _, text := range s.Warnings {
 		row("warning", text)

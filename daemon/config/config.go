@@ -174,6 +174,13 @@ type Operators struct {
 type Hook struct {
 	Socket string // path of the unix socket
 	Group  string // group that may use it; "" for the daemon's own
+
+	// Over TCP, with TLS.
+	Listen      string   // address and port, such as ":8443"; "" for none
+	Certificate string   // PEM files; "" for a self-made one
+	Key         string   // with Certificate
+	ClientCA    string   // PEM file with issuers of client certificates, "" for none
+	Hosts       []string // lower case: names that the router is called by
 }
 
 // Time is for the clock.

@@ -95,7 +95,7 @@ func TestValues(t *testing.T) {
 	c, err := Parse("t.toml", []byte(`
 uplink.metric = 5
 uplink.dns = ["9.9.9.9", "2620:fe::fe"]
-hook = { socket = "/run/x/../y.sock", group = "dial" }
+hook = { socket = "/run/x/../y.sock", group = "dial", listen = "[::1]:8443", hosts = ["Router7.Example"] }
 [modem]
 port = "/dev/ttyUSB2"
 dialect = "quectel"
@@ -130,6 +130,8 @@ level = "debug"
 		{"dotted key", c.Uplink.Metric, 5},
 		{"inline table, cleaned path", c.Hook.Socket, "/run/y.sock"},
 		{"group", c.Hook.Group, "dial"},
+		{"listen", c.Hook.Listen, "[::1]:8443"},
+		{"host names in lower case", fmt.Sprint(c.Hook.Hosts), "[router7.example]"},
 		{"port", c.Modem.Port, "/dev/ttyUSB2"},
 		{"aid", fmt.Sprintf("%X", c.LPA.AIDs), "[A0000005591010FFFFFFFF8900050500]"},
 		{"discovery servers", fmt.Sprint(c.LPA.SMDS), "[smds.example.com smds.lab.test:8443]"},
@@ -216,6 +218,11 @@ func TestErrors(t *testing.T) {
 		{"discovery server", "[lpa]\nsmds = [\"https://x.example\"]\n", "t.toml:2:9: \"https://x.example\" is not a discovery server\nhint: a host name: \"smds.example.com\""},
 		{"proxy with a password", "[lpa]\nproxy = \"http://u:p@proxy.example.com:3128\"\n", "t.toml:2:9: the proxy is not an http URL of host and port\nhint: such as \"http://proxy.example.com:3128\"; \"\" for none"},
 		{"target", "[reach]\ntargets = [\"ftp://x\"]\n", "t.toml:2:12: reach target: not of the form http://HOST/PATH, tcp:HOST:PORT or dns:NAME\nhint: such as \"http://example.com/generate_204\", \"tcp:9.9.9.9:443\" or \"dns:example.com@9.9.9.9\""},
+		{"listen without a port", "[hook]\nlisten = \"192.0.2.1\"\n", "t.toml:2:10: \"192.0.2.1\" is not an address to listen on\nhint: an address of this router and a port: \"192.168.8.1:8443\", or \":8443\" for all"},
+		{"listen on a name", "[hook]\nlisten = \"router:8443\"\n", "t.toml:2:10: \"router:8443\" is not an address to listen on\nhint: an address of this router and a port: \"192.168.8.1:8443\", or \":8443\" for all"},
+		{"certificate without its key", "[hook]\ncertificate = \"/a.pem\"\n", "t.toml:2:15: certificate and key go together\nhint: name both, or neither for a self-made certificate"},
+		{"key without its certificate", "[hook]\nkey = \"/a.pem\"\n", "t.toml:2:7: certificate and key go together\nhint: name both, or neither for a self-made certificate"},
+		{"host with a port", "[hook]\nhosts = [\"a.example\", \"b:8443\"]\n", "t.toml:2:23: \"b:8443\" is not a host name\nhint: a name without port: \"router7.example.net\""},
 		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 targets"},
 		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, proxy, resolve, smds, via"},
 		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},

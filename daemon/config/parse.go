@@ -84,12 +84,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.duration("activation.limits.reporting", limits.Reporting, &to.Reporting, 0, time.Hour)
 
 	d.path("operators.dir", raw.Operators.Dir, &c.Operators.Dir, "/")
-	c.Hook.Socket = filepath.Join(c.State.Run, socketName)
-	d.path("hook.socket", raw.Hook.Socket, &c.Hook.Socket, "/")
-	if len(c.Hook.Socket) > 90 { // sun_path holds 108 bytes, an instance's name takes up to 17
-		d.failAt("hook.socket", "at most 90 characters", "socket path of %d characters is too long for a unix socket", len(c.Hook.Socket))
-	}
-	d.name("hook.group", raw.Hook.Group, &c.Hook.Group)
+	d.hook(raw, &c.Hook, c.State.Run)
 	d.servers(raw.Time.NTP, &c.Time.NTP)
 	d.level(raw.Log.Level, &c.Log.Level)
 	oneOf(d, "log.format", raw.Log.Format, &c.Log.Format, LogText, LogJSON)

@@ -74,8 +74,13 @@ type rawConfig struct {
 		Dir *string `toml:"dir"`
 	} `toml:"operators"`
 	Hook struct {
-		Socket *string `toml:"socket"`
-		Group  *string `toml:"group"`
+		Socket      *string  `toml:"socket"`
+		Group       *string  `toml:"group"`
+		Listen      *string  `toml:"listen"`
+		Certificate *string  `toml:"certificate"`
+		Key         *string  `toml:"key"`
+		ClientCA    *string  `toml:"client_ca"`
+		Hosts       []string `toml:"hosts"`
 	} `toml:"hook"`
 	Time struct {
 		NTP []string `toml:"ntp"`

@@ -26,6 +26,10 @@ var fixed = []struct {
 	{"operators.dir", func(c *Config) any { return &c.Operators.Dir }},
 	{"hook.socket", func(c *Config) any { return &c.Hook.Socket }},
 	{"hook.group", func(c *Config) any { return &c.Hook.Group }},
+	{"hook.listen", func(c *Config) any { return &c.Hook.Listen }},
+	{"hook.certificate", func(c *Config) any { return &c.Hook.Certificate }},
+	{"hook.key", func(c *Config) any { return &c.Hook.Key }},
+	{"hook.client_ca", func(c *Config) any { return &c.Hook.ClientCA }},
 	{"log.format", func(c *Config) any { return &c.Log.Format }},
 }
 

@@ -29,6 +29,7 @@ import (
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/journal"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/outbox"
@@ -87,6 +88,7 @@ type Gateway struct {
 	ladder  *recovery.Ladder
 	runs    *activation.Orchestrator
 	hook    *hook.Server
+	audit   *access.Audit
 	tracer  tracer
 
 	dialects  *dialect.Set
@@ -192,7 +194,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "activation", Run: g.runs.Run},
 	}
 	if f == nil {
-		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
+		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
 	} else {
 		tasks = append(tasks, task.Task{Name: "verb", Run: func(context.Context) error {
 			defer stop()
@@ -337,6 +339,9 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g.hook = hook.New(g, g.status, g.log)
 	g.hook.Panicked = g.panicked
+	g.audit = access.OpenAudit(g.hookDir())
+	opened = append(opened, g.audit)
+	g.hook.Audit, g.hook.Now = g.audit, now
 	g.showOutbox()
 	return g, undo, nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/diag"
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -93,6 +94,10 @@ type Server struct {
 	// Panicked is told of a panic while a request was answered; nil is fine.
 	// It is set before Serve.
 	Panicked func(task.Panic)
+	// Audit is where changes are written down, with the time by Now; nil is
+	// fine. Both are set before Serve.
+	Audit *access.Audit
+	Now   func() time.Time
 }
 
 // New returns a server for d.
@@ -251,8 +256,17 @@ func chgrp(path, group string) error {
 
 // Serve answers requests on l until ctx ends. Event streams end with it.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	h := s.Handler(l)
+	if s.Audit != nil {
+		h = access.Record(h, s.Audit, s.Now, s.log)
+	}
+	return s.serve(ctx, l, h)
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler:           s.Handler(l),
+		Handler:           h,
+		ConnContext:       access.WithPeer,
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,

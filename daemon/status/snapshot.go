@@ -44,7 +44,15 @@ type Snapshot struct {
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
 	Recovery     *Recovery     `json:"recovery,omitempty"`
+	Door         *Door         `json:"hook,omitempty"`     // the API over TCP; nil where it is not wanted
 	Warnings     []string      `json:"warnings,omitempty"` // what is wrong with the box itself, such as a file that cannot be read
+}
+
+// Door is the HTTP API over TCP.
+type Door struct {
+	Listen      string `json:"listen"`
+	Fingerprint string `json:"fingerprint,omitempty"` // SHA-256 of the certificate, in hex
+	Error       string `json:"error,omitempty"`       // why nobody can come in
 }
 
 // Run is one activation. It holds no secret: the code is known by its address only.

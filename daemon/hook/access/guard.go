@@ -1,0 +1,303 @@
+package access
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are what a Guard is made of.
+type Options struct {
+	Keys  *File
+	Audit *Audit
+	Log   *slog.Logger
+	// Hosts are the names, without port, by which this router may be called. An
+	// address needs no name.
+	Hosts []string
+	Now   func() time.Time
+	Sane  func() bool // whether Now can be believed
+	// Route returns the pattern that a request is for, "" for none.
+	Route func(*http.Request) string
+	// Refuse answers a request that is turned down.
+	Refuse func(http.ResponseWriter, Refusal)
+}
+
+// Refusal is why a request is turned down.
+type Refusal struct {
+	Status int // of HTTP
+	Code   string
+	Text   string
+	Advice string
+	Wait   time.Duration // until it may come again; 0 where that does not help
+}
+
+// Guard lets requests through to the API that someone may make.
+type Guard struct {
+	Options
+	next      http.Handler
+	origin    *http.CrossOriginProtection
+	nonces    *nonces
+	callers   *limiter // what a caller may ask
+	strangers *limiter // how often an address may fail to say who it is
+	denied    *limiter // how many of those are written down
+
+	mu      sync.Mutex
+	skipped int // denials that were not
+}
+
+// New returns a guard of next.
+func New(next http.Handler, o Options) *Guard {
+	return &Guard{
+		Options: o, next: next,
+		origin:    http.NewCrossOriginProtection(),
+		nonces:    newNonces(o.Now, o.Sane),
+		callers:   newLimiter(rate{60, time.Second / 10}),
+		strangers: newLimiter(rate{10, 5 * time.Second}),
+		denied:    newLimiter(rate{20, 30 * time.Second}),
+	}
+}
+
+const noncePattern = "GET /v1/nonce"
+
+// Needs is the scope that a route needs. One that is not named here needs the
+// greatest.
+func Needs(pattern string) Scope {
+	switch pattern {
+	case "GET /healthz", noncePattern:
+		return None
+	case "POST /v1/activations", "POST /v1/activations/{id}/answer", "DELETE /v1/activations/{id}",
+		"POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver":
+		return Activate
+	case "GET /v1/modem/trace", "GET /v1/bundle":
+		return Admin
+	}
+	if strings.HasPrefix(pattern, "GET /") {
+		return Read
+	}
+	return Admin
+}
+
+// ServeHTTP answers one request.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e := Entry{Time: g.Now().UTC(), From: hostOf(r.RemoteAddr), What: r.Method + " " + r.URL.Path}
+	if len(e.What) > 100 {
+		e.What = e.What[:100]
+	}
+	if f := g.form(r); f != nil {
+		g.deny(w, e, *f)
+		return
+	}
+	pattern := g.Route(r)
+	if r.Method == http.MethodGet && r.URL.Path == "/v1/nonce" {
+		pattern = noncePattern // the guard's own
+	}
+	if pattern != "" {
+		e.What = pattern
+	}
+	caller, err := g.who(w, r)
+	e.Caller, e.Way = caller.Name, caller.Way
+	need := Needs(pattern)
+	switch {
+	case err == nil:
+	case errors.Is(err, errStranger) && need == None && pattern != "":
+	default:
+		// Others behind the same address get in all the while.
+		if wait, ok := g.strangers.take(e.From); !ok {
+			g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "", wait})
+			return
+		}
+		g.Log.Info("request turned down", "from", e.From, "what", e.What, "reason", err)
+		w.Header().Set("WWW-Authenticate", `Bearer realm="dynamod"`)
+		g.deny(w, e, refusalOf(err))
+		return
+	}
+	if caller.Scope < need {
+		g.deny(w, e, Refusal{http.StatusForbidden, "wrong-scope", "this needs the scope " + need.String() + ", the caller has " + caller.Scope.String(),
+			"`dynamod token add` makes a token with another scope", 0})
+		return
+	}
+	name := caller.Name
+	if name == "" {
+		name = "from " + e.From
+	}
+	if wait, ok := g.callers.take(name); !ok {
+		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "", wait})
+		return
+	}
+	if pattern == noncePattern {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		io.WriteString(w, `{"nonce":"`+g.nonces.give()+`","expires_in":60}`+"\n")
+		return
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	if err := g.Audit.record(g.next, w, r, e); err != nil {
+		g.Log.Warn("audit log", "error", err)
+	}
+}
+
+// form tells what is wrong with how a request is made, whoever sent it.
+func (g *Guard) form(r *http.Request) *Refusal {
+	if r.URL.Path != path.Clean(r.URL.Path) && r.URL.Path != "/" || strings.ContainsAny(r.URL.EscapedPath(), "%\\") {
+		return &Refusal{http.StatusBadRequest, "bad-path", "the path is not in its plain form", "docs/hook.md lists the routes", 0}
+	}
+	// A page of somebody else's whose name was made to point here (DNS
+	// rebinding) calls us by that name.
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if net.ParseIP(host) == nil && !slices.Contains(g.Hosts, host) {
+		return &Refusal{http.StatusMisdirectedRequest, "unknown-host", "this router is not known by that name", "add the name to [hook] hosts, or use its address", 0}
+	}
+	if g.origin.Check(r) != nil {
+		return &Refusal{http.StatusForbidden, "cross-origin", "the request comes from a page of another origin", "", 0}
+	}
+	return nil
+}
+
+var (
+	errStranger = errors.New("nobody is named")
+	errKeys     = errors.New("the callers cannot be read")
+	errBody     = errors.New("the body is too long or broke off")
+)
+
+func refusalOf(err error) Refusal {
+	advice := "send Authorization: Bearer TOKEN; `dynamod token add` makes one"
+	switch {
+	case errors.Is(err, errKeys):
+		return Refusal{http.StatusInternalServerError, "keys-unreadable", "the callers cannot be read", "the router's log says why", 0}
+	case errors.Is(err, errBody):
+		return Refusal{http.StatusRequestEntityTooLarge, "bad-body", err.Error(), "", 0}
+	case errors.Is(err, errReplay), errors.Is(err, errWindow):
+		return Refusal{http.StatusUnauthorized, "stale-signature", err.Error(), "sign each request anew, or with a nonce of GET /v1/nonce where clocks are not set", 0}
+	case errors.Is(err, errNonceFull):
+		return Refusal{http.StatusServiceUnavailable, "too-many-requests", err.Error(), "", window}
+	case errors.Is(err, errSignature):
+		return Refusal{http.StatusUnauthorized, "bad-signature", err.Error(), "docs/hook.md shows how a request is signed", 0}
+	}
+	// Who guesses learns nothing about what was wrong.
+	return Refusal{http.StatusUnauthorized, "not-known", "the caller is not known", advice, 0}
+}
+
+// who finds out who sent a request. One that names somebody who is not known is
+// an error even where nobody need be named.
+func (g *Guard) who(w http.ResponseWriter, r *http.Request) (Caller, error) {
+	keys, err := g.Keys.Keys()
+	if err != nil {
+		g.Log.Error("callers of the hook", "error", err)
+		return Caller{}, errKeys
+	}
+	var k *Key
+	switch input, auth := r.Header.Values("Signature-Input"), r.Header.Values("Authorization"); {
+	case len(input) > 0:
+		if k, err = g.signer(w, r, keys, input); err != nil {
+			return Caller{}, err
+		}
+	case len(auth) > 0:
+		scheme, token, _ := strings.Cut(auth[0], " ")
+		if len(auth) > 1 || !strings.EqualFold(scheme, "Bearer") || len(token) > 256 {
+			return Caller{}, errors.New("not one bearer token")
+		}
+		k = keys.ofToken(strings.TrimSpace(token))
+	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
+		name := r.TLS.PeerCertificates[0].Subject.CommonName
+		k = keys.ofKind(Certificate, func(k Key) bool { return k.Value == name })
+	default:
+		return Caller{}, errStranger
+	}
+	if k == nil {
+		return Caller{}, errors.New("not a caller of the keys file")
+	}
+	return Caller{k.Name, string(k.Kind), k.Scope}, nil
+}
+
+// signer finds who signed a request. It reads the body for its digest, and puts
+// it back.
+func (g *Guard) signer(w http.ResponseWriter, r *http.Request, keys Keys, input []string) (*Key, error) {
+	value := r.Header.Values("Signature")
+	if len(input) > 1 || len(value) != 1 {
+		return nil, errSignature
+	}
+	s, err := parseSignature(input[0], value[0])
+	if err != nil {
+		return nil, err
+	}
+	k := keys.ofKind(Signature, func(k Key) bool { return k.Name == s.keyID })
+	if k == nil {
+		return nil, errors.New("a signature by nobody of the keys file")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, errBody
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if err := s.covers(r, len(body) > 0); err != nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(k.Value)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verify(r, key); err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		if err := checkDigest(r, body); err != nil {
+			return nil, err
+		}
+	}
+	return k, g.nonces.use(k.Name, s.nonce, s.created)
+}
+
+// maxBody bounds what is read to check a signature; it is the API's own limit.
+const maxBody = 64 << 10
+
+// deny turns a request down and writes it down, as long as there are not too
+// many: a flood shall neither wear the flash nor push out what came before.
+func (g *Guard) deny(w http.ResponseWriter, e Entry, f Refusal) {
+	e.Status, e.Code = f.Status, f.Code
+	g.mu.Lock()
+	if _, ok := g.denied.take(""); ok {
+		e.Denied, g.skipped = g.skipped, 0
+		g.mu.Unlock()
+		g.write(e)
+	} else {
+		g.skipped++
+		g.mu.Unlock()
+	}
+	g.Refuse(w, f)
+}
+
+func (g *Guard) write(e Entry) {
+	if err := g.Audit.Write(e); err != nil {
+		g.Log.Warn("audit log", "error", err)
+	}
+}
+
+// statusWriter remembers the status that a handler answers with.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,51 @@
+package access
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+type peerKey struct{}
+
+// WithPeer is for http.Server's ConnContext: it keeps who is at the other end of
+// a unix socket for Record.
+func WithPeer(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, peerOf(c))
+}
+
+// Record writes down what is changed over the unix socket, where the file system
+// says who may.
+func Record(next http.Handler, a *Audit, now func() time.Time, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
+		}
+		caller, _ := r.Context().Value(peerKey{}).(string)
+		if err := a.record(next, w, r, Entry{Time: now().UTC(), Caller: caller, Way: "socket"}); err != nil {
+			log.Warn("audit log", "error", err)
+		}
+	})
+}
+
+// record lets next answer r and writes down what came of it.
+func (a *Audit) record(next http.Handler, w http.ResponseWriter, r *http.Request, e Entry) error {
+	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	next.ServeHTTP(seen, r)
+	e.Status = seen.status
+	if e.What == "" {
+		e.What = r.Pattern // set by the mux; "" where there is no such route
+	}
+	for _, name := range []string{"id", "iccid"} {
+		if v := r.PathValue(name); v != "" {
+			e.Object = v
+		}
+	}
+	if e.What == "" {
+		return nil
+	}
+	return a.Write(e)
+}

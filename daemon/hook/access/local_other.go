@@ -1,0 +1,7 @@
+//go:build !linux
+
+package access
+
+import "net"
+
+func peerOf(net.Conn) string { return "" }

@@ -1,0 +1,329 @@
+package hook
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dynamod/daemon/hook/access"
+	"dynamod/daemon/status"
+)
+
+// door is the API over TCP with a caller of each kind.
+type door struct {
+	addr    string
+	cert    tls.Certificate
+	daemon  *fakeDaemon
+	tokens  map[access.Scope]string
+	signer  access.Key
+	dir     string
+	clients *tls.Config
+}
+
+func openDoor(t *testing.T) *door {
+	t.Helper()
+	d := &door{daemon: &fakeDaemon{}, tokens: map[access.Scope]string{}, dir: t.TempDir()}
+	keys := filepath.Join(d.dir, "keys")
+	write := os.WriteFile
+	for _, scope := range []access.Scope{access.Read, access.Activate, access.Admin} {
+		token, k := access.NewToken(scope.String(), scope)
+		d.tokens[scope] = token
+		if err := access.Add(keys, k, write); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.signer = access.NewSignatureKey("fleet", access.Activate)
+	if err := access.Add(keys, d.signer, write); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if d.cert, err = access.OwnCertificate(d.dir, time.Now().Add(-time.Hour), []string{"127.0.0.1"}, write); err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(d.cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.clients = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+	d.clients.RootCAs.AddCert(leaf)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.addr = l.Addr().String()
+	audit := access.OpenAudit(d.dir)
+	s := New(d.daemon, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.ServeTLS(ctx, l, access.TLS(d.cert, nil, time.Now), access.Options{
+			Keys: access.OpenFile(keys), Audit: audit, Log: slog.New(slog.DiscardHandler), Now: time.Now, Sane: func() bool { return true },
+		})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		audit.Close()
+	})
+	return d
+}
+
+func (d *door) do(t *testing.T, method, path, body string, scope access.Scope) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+d.addr+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+d.tokens[scope])
+	r.Header.Set("Content-Type", "application/json")
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true}}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// Every route has a scope of its own on this list, so that a new one is thought
+// about.
+func TestScopesOfRoutes(t *testing.T) {
+	want := map[access.Scope][]string{
+		access.None: {"GET /healthz"},
+		access.Read: {"GET /readyz", "GET /v1/activations", "GET /v1/activations/{id}", "GET /v1/apn", "GET /v1/card", "GET /v1/diag", "GET /v1/events", "GET /v1/log",
+			"GET /v1/modem", "GET /v1/modem/ports", "GET /v1/modem/usb-mode", "GET /v1/notifications", "GET /v1/profiles", "GET /v1/profiles/{iccid}", "GET /v1/status"},
+		access.Activate: {"POST /v1/activations", "DELETE /v1/activations/{id}", "POST /v1/activations/{id}/answer", "POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver"},
+		access.Admin: {"PUT /v1/card/default-smdp", "POST /v1/card/reset", "POST /v1/profiles/{iccid}/disable", "DELETE /v1/profiles/{iccid}", "PUT /v1/profiles/{iccid}/nickname",
+			"POST /v1/modem/reset", "POST /v1/modem/usb-mode", "GET /v1/modem/trace", "GET /v1/bundle"},
+	}
+	scope := map[string]access.Scope{}
+	for s, patterns := range want {
+		for _, p := range patterns {
+			scope[p] = s
+		}
+	}
+	for pattern := range New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler)).routes() {
+		s, listed := scope[pattern]
+		if !listed || access.Needs(pattern) != s {
+			t.Errorf("%s needs %s, is it meant to? (listed: %v)", pattern, access.Needs(pattern), listed)
+		}
+	}
+}
+
+func TestDoor(t *testing.T) {
+	d := openDoor(t)
+	for _, row := range []struct {
+		name, method, path, body string
+		scope                    access.Scope
+		status                   int
+		holds                    string
+	}{
+		{"status", "GET", "/v1/status", "", access.Read, 200, `"version":"test"`},
+		{"activation", "POST", "/v1/activations", `{"code": "LPA:1$smdp.example.com$X"}`, access.Activate, 202, `"id"`},
+		{"activation by a reader", "POST", "/v1/activations", `{"code": "LPA:1$smdp.example.com$X"}`, access.Read, 403, `"code":"wrong-scope"`},
+		{"no token", "GET", "/v1/status", "", access.None, 401, `"code":"not-known"`},
+		{"AT is not offered", "POST", "/v1/modem/at", `{"commands": ["AT"]}`, access.Admin, 404, `"code":"no-route"`},
+		{"nor are APDUs", "POST", "/v1/modem/apdu", `{"commands": ["80CA"]}`, access.Admin, 404, `"code":"no-route"`},
+		{"no directory", "GET", "/", "", access.Admin, 404, `"code":"no-route"`},
+		{"no debug", "GET", "/debug/pprof", "", access.Admin, 404, `"code":"no-route"`},
+		{"invalid UTF-8", "POST", "/v1/activations", "{\"code\": \"LPA:1$\xff\xfe$X\"}", access.Activate, 422, `"code":"bad-activation-code"`},
+		{"64 KiB and one", "POST", "/v1/activations", `{"code": "` + strings.Repeat("x", 64<<10) + `"}`, access.Activate, 413, `"code":"bad-body"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, text := d.do(t, row.method, row.path, row.body, row.scope)
+			if code != row.status || !strings.Contains(text, row.holds) {
+				t.Errorf("got %d %s, want %d with %s", code, text, row.status, row.holds)
+			}
+		})
+	}
+}
+
+// A signer without a clock asks for a nonce first.
+func TestNonceOverTCP(t *testing.T) {
+	d := openDoor(t)
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true}}
+	resp, err := c.Get("https://" + d.addr + "/v1/nonce")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var given struct{ Nonce string }
+	err = json.NewDecoder(resp.Body).Decode(&given)
+	resp.Body.Close()
+	if err != nil || given.Nonce == "" {
+		t.Fatalf("%d %v", resp.StatusCode, err)
+	}
+	for i, want := range []int{200, 401} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+d.addr+"/v1/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := access.Sign(r, nil, d.signer, given.Nonce, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("time %d: got %d, want %d", i+1, resp.StatusCode, want)
+		}
+	}
+}
+
+// The hook's documentation shows how a request is signed with openssl and curl;
+// neither knows our code.
+func TestSignedByOpenSSL(t *testing.T) {
+	for _, tool := range []string{"openssl", "curl", "sh"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here: nothing signs but our own code", tool)
+		}
+	}
+	d := openDoor(t)
+	doc, err := os.ReadFile("../../docs/hook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, ok := strings.Cut(string(doc), "```sh signed\n")
+	script, _, ok2 := strings.Cut(script, "```")
+	if !ok || !ok2 {
+		t.Fatal("docs/hook.md has no example of a signed request")
+	}
+	key := filepath.Join(d.dir, "fleet.key")
+	if err := os.WriteFile(key, []byte(d.signer.Value+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(d.dir, "tls.pem")
+	script = strings.NewReplacer("router=192.168.8.1:8443", "router="+d.addr, "key=fleet.key", "key="+key, "--cacert tls.pem", "--cacert "+ca).Replace(script)
+	for i := range 2 { // each has a nonce of its own
+		out, err := exec.CommandContext(t.Context(), "sh", "-euc", script).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), `"id":`) {
+			t.Errorf("run %d: %v\n%s", i, err, out)
+		}
+	}
+}
+
+// What a stranger can do to a router that is open to the network: nothing comes
+// through, others are still served, and memory stays where it is.
+func TestDoorUnderAttack(t *testing.T) {
+	d := openDoor(t)
+	dial := func() *tls.Conn {
+		t.Helper()
+		c, err := tls.Dial("tcp", d.addr, d.clients)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	answer := func(c net.Conn) string {
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		return strings.TrimSpace(line)
+	}
+	served := func(after string) {
+		t.Helper()
+		if code, text := d.do(t, "GET", "/v1/status", "", access.Read); code != 200 {
+			t.Errorf("after %s: %d %s", after, code, text)
+		}
+	}
+
+	c := dial()
+	go func() {
+		fmt.Fprint(c, "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+		for range 100 {
+			if _, err := fmt.Fprintf(c, "X-Bomb: %s\r\n", strings.Repeat("x", 4000)); err != nil {
+				return
+			}
+		}
+	}()
+	if got := answer(c); !strings.Contains(got, "431") && got != "" {
+		t.Errorf("400 kB of header: %s", got)
+	}
+	served("a header bomb")
+
+	c = dial()
+	go func() {
+		fmt.Fprintf(c, "POST /v1/activations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\n\r\n")
+		for range 10000 {
+			if _, err := c.Write(make([]byte, 1000)); err != nil {
+				return
+			}
+		}
+	}()
+	if got := answer(c); !strings.Contains(got, "401") {
+		t.Errorf("10 MB of a stranger's: %s", got)
+	}
+	served("a long body")
+
+	for name, request := range map[string]string{
+		"two lengths":       "POST /v1/activations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		"a header's NUL":    "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\x00b\r\n\r\n",
+		"no host":           "GET /v1/status HTTP/1.1\r\n\r\n",
+		"two hosts":         "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
+		"a host in the URL": "GET http://evil.example/v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		"a proxy's wish":    "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
+		"not HTTP":          "\x16\x03\x01\x00\x00 AT+CPIN?\r\n\r\n",
+	} {
+		c := dial()
+		io.WriteString(c, request)
+		if got := answer(c); got != "" && !strings.Contains(got, " 4") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	served("odd requests")
+
+	// Who holds connections without saying anything holds no more than his share.
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var closed atomic.Int32
+	ended := make(chan struct{})
+	const many = 1000
+	for range many {
+		c, err := net.Dial("tcp", d.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		go func() {
+			if _, err := c.Read(make([]byte, 1)); err != nil && closed.Add(1) == many-32 {
+				close(ended)
+			}
+		}()
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Errorf("%d of %d silent connections were closed", closed.Load(), many)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	if len(d.daemon.reqs) > 0 {
+		t.Errorf("something came through: %v", d.daemon.reqs)
+	}
+}
