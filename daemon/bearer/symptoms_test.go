@@ -125,3 +125,55 @@ func TestSymptoms(t *testing.T) {
 		})
 	}
 }
+
+// After a reset nothing waits but for what the operator has refused.
+func TestSeize(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		spoil     func(r *radio)
+		restarted bool
+		most      time.Duration // until the next try
+		least     time.Duration
+	}{
+		{"no traffic, the modem was restarted", func(r *radio) { r.dead["first.test"], r.dead["second.test"] = true, true }, true, 10 * time.Second, 0},
+		{"no traffic, nothing was done", func(r *radio) { r.dead["first.test"], r.dead["second.test"] = true, true }, false, lastBackoff + time.Minute, 5 * time.Minute},
+		{"refused, the modem was restarted", func(r *radio) { r.accept, r.up = nil, "" }, true, lastSlow, 5 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- b.Run(ctx) }()
+				defer func() { cancel(); <-done }()
+				time.Sleep(time.Minute)
+				b.radio.set(func() { tt.spoil(b.radio) })
+				b.Kick()
+				time.Sleep(2 * time.Hour) // the pauses are long by now
+				calls := func() (n int) { b.radio.set(func() { n = len(b.radio.calls) }); return n }
+				for was := calls(); calls() == was; { // a try has just been made
+					time.Sleep(time.Second)
+				}
+				time.Sleep(10 * time.Second)
+				release := b.Seize()
+				was := calls()
+				time.Sleep(time.Hour)
+				if calls() != was {
+					t.Error("the modem was used while it was seized")
+				}
+				for k, p := range b.pace.tries { // as if the pauses began now
+					p.at = time.Now().Add(p.wait)
+					b.pace.tries[k] = p
+				}
+				release(tt.restarted)
+				start := time.Now()
+				for calls() == was && time.Since(start) <= tt.most {
+					time.Sleep(time.Second)
+				}
+				if took := time.Since(start); took > tt.most || took < tt.least {
+					t.Errorf("tried again after %v, want %v to %v", took, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}

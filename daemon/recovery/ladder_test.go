@@ -327,3 +327,25 @@ func TestNil(t *testing.T) {
 	l.Count(Sweep, "")
 	l.Taken(Step{}, nil)
 }
+
+// What a modem shows while it comes to rest after a rung says nothing about
+// whether the rung has helped.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(nil)
+		f.wrong[SIMLost] = ""
+		for len(f.took) == 0 {
+			f.live(f.every)
+		}
+		f.live(30 * time.Second) // less than the card's own settle
+		clear(f.wrong)           // and nobody looks any more
+		time.Sleep(10 * time.Minute)
+		if step, _, ok := f.Due(false); ok {
+			t.Errorf("%+v is due", step)
+		}
+		f.Saw(SIMLost, "gone")
+		if step, _, ok := f.Due(false); !ok || step.Rung != Radio {
+			t.Errorf("%+v is due, %v", step, ok)
+		}
+	})
+}
