@@ -33,6 +33,7 @@ func (f *fakeDaemon) Modem(context.Context) (hook.Modem, error) {
 		Signal:   &status.Signal{RSRP: &rsrp},
 		Contexts: []hook.ModemContext{{CID: 1, Type: "IPV4V6", APN: "lab.test", Active: true, Addresses: []string{"10.0.0.2"}, Attach: true}, {CID: 2, Type: "IP"}},
 		Counters: &hook.ModemCounters{Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Opened: 2, Commands: 812, GivenUp: 1, Resyncs: 1, URCs: 40},
+		Recovery: &status.Recovery{Rungs: []status.RungUse{{Rung: "radio", Count: 2, Last: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Reason: "no SIM"}}},
 		Errors:   []string{"operator: AT+COPS: modem error 30 (no network service)"},
 	}, nil
 }

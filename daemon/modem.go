@@ -114,6 +114,7 @@ func writeModem(w io.Writer, m hook.Modem) {
 	for i, c := range m.Contexts {
 		row(onlyIf(i == 0, "contexts"), fmt.Sprintf("%d  %s", c.CID, c.Type), strconv.Quote(c.APN), onlyIf(c.Active, "active"), strings.Join(c.Addresses, " "), onlyIf(c.Attach, "of the attach"))
 	}
+	writeRecovery(row, m.Recovery)
 	if c := m.Counters; c != nil {
 		row("counters", "since "+c.Since.Local().Format(time.DateTime), times(c.Opened, "port opened once", "port opened %d times"))
 		row("  commands", fmt.Sprintf("%d sent", c.Commands), fmt.Sprintf("%d given up", c.GivenUp), times(int(c.Resyncs), "1 resync", "%d resyncs"), fmt.Sprintf("%d late lines", c.Late), many(c.TooLong, "%d lines too long"))

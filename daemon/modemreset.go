@@ -15,9 +15,9 @@ var modemResetCommand = command{
 	name:    "modem reset",
 	summary: "take the card's power, switch the radio off and on, or restart the modem",
 	about: `The link goes down meanwhile, and comes up again by itself. It asks first, or
-takes --yes. --sim takes the card's power off and on, --radio the radio's (with
-+CFUN=4 where the modem has it, so that the card keeps its power), --modem starts
-the whole modem again. Refused while an activation uses the modem.`,
+takes --yes. --sim takes the card's power off and on, with the radio's where the
+modem cannot do it alone, --radio the radio's, --modem starts the whole modem
+again, each by its family's own commands. Refused while an activation uses it.`,
 	example: "dynamod modem reset --sim\ndynamod modem reset --modem --yes",
 	setup: func(fs *flag.FlagSet) action {
 		var r resetVerb

@@ -184,17 +184,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	if n := s.Outbox.Pending; n > 0 {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
 	}
-	if r := s.Recovery; r != nil {
-		next := ""
-		if r.Next != nil {
-			next = "begun again at " + r.Next.Local().Format(time.DateTime)
-		}
-		row("recovery", cmp.Or(string(r.State), "nothing is wrong"), prefix(r.Symptom+": ", r.Reason), next)
-		row("  advice", r.Advice)
-		for _, u := range r.Rungs {
-			row("  "+u.Rung, fmt.Sprintf("%d times, last %s", u.Count, u.Last.Local().Format(time.DateTime)), u.Reason, prefix("failed: ", u.Error))
-		}
-	}
+	writeRecovery(row, s.Recovery)
 	if r := s.Run; r != nil {
 		what := stateText(r)
 		if r.Ended != nil {
@@ -221,6 +211,22 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		uptime = "running for " + s.Time.Sub(s.Started).Truncate(time.Second).String()
 	}
 	row("dynamod", s.Version, uptime)
+}
+
+// writeRecovery tells what is wrong with the modem, and what was done about it.
+func writeRecovery(row func(string, ...string), r *status.Recovery) {
+	if r == nil {
+		return
+	}
+	next := ""
+	if r.Next != nil {
+		next = "begun again at " + r.Next.Local().Format(time.DateTime)
+	}
+	row("recovery", cmp.Or(string(r.State), "nothing is wrong"), prefix(r.Symptom+": ", r.Reason), next)
+	row("  advice", r.Advice)
+	for _, u := range r.Rungs {
+		row("  "+u.Rung, fmt.Sprintf("%d times, last %s", u.Count, u.Last.Local().Format(time.DateTime)), u.Reason, prefix("failed: ", u.Error))
+	}
 }
 
 // cellTexts tells what is known of a cell.

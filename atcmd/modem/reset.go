@@ -20,12 +20,6 @@ type ResetGoal struct {
 	// reset the card, ICCID alone does not count while +CIMI still says this;
 	// after that it does, since two profiles may have one IMSI.
 	OldIMSI string
-	// Once keeps to the rung that was asked for; a person chose it.
-	Once bool
-	// Begun, if not nil, waits between the commands of a rung and the first look at
-	// the card: where the goal was met before, a modem that restarts a second after
-	// its OK would be taken for one that has done so.
-	Begun func(context.Context)
 }
 
 // Rung is a place on the dialect's SIM reset ladder: rung Index, of whose
@@ -58,9 +52,6 @@ const pollInterval = time.Second
 // name of each rung as it begins.
 func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report func(name string)) (Rung, error) {
 	for at := from; at.Index < len(m.d.SIMReset); at = at.Next() {
-		if goal.Once && at.Index != from.Index {
-			break
-		}
 		rung := m.d.SIMReset[at.Index]
 		m.log.Info("resetting SIM", "rung", rung.Name)
 		if report != nil {
@@ -85,9 +76,6 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 			}
 		default:
 			return at, err
-		}
-		if goal.Begun != nil {
-			goal.Begun(ctx)
 		}
 		met, err := m.await(ctx, goal, rung)
 		switch {

@@ -117,19 +117,3 @@ func TestResetSIMCancelled(t *testing.T) {
 		}
 	})
 }
-
-// A person's choice of a rung is kept to.
-func TestResetSIMOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScript(t, "E0V1", "", "+CMEE=1", "", "+CFUN=0", "", "+CFUN=1", "", readICCID, oldCard)
-		begun := ""
-		goal := ResetGoal{ICCID: newICCID, Once: true, Begun: func(context.Context) { begun = s.texts() }}
-		rung, err := s.modem("generic").ResetSIM(t.Context(), goal, Rung{Index: 1}, nil)
-		if !strings.HasSuffix(begun, "+CFUN=1") {
-			t.Errorf("began after %s", begun)
-		}
-		if !errors.Is(err, ErrNotReset) || rung.Index != len(s.modem("generic").Dialect().SIMReset) || strings.Contains(s.texts(), "+CFUN=1,1") {
-			t.Errorf("%+v %v, sent %s", rung, err, s.texts())
-		}
-	})
-}

@@ -18,7 +18,8 @@ var ErrNoReset = errors.New("no command is known for it")
 // modem answers and is initialised again, or when the row's time is over, with
 // ErrReopen where the port went away. Whether it helped is not its business. The
 // card's logical channels do not survive it. begun, if not nil, waits between the
-// commands and the first question: see ResetGoal.
+// commands and the first question: a modem that restarts a second after its OK would
+// else be taken for one that has done so.
 func (m *Modem) Restart(ctx context.Context, part dialect.Part, begun func(context.Context)) error {
 	row := m.d.Reset(part)
 	if row == nil {

@@ -77,7 +77,7 @@ func (g *Gateway) acquireBench(ctx context.Context) (release func(), err error) 
 // not asked, and what was last seen is told.
 func (g *Gateway) Modem(ctx context.Context) (hook.Modem, error) {
 	snap := g.status.Snapshot()
-	out := hook.Modem{Rows: []hook.ModemRow{}, Contexts: []hook.ModemContext{}, Registration: snap.Registration, Cells: snap.Cells, Signal: snap.Signal}
+	out := hook.Modem{Rows: []hook.ModemRow{}, Contexts: []hook.ModemContext{}, Registration: snap.Registration, Cells: snap.Cells, Signal: snap.Signal, Recovery: snap.Recovery}
 	if snap.Modem != nil {
 		out.Modem = *snap.Modem
 	}

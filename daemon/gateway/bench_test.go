@@ -170,16 +170,18 @@ func FuzzRaw(f *testing.F) {
 	})
 }
 
-// Each family has a rung for what a person asks for, or none and says so.
-func TestRungFor(t *testing.T) {
+// Each family has a row for what a person asks for, or none and says so.
+func TestPartFor(t *testing.T) {
 	for _, name := range dialect.Names() {
 		d := dialect.ByName(name)
-		if i, ok := rungFor(d, hook.ResetSIM); !ok || !strings.Contains(d.SIMReset[i].Name, ", ") {
-			t.Errorf("%s: the card by rung %d, %v", name, i, ok)
+		if p := partFor(d, hook.ResetSIM); p == "" || p == dialect.ModemPart {
+			t.Errorf("%s: the card by %q", name, p)
 		}
-		i, ok := rungFor(d, hook.ResetModem)
-		if ok != (name != "nrf91") || ok && len(d.SIMReset[i].Steps) != 1 {
-			t.Errorf("%s: the modem by rung %d, %v", name, i, ok)
+		if p := partFor(d, hook.ResetRadio); p != dialect.RadioPart {
+			t.Errorf("%s: the radio by %q", name, p)
+		}
+		if p := partFor(d, hook.ResetModem); (p == "") != (name == "nrf91") {
+			t.Errorf("%s: the modem by %q", name, p)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,20 +14,18 @@ import (
 	"dynamod/euicc"
 )
 
-// rungFor finds the rung of a family's SIM reset ladder that does what an engineer
-// asks for: the last that starts the modem again, or the first that takes the
-// card's power.
-func rungFor(d *dialect.Dialect, kind string) (index int, ok bool) {
-	for i, r := range d.SIMReset {
-		restart := len(r.Steps) == 1 && r.Drops
-		if len(r.Steps) > 0 && restart == (kind == hook.ResetModem) {
-			index, ok = i, true
-			if kind == hook.ResetSIM {
-				break
-			}
+// partFor is what an engineer asks for, by the rows of a family; "" where it has
+// none. A family that cannot power the card alone does so with its radio.
+func partFor(d *dialect.Dialect, kind string) dialect.Part {
+	parts := map[string][]dialect.Part{
+		hook.ResetSIM: {dialect.CardPart, dialect.RadioPart}, hook.ResetRadio: {dialect.RadioPart}, hook.ResetModem: {dialect.ModemPart},
+	}[kind]
+	for _, p := range parts {
+		if d.Reset(p) != nil {
+			return p
 		}
 	}
-	return index, ok
+	return ""
 }
 
 // ResetModem resets the card, the radio or the modem, and waits until the modem
@@ -49,49 +46,82 @@ func (g *Gateway) ResetModem(ctx context.Context, kind string) (out hook.ModemRe
 	if err != nil {
 		return out, err
 	}
-	start := time.Now()
-	out.Kind = kind
+	part := partFor(d.modem.Dialect(), kind)
+	if part == "" {
+		return out, &activation.Fault{Code: "bad-reset", Text: "no command is known that does this to a modem of family " + d.modem.Dialect().Name, Advice: "reset another part of it, or switch its power off and on", Retry: euicc.RetryNever}
+	}
+	start, row := time.Now(), d.modem.Dialect().Reset(part)
+	out.Kind, out.Done = kind, row.Name
 	err = g.whole(ctx, func(ctx context.Context) error {
 		defer g.bearer.Hold()()
 		g.bearer.Down(ctx)
-		if kind == hook.ResetRadio {
-			out.Done, err = g.cycleRadio(ctx, d)
+		iccid, err := d.modem.ICCID(ctx)
+		if err != nil {
+			iccid = "" // no profile, perhaps: then the modem has to have a card, and no more
+		}
+		if d, err = g.restart(ctx, d, part); err != nil {
 			return err
 		}
-		index, ok := rungFor(d.modem.Dialect(), kind)
-		if !ok {
-			return &activation.Fault{Code: "bad-reset", Text: "no command is known that does this to a modem of family " + d.modem.Dialect().Name, Advice: "reset another part of it, or switch its power off and on", Retry: euicc.RetryNever}
-		}
-		goal := modem.ResetGoal{Once: true}
-		if kind == hook.ResetModem {
-			begun, stop := restartOf(d)
-			defer stop()
-			goal.Begun = begun
-		}
-		if goal.ICCID, err = d.modem.ICCID(ctx); err != nil {
-			goal.ICCID = "" // no profile, perhaps: then the card has to answer, and no more
-		}
-		out.Done = d.modem.Dialect().SIMReset[index].Name
-		return g.resetSIM(ctx, d, goal, modem.Rung{Index: index})
+		return awaitSIM(ctx, d, iccid, row.Settle.Std(), &out)
 	})
-	if errors.Is(err, modem.ErrNotReset) {
-		return out, &euicc.Error{Stage: "reset", Code: "not-reset", Text: "the modem does not show its card again after " + out.Done, Advice: "reset the whole modem with --modem, or switch its power off and on", Retry: euicc.RetryAsk, Err: err}
-	}
 	if err != nil {
 		return out, err
 	}
-	if d, err = g.waitDevice(ctx, deviceWait); err != nil {
-		return out, err
-	}
-	out.Port = d.path
-	if s, err := d.modem.SIM(ctx); err == nil {
-		out.SIM = string(g.bearer.SIMState(s.State))
-	}
-	if iccid, err := d.modem.ICCID(ctx); err == nil {
-		out.ICCID = iccid
-	}
-	out.ElapsedMS = ms(start)
+	out.SIM = string(g.bearer.SIMState(modem.SIMState(out.SIM)))
+	out.Port, out.ElapsedMS = d.path, ms(start)
 	return out, nil
+}
+
+// restart starts a part of the modem again and returns it when it answers, which
+// may be on another port.
+func (g *Gateway) restart(ctx context.Context, d *device, part dialect.Part) (*device, error) {
+	var begun func(context.Context)
+	if part == dialect.ModemPart {
+		b, stop := restartOf(d)
+		defer stop()
+		begun = b
+	}
+	err := d.modem.Restart(ctx, part, begun)
+	d.card.Invalidate()
+	if err == nil {
+		return d, nil
+	}
+	if !errors.Is(err, modem.ErrReopen) {
+		return d, err
+	}
+	for {
+		back, err := g.waitDevice(ctx, restartEnds)
+		if err != nil || back.session != d.session {
+			return back, err
+		}
+		select { // it has gone, and nobody has said so yet
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return back, ctx.Err()
+		}
+	}
+}
+
+// awaitSIM waits until the modem shows its card: the profile of before, or if
+// there was none, any state but busy.
+func awaitSIM(ctx context.Context, d *device, iccid string, limit time.Duration, out *hook.ModemReset) error {
+	ctx, done := context.WithTimeout(ctx, limit)
+	defer done()
+	for {
+		s, err := d.modem.SIM(ctx)
+		if err == nil && s.State != modem.SIMBusy {
+			out.SIM = string(s.State)
+			out.ICCID, err = d.modem.ICCID(ctx)
+			if iccid == "" || err == nil && out.ICCID == iccid {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return &euicc.Error{Stage: "reset", Code: "not-reset", Text: "the modem does not show its card again after " + out.Done, Advice: "reset the whole modem with --modem, or switch its power off and on", Retry: euicc.RetryAsk}
+		}
+	}
 }
 
 // restartTime is how long after its OK a modem may still begin to restart, where
@@ -124,35 +154,4 @@ func restartOf(d *device) (begun func(context.Context), stop func()) {
 		}
 	}
 	return begun, sub.Close
-}
-
-// radioPause is how long the radio is off.
-const radioPause = 2 * time.Second
-
-// cycleRadio switches the radio off and on, and leaves the card its power where
-// the modem can (27.007, 8.2: +CFUN=4).
-func (g *Gateway) cycleRadio(ctx context.Context, d *device) (done string, err error) {
-	off := modem.RadioOff
-	if err := d.modem.SetFunctionality(ctx, off); err != nil {
-		g.log.Info("the modem has no +CFUN=4", "error", err)
-		off = modem.Minimum
-		if err := d.modem.SetFunctionality(ctx, off); err != nil {
-			return "", errors.Join(err, d.modem.SetFunctionality(ctx, modem.Full))
-		}
-		d.card.Invalidate()
-	}
-	done = fmt.Sprintf("+CFUN=%d, +CFUN=1", off)
-	select {
-	case <-time.After(radioPause):
-	case <-ctx.Done(): // never leave the radio off
-	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer stop()
-	if err = d.modem.SetFunctionality(ctx, modem.Full); err != nil {
-		err = d.modem.SetFunctionality(ctx, modem.Full)
-	}
-	if err == nil {
-		err = d.modem.EnableEvents(ctx)
-	}
-	return done, err
 }

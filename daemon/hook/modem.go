@@ -42,6 +42,7 @@ type Modem struct {
 	Cells        []status.Cell        `json:"cells,omitempty"`
 	Signal       *status.Signal       `json:"signal,omitempty"`
 	Contexts     []ModemContext       `json:"contexts"`
+	Recovery     *status.Recovery     `json:"recovery,omitempty"`
 	Counters     *ModemCounters       `json:"counters,omitempty"`
 	Errors       []string             `json:"errors,omitempty"` // what the modem would not tell, a line each
 }
