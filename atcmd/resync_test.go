@@ -361,67 +361,67 @@ func TestIgnorantModem(t *testing.T) {
 
 // TestUnplug ends a session in each of its states, by the device and by us.
 func TestUnplug(t *testing.T) {
-	states := map[string]func(s *Session, pull func()) error{
-		"idle": func(s *Session, pull func()) error { pull(); <-s.Done(); return s.Err() },
-		"command runs": func(s *Session, pull func()) error {
+	states := map[string]func(ctx context.Context, s *Session, pull func()) error{
+		"idle": func(ctx context.Context, s *Session, pull func()) error { pull(); <-s.Done(); return s.Err() },
+		"command runs": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(time.Second, pull)
-			_, err := s.Do(context.Background(), Command{Text: "+CSQ"})
+			_, err := s.Do(ctx, Command{Text: "+CSQ"})
 			return err
 		},
-		"waiting for the turn": func(s *Session, pull func()) error {
+		"waiting for the turn": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(time.Second, pull)
-			x, _ := s.Exclusive(context.Background())
+			x, _ := s.Exclusive(ctx)
 			defer x.Release()
-			_, err := s.Do(context.Background(), Command{Text: "+CSQ"})
+			_, err := s.Do(ctx, Command{Text: "+CSQ"})
 			return err
 		},
-		"out of step": func(s *Session, pull func()) error {
+		"out of step": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(3*time.Second, pull)
-			s.Do(context.Background(), Command{Text: "+CSQ", Timeout: time.Second})
-			_, err := s.Do(context.Background(), Command{Text: "+CSQ"})
+			s.Do(ctx, Command{Text: "+CSQ", Timeout: time.Second})
+			_, err := s.Do(ctx, Command{Text: "+CSQ"})
 			return err
 		},
-		"question asked": func(s *Session, pull func()) error {
+		"question asked": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(7*time.Second, pull)
-			s.Do(context.Background(), Command{Text: "+CSQ", Timeout: time.Second})
-			_, err := s.Do(context.Background(), Command{Text: "+CSQ"})
+			s.Do(ctx, Command{Text: "+CSQ", Timeout: time.Second})
+			_, err := s.Do(ctx, Command{Text: "+CSQ"})
 			return err
 		},
-		"prompt awaited": func(s *Session, pull func()) error {
+		"prompt awaited": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(time.Second, pull)
-			return sendMessage(context.Background(), s, time.Minute)
+			return sendMessage(ctx, s, time.Minute)
 		},
-		"section held": func(s *Session, pull func()) error {
-			x, _ := s.Exclusive(context.Background())
+		"section held": func(ctx context.Context, s *Session, pull func()) error {
+			x, _ := s.Exclusive(ctx)
 			defer x.Release()
 			pull()
 			<-s.Done()
-			_, err := x.Do(context.Background(), Command{Text: "+CSQ"})
+			_, err := x.Do(ctx, Command{Text: "+CSQ"})
 			return err
 		},
-		"dialling": func(s *Session, pull func()) error {
+		"dialling": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(time.Second, pull)
-			_, err := s.Data(context.Background(), Command{Text: "D*99#", Timeout: time.Minute})
+			_, err := s.Data(ctx, Command{Text: "D*99#", Timeout: time.Minute})
 			return err
 		},
-		"dial given up": func(s *Session, pull func()) error {
+		"dial given up": func(ctx context.Context, s *Session, pull func()) error {
 			time.AfterFunc(3*time.Second, pull)
-			s.Data(context.Background(), Command{Text: "D*99#", Timeout: time.Second})
-			_, err := s.Data(context.Background(), Command{Text: "D*99#"})
+			s.Data(ctx, Command{Text: "D*99#", Timeout: time.Second})
+			_, err := s.Data(ctx, Command{Text: "D*99#"})
 			return err
 		},
-		"caller has gone": func(s *Session, pull func()) error {
-			ctx, cancel := context.WithCancel(context.Background())
+		"caller has gone": func(ctx context.Context, s *Session, pull func()) error {
+			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(time.Second, cancel)
 			s.Do(ctx, Command{Text: "+CSQ"})
 			pull()
 			<-s.Done()
 			return s.Err()
 		},
-		"after it": func(s *Session, pull func()) error {
+		"after it": func(ctx context.Context, s *Session, pull func()) error {
 			pull()
 			<-s.Done()
-			_, err := s.Do(context.Background(), Command{Text: "+CSQ"})
+			_, err := s.Do(ctx, Command{Text: "+CSQ"})
 			if !errors.Is(err, ErrNotSent) {
 				return fmt.Errorf("no ErrNotSent: %w", err)
 			}
@@ -436,12 +436,15 @@ func TestUnplug(t *testing.T) {
 					s := New(p, Options{})
 					sub := s.Subscribe("")
 					p.serve(t, func(string) {})
-					want, pull := ErrGone, func() { close(p.gone) }
+					var pulled time.Time
+					want, pull := ErrGone, func() { pulled = time.Now(); close(p.gone) }
 					if ours {
-						want, pull = ErrClosed, func() { s.Close() }
+						want, pull = ErrClosed, func() { pulled = time.Now(); s.Close() }
 					}
-					if err := unplug(s, pull); !errors.Is(err, want) {
-						t.Errorf("error %v, want %v", err, want)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					if err := unplug(ctx, s, pull); !errors.Is(err, want) || time.Since(pulled) != 0 {
+						t.Errorf("error %v %v after it, want %v at once", err, time.Since(pulled), want)
 					}
 					<-s.Done()
 					for range sub.C() {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fakeManager is a ModemManager to look at, and an mmcli that writes down how it
@@ -94,6 +96,13 @@ func (f *fakeManager) wished() (uids []string) {
 func processLives(pid string) bool {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err == nil && !strings.Contains(string(b), ") Z ")
+}
+
+func poll(fd int, limit time.Duration) (n int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; { // Go's own signals cut it short
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(limit.Milliseconds()))
+	}
+	return n, err
 }
 
 func (f *fakeManager) inhibit(name string) (*Inhibition, error) {
@@ -284,15 +293,24 @@ func TestInhibitEndsWithTheProcess(t *testing.T) {
 	b := make([]byte, len("holding"))
 	_, err = io.ReadFull(out, b)
 	children := f.lines("children")
+	child := -1
+	if len(children) == 1 {
+		if pid, err := strconv.Atoi(children[0]); err == nil {
+			if child, err = unix.PidfdOpen(pid, 0); err != nil {
+				t.Errorf("mmcli before its daemon's end: %v", err)
+			} else {
+				defer unix.Close(child)
+			}
+		}
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	if err != nil || string(b) != "holding" || len(children) != 1 {
+	if err != nil || string(b) != "holding" || child < 0 {
 		t.Fatalf("the daemon says %q, %v; children %q", b, err, children)
 	}
-	for deadline := time.Now().Add(time.Minute); processLives(children[0]); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("mmcli outlives the daemon that was killed")
-		}
+	// A process's descriptor can be read when it has ended.
+	if n, err := poll(child, time.Minute); n != 1 || err != nil {
+		t.Errorf("mmcli outlives the daemon that was killed: %v", err)
 	}
 }
 

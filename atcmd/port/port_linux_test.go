@@ -200,13 +200,15 @@ func TestStuckWrite(t *testing.T) {
 }
 
 func TestCloseEndsStuckWrite(t *testing.T) {
-	_, name := openPTY(t)
+	master, name := openPTY(t)
 	p := open(t, name)
 	done := make(chan error, 2)
 	for range 2 {
 		go func() { done <- p.WriteContext(context.Background(), bytes.Repeat([]byte("x"), 1<<20)) }()
 	}
-	time.Sleep(5 * time.Millisecond)
+	if _, err := master.Read(make([]byte, 1)); err != nil { // one of them has begun
+		t.Fatal(err)
+	}
 	p.Close()
 	for range 2 {
 		if err := <-done; !errors.Is(err, ErrClosed) {
