@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +13,36 @@ import (
 	"github.com/warthog618/modem/gsm"
 )
 
-// TestWarthog drives the modem with an AT library that was not written for it.
+// abstractPair is a connection over an abstract unix socket.
+func abstractPair(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen("unix", fmt.Sprintf("@atsim-stranger-%d", os.Getpid()))
+	if err != nil {
+		t.Skip("no abstract unix sockets here: ", err)
+	}
+	defer l.Close()
+	if ours, err = net.Dial("unix", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
+}
+
+// TestWarthog drives the modem with an AT library that was not written for it:
+// identity, the card by +CCHO, +CGLA and by +CSIM, errors, short messages.
 func TestWarthog(t *testing.T) {
 	for _, row := range []struct {
-		name   string
-		habits Habits
+		name     string
+		habits   Habits
+		abstract bool
 	}{
-		{"as the standard says", Habits{}},
-		{"split in writes of 5", Habits{SplitBytes: 5}},
-		{"opaque handle", Habits{HexHandle: true}},
-		{"echo stays off", Habits{NoEcho: true}},
+		{"as the standard says", Habits{}, false},
+		{"on an abstract socket", Habits{}, true},
+		{"split in writes of 5", Habits{SplitBytes: 5}, false},
+		{"opaque handle", Habits{HexHandle: true}, false},
+		{"echo stays off", Habits{NoEcho: true}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			card := newTestCard()
@@ -31,6 +52,9 @@ func TestWarthog(t *testing.T) {
 				t.Fatal(err)
 			}
 			ours, theirs := net.Pipe()
+			if row.abstract {
+				ours, theirs = abstractPair(t)
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- m.Serve(ctx, theirs) }()
@@ -61,6 +85,23 @@ func TestWarthog(t *testing.T) {
 				t.Errorf("+CGLA %q", got)
 			}
 			do("+CCHC=" + h)
+			apdu := func(cmd string) string {
+				t.Helper()
+				_, answer, _ := strings.Cut(do(fmt.Sprintf(`+CSIM=%d,"%s"`, len(cmd), cmd))[0], ",")
+				return strings.Trim(answer, `"`)
+			}
+			if got := apdu("0070000001"); got != "019000" {
+				t.Errorf("MANAGE CHANNEL %s", got)
+			}
+			if got := apdu("01A4040010" + isdrAID); !strings.HasPrefix(got, "61") && !strings.HasSuffix(got, "9000") {
+				t.Errorf("SELECT ISD-R %s", got)
+			}
+			if got := apdu("81E2910001A5"); got != "A59000" && !strings.HasPrefix(got, "61") {
+				t.Errorf("STORE DATA %s", got)
+			}
+			if got := apdu("0070800100"); got != "9000" {
+				t.Errorf("MANAGE CHANNEL close %s", got)
+			}
 			if _, err := g.Command("+CFUN=99"); err == nil || !strings.Contains(err.Error(), "arameter") {
 				t.Errorf("+CMEE=2 error: %v", err)
 			}
