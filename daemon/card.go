@@ -15,54 +15,74 @@ import (
 
 var cardCommand = command{
 	name:    "card",
-	args:    "[show | default-smdp ADDRESS | reset KIND...]",
 	summary: "show what the eUICC is and can; set its default SM-DP+; reset its memory",
-	about: `default-smdp sets the server that ` + "`dynamod activate --default-smdp`" + ` asks; "none"
-for ADDRESS removes it. reset deletes profiles for good, whatever their policy
-rules say: KIND is operational, test (those that were loaded in the field) or
+	about:   "Without a verb it is `dynamod card show`.",
+	example: "dynamod card\ndynamod card default-smdp smdp.example.com\ndynamod card reset operational",
+	bare:    "show",
+	verbs:   []command{cardShowCommand, cardDefaultCommand, cardResetCommand},
+}
+
+var cardShowCommand = command{
+	name:    "card show",
+	summary: "show what the eUICC is and can",
+	example: "dynamod card show --json",
+	setup: func(fs *flag.FlagSet) action {
+		var r reach
+		r.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("card show", args); err != nil {
+				return err
+			}
+			return r.do(ctx, s, func(h *hook.Client) error {
+				_, err := tell(ctx, s, h, r.json, "/v1/card", writeCard)
+				return err
+			})
+		}
+	},
+}
+
+var cardDefaultCommand = command{
+	name:    "card default-smdp",
+	args:    "ADDRESS | none",
+	summary: "set the server that `dynamod activate --default-smdp` asks",
+	example: "dynamod card default-smdp smdp.example.com\ndynamod card default-smdp none",
+	setup: func(fs *flag.FlagSet) action {
+		var c cardChange
+		c.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if len(args) != 1 {
+				return usageError{errors.New("card default-smdp takes one address, or none"), "`dynamod card default-smdp --help` shows how it is called"}
+			}
+			return c.setDefault(ctx, s, args[0])
+		}
+	},
+}
+
+var cardResetCommand = command{
+	name:    "card reset",
+	args:    "KIND...",
+	summary: "delete the profiles of a kind for good",
+	about: `Whatever their policy rules say. KIND is operational, test (those that were loaded in the field) or
 default-smdp. It asks for the EID's last four digits, or takes --yes; the
 profile that carries the link is deleted with --force only.`,
-	example: "dynamod card\ndynamod card default-smdp smdp.example.com\ndynamod card reset operational",
+	example: "dynamod card reset operational\ndynamod card reset test default-smdp --yes",
 	setup: func(fs *flag.FlagSet) action {
 		var c cardChange
 		c.declare(fs)
 		fs.BoolVar(&c.yes, "yes", false, "reset without asking")
 		fs.BoolVar(&c.force, "force", false, "also where it cuts the link")
-		return c.run
+		return func(ctx context.Context, args []string, s std) error {
+			if len(args) == 0 {
+				return usageError{errors.New("card reset needs to be told what: operational, test or default-smdp"), "`dynamod card reset --help` shows how it is called"}
+			}
+			return c.reset(ctx, s, args)
+		}
 	},
 }
 
 type cardChange struct {
 	reach
 	yes, force bool
-}
-
-func (c *cardChange) run(ctx context.Context, args []string, s std) error {
-	usage := func(text string) error {
-		return usageError{errors.New(text), "`dynamod card --help` shows how it is called"}
-	}
-	if len(args) == 0 {
-		args = []string{"show"}
-	}
-	verb, args := args[0], args[1:]
-	switch {
-	case verb == "show" && len(args) > 0:
-		return usage("card show takes no arguments")
-	case verb == "show":
-		return c.do(ctx, s, func(h *hook.Client) error {
-			_, err := tell(ctx, s, h, c.json, "/v1/card", writeCard)
-			return err
-		})
-	case verb == "default-smdp" && len(args) != 1:
-		return usage("card default-smdp takes one address, or none")
-	case verb == "default-smdp":
-		return c.setDefault(ctx, s, args[0])
-	case verb == "reset" && len(args) == 0:
-		return usage("card reset needs to be told what: operational, test or default-smdp")
-	case verb == "reset":
-		return c.reset(ctx, s, args)
-	}
-	return usage("card cannot do that" + parens(verbShown(verb)))
 }
 
 func (c *cardChange) setDefault(ctx context.Context, s std, address string) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,33 +13,40 @@ import (
 
 var notificationsCommand = command{
 	name:    "notifications",
-	args:    "[list | deliver]",
 	summary: "list the reports that operators are still owed, or deliver them now",
 	about: `A report that cannot be delivered is kept and tried again; nothing else waits
-for it.`,
+for it. Without a verb it is ` + "`dynamod notifications list`.",
 	example: "dynamod notifications\ndynamod notifications deliver",
-	setup: func(fs *flag.FlagSet) action {
-		var r reach
-		r.declare(fs)
-		return func(ctx context.Context, args []string, s std) error {
-			verb := "list"
-			if len(args) > 0 {
-				verb = args[0]
-			}
-			if len(args) > 1 || verb != "list" && verb != "deliver" {
-				return usageError{errors.New("notifications takes list or deliver"), "`dynamod notifications --help` shows how it is called"}
-			}
-			return r.do(ctx, s, func(c *hook.Client) error {
-				if verb == "deliver" {
-					if err := c.Do(ctx, "POST", "/v1/notifications/deliver", nil, nil, nil); err != nil {
-						return err
-					}
-				}
-				_, err := tell(ctx, s, c, r.json, "/v1/notifications", writeNotifications)
-				return err
-			})
-		}
+	bare:    "list",
+	verbs: []command{
+		notificationsVerb("list", "list the reports that operators are still owed", false),
+		notificationsVerb("deliver", "offer those that are due to their servers now, and list the rest", true),
 	},
+}
+
+func notificationsVerb(verb, summary string, deliver bool) command {
+	name := "notifications " + verb
+	return command{
+		name: name, summary: summary, example: "dynamod " + name,
+		setup: func(fs *flag.FlagSet) action {
+			var r reach
+			r.declare(fs)
+			return func(ctx context.Context, args []string, s std) error {
+				if err := noArgs(name, args); err != nil {
+					return err
+				}
+				return r.do(ctx, s, func(c *hook.Client) error {
+					if deliver {
+						if err := c.Do(ctx, "POST", "/v1/notifications/deliver", nil, nil, nil); err != nil {
+							return err
+						}
+					}
+					_, err := tell(ctx, s, c, r.json, "/v1/notifications", writeNotifications)
+					return err
+				})
+			}
+		},
+	}
 }
 
 func writeNotifications(w io.Writer, list []hook.Notification) {

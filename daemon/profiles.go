@@ -19,18 +19,53 @@ import (
 
 var profilesCommand = command{
 	name:    "profiles",
-	args:    "[list | show ICCID | enable ICCID | disable ICCID | delete ICCID | nickname ICCID NAME]",
 	summary: "list the profiles on the card, and enable, disable, delete or name one",
-	about: `A profile is deleted for good, and its activation code may be used up; delete
-asks for the ICCID again, or takes --yes. ` + "`dynamod card reset`" + ` deletes all of a kind. The only working profile is disabled
-or deleted with --force only. An empty NAME takes the nickname away.`,
-	example: "dynamod profiles\ndynamod profiles enable 8949000000000000018\ndynamod profiles nickname 8949000000000000018 \"spare, prepaid\"",
+	about:   "Without a verb it is `dynamod profiles list`. `dynamod card reset` deletes all profiles of a kind.",
+	example: "dynamod profiles\ndynamod profiles enable 8949000000000000018",
+	bare:    "list",
+	verbs: []command{
+		profilesListCommand,
+		profileVerb("show", "tell all that the card has about a profile", "", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
+			return p.do(ctx, s, func(c *hook.Client) error {
+				_, err := tell(ctx, s, c, p.json, "/v1/profiles/"+iccid, writeProfile)
+				return err
+			})
+		}),
+		profileVerb("enable", "switch to a profile, and back if it gives no link", "It ends when the link is up, with exit code 6 if it is up on the previous profile.", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
+			return p.change(ctx, s, "POST", iccid, "/enable", nil, nil, "enabled")
+		}),
+		profileVerb("disable", "disable a profile", "The enabled one, which carries the link, only with --force.", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
+			return p.change(ctx, s, "POST", iccid, "/disable", url.Values{}, nil, "disabled")
+		}),
+		profileVerb("delete", "delete a profile for good", `Its activation code may be used up. The ICCID is asked for again, or --yes is given; the
+enabled profile is deleted with --force only.`, func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
+			if err := p.confirmDelete(ctx, s, iccid); err != nil {
+				return err
+			}
+			return p.change(ctx, s, "DELETE", iccid, "", url.Values{"confirm": {iccid}}, nil, "deleted")
+		}),
+		profileVerb("nickname", "name a profile", "An empty NAME takes the nickname away.", func(ctx context.Context, s std, p *profileChange, iccid string, rest []string) error {
+			return p.change(ctx, s, "PUT", iccid, "/nickname", nil, map[string]string{"nickname": rest[0]}, "named")
+		}),
+	},
+}
+
+var profilesListCommand = command{
+	name:    "profiles list",
+	summary: "list the profiles on the card",
+	example: "dynamod profiles list --json",
 	setup: func(fs *flag.FlagSet) action {
-		var p profileChange
-		p.declare(fs)
-		fs.BoolVar(&p.yes, "yes", false, "delete without asking")
-		fs.BoolVar(&p.force, "force", false, "also where it cuts the link")
-		return p.run
+		var r reach
+		r.declare(fs)
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("profiles list", args); err != nil {
+				return err
+			}
+			return r.do(ctx, s, func(c *hook.Client) error {
+				_, err := tell(ctx, s, c, r.json, "/v1/profiles", writeProfiles)
+				return err
+			})
+		}
 	},
 }
 
@@ -39,55 +74,50 @@ type profileChange struct {
 	yes, force bool
 }
 
-func (p *profileChange) run(ctx context.Context, args []string, s std) error {
-	usage := func(text string) error {
-		return usageError{errors.New(text), "`dynamod profiles --help` shows how it is called"}
+// profileVerb is a verb about one profile; rest are its arguments behind the
+// ICCID.
+func profileVerb(verb, summary, about string, run func(ctx context.Context, s std, p *profileChange, iccid string, rest []string) error) command {
+	name, args, more := "profiles "+verb, "ICCID", ""
+	if verb == "nickname" {
+		args, more = "ICCID NAME", " \"spare, prepaid\""
 	}
-	if len(args) == 0 {
-		args = []string{"list"}
+	return command{
+		name: name, args: args, summary: summary, about: about, example: "dynamod " + name + " 8949000000000000018" + more,
+		setup: func(fs *flag.FlagSet) action {
+			var p profileChange
+			p.declare(fs)
+			if verb == "delete" {
+				fs.BoolVar(&p.yes, "yes", false, "delete without asking")
+			}
+			if verb == "delete" || verb == "disable" {
+				fs.BoolVar(&p.force, "force", false, "also where it cuts the link")
+			}
+			want := len(strings.Fields(args))
+			return func(ctx context.Context, given []string, s std) error {
+				hint := "`dynamod " + name + " --help` shows how it is called"
+				if len(given) == 0 {
+					return usageError{errors.New(name + " needs an ICCID"), "`dynamod profiles` lists them"}
+				}
+				if len(given) != want {
+					return usageError{fmt.Errorf("%s takes %s, got %d arguments", name, args, len(given)), hint}
+				}
+				id, err := euicc.ParseICCID(given[0])
+				if err != nil {
+					return usageError{err, "`dynamod profiles` lists the ICCIDs"}
+				}
+				return run(ctx, s, &p, id.String(), given[1:])
+			}
+		},
 	}
-	verb, args := args[0], args[1:]
-	want, known := map[string]int{"list": 0, "show": 1, "enable": 1, "disable": 1, "delete": 1, "nickname": 2}[verb]
-	switch {
-	case !known:
-		return usage("profiles cannot do that" + parens(verbShown(verb)))
-	case len(args) < want && verb == "nickname":
-		return usage("profiles nickname needs an ICCID and a name")
-	case len(args) < want:
-		return usage("profiles " + verb + " needs an ICCID")
-	case len(args) > want:
-		return usage(fmt.Sprintf("profiles %s takes %d arguments, got %d", verb, want, len(args)))
-	case verb == "list":
-		return p.do(ctx, s, func(c *hook.Client) error {
-			_, err := tell(ctx, s, c, p.json, "/v1/profiles", writeProfiles)
-			return err
-		})
-	}
-	id, err := euicc.ParseICCID(args[0])
-	if err != nil {
-		return usageError{err, "`dynamod profiles` lists the ICCIDs"}
-	}
-	iccid := id.String()
-	if verb == "show" {
-		return p.do(ctx, s, func(c *hook.Client) error {
-			_, err := tell(ctx, s, c, p.json, "/v1/profiles/"+iccid, writeProfile)
-			return err
-		})
-	}
-	method, path, body, query, done := "POST", "/v1/profiles/"+iccid+"/"+verb, any(nil), url.Values{}, verb+"d"
+}
+
+// change asks the daemon for a change of one profile. query is nil where the
+// route knows no force.
+func (p *profileChange) change(ctx context.Context, s std, method, iccid, route string, query url.Values, body any, done string) error {
 	if p.force {
 		query.Set("force", "true")
 	}
-	switch verb {
-	case "delete":
-		if err := p.confirmDelete(ctx, s, iccid); err != nil {
-			return err
-		}
-		method, path = "DELETE", "/v1/profiles/"+iccid
-		query.Set("confirm", iccid)
-	case "nickname":
-		method, body, done = "PUT", map[string]string{"nickname": args[1]}, "named"
-	}
+	path := "/v1/profiles/" + iccid + route
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
