@@ -54,10 +54,8 @@ func modeName(f *dialect.NetFunction, value string) string {
 	return value
 }
 
-const (
-	restartBegins = 20 * time.Second // from the last command until the port goes
-	restartEnds   = 2 * time.Minute  // until the modem answers again
-)
+// restartEnds is how long a modem that restarts may take to answer again.
+const restartEnds = 2 * time.Minute
 
 // SetUSBMode gives the modem another data function, or the one that it had
 // before dynamod changed it, and waits until it is back. What it had is
@@ -103,9 +101,12 @@ func (g *Gateway) setUSBMode(ctx context.Context, d *device, r hook.USBModeReque
 	defer g.bearer.Hold()()
 	g.bearer.Down(ctx)
 	d.card.Invalidate()
+	begun, stop := restartOf(d)
+	defer stop()
 	if err := d.modem.SetFunction(ctx, value); err != nil {
 		return hook.USBMode{}, fmt.Errorf("usb mode: %w", err)
 	}
+	begun(ctx)
 	back, err := g.afterRestart(ctx, d)
 	if err != nil {
 		return hook.USBMode{}, err
@@ -127,18 +128,9 @@ func (g *Gateway) setUSBMode(ctx context.Context, d *device, r hook.USBModeReque
 	return m, nil
 }
 
-// afterRestart waits until a modem that was told to restart is back. One whose
-// port stays, on a serial line for instance, is given the same time.
+// afterRestart waits until a modem whose restart has begun is back: with another
+// port, or on the same one, on a serial line for instance.
 func (g *Gateway) afterRestart(ctx context.Context, d *device) (*device, error) {
-	began := time.NewTimer(restartBegins)
-	defer began.Stop()
-	select {
-	case <-d.session.Done():
-	case <-began.C:
-		g.log.Info("the modem's port has stayed over its restart", "port", d.path)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 	for {
 		back, err := g.waitDevice(ctx, restartEnds)
 		if err != nil || back.session != d.session || d.session.Err() == nil {

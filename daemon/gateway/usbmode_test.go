@@ -33,11 +33,13 @@ func TestUSBMode(t *testing.T) {
 		modes                              map[string]composition
 		from, mode, value                  string
 		driver, before                     string
+		stays                              bool // the port, over the restart
 	}{
-		{"Quectel EC25: MBIM to ECM", "quectel", "2c7c", "0125", quectel, "2", "ecm", "1", "cdc_ether", "mbim"},
-		{"SIM7600: QMI to ECM", "simcom-sim7600", "1e0e", "9001", map[string]composition{"9001": {"qmi_wwan", 2}, "9018": {"cdc_ether", 3}}, "9001", "ecm", "9018", "cdc_ether", "qmi"},
-		{"Telit LE910C4: QMI to ECM", "telit-le910", "1bc7", "1201", map[string]composition{"0": {"qmi_wwan", 4}, "4": {"cdc_ether", 5}}, "0", "ecm", "4", "cdc_ether", "qmi"},
-		{"Fibocom L850: MBIM to NCM", "fibocom-l850", "2cb7", "0007", map[string]composition{"7": {"cdc_mbim", 2}, "0": {"cdc_ncm", 2}}, "7", "ncm", "0", "cdc_ncm", "mbim"},
+		{"Quectel EC25: MBIM to ECM", "quectel", "2c7c", "0125", quectel, "2", "ecm", "1", "cdc_ether", "mbim", false},
+		{"the same, on a port that stays", "quectel", "2c7c", "0125", quectel, "2", "ecm", "1", "cdc_ether", "mbim", true},
+		{"SIM7600: QMI to ECM", "simcom-sim7600", "1e0e", "9001", map[string]composition{"9001": {"qmi_wwan", 2}, "9018": {"cdc_ether", 3}}, "9001", "ecm", "9018", "cdc_ether", "qmi", false},
+		{"Telit LE910C4: QMI to ECM", "telit-le910", "1bc7", "1201", map[string]composition{"0": {"qmi_wwan", 4}, "4": {"cdc_ether", 5}}, "0", "ecm", "4", "cdc_ether", "qmi", false},
+		{"Fibocom L850: MBIM to NCM", "fibocom-l850", "2cb7", "0007", map[string]composition{"7": {"cdc_mbim", 2}, "0": {"cdc_ncm", 2}}, "7", "ncm", "0", "cdc_ncm", "mbim", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -47,8 +49,17 @@ func TestUSBMode(t *testing.T) {
 			u := newUSBTree(t)
 			changed := make(chan string, 8)
 			m, err := atsim.New(atsim.Config{
-				Personality: tt.personality, Card: m2mCard(), Habits: atsim.Habits{Reenumerate: true},
-				FirstUSBMode: tt.from, USBMode: func(v string) { changed <- v },
+				Personality: tt.personality, Card: m2mCard(), Habits: atsim.Habits{Reenumerate: !tt.stays},
+				FirstUSBMode: tt.from, USBMode: func(v string) {
+					if !tt.stays {
+						changed <- v
+						return
+					}
+					link := filepath.Join(u.Sys, "devices/usb1/1-2/1-2:1.9/driver")
+					if err := errors.Join(os.Remove(link), os.Symlink("/sys/bus/usb/drivers/"+tt.modes[v].driver, link)); err != nil {
+						t.Error(err)
+					}
+				},
 			})
 			u.must(err)
 			n := 0
