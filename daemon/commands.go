@@ -54,6 +54,7 @@ func commands() []command {
 		tokenCommand,
 		diagCommand,
 		logCommand,
+		bundleCommand,
 	}, extra, []command{
 		manCommand(),
 		completionCommand(),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -440,6 +441,11 @@ func (f *fakeDaemon) Notifications(context.Context) ([]hook.Notification, error)
 }
 
 func (f *fakeDaemon) DeliverNotifications(context.Context) error { return f.change("deliver") }
+
+func (f *fakeDaemon) Bundle(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "bundle")
+	return err
+}
 
 func (f *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 	if f.story == "empty" {

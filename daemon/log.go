@@ -74,13 +74,17 @@ func (r *reach) journal(ctx context.Context) ([]hook.LogRecord, error) {
 	case err != nil:
 		return nil, err
 	}
-	var records []hook.LogRecord
+	return logRecords(list), nil
+}
+
+// logRecords are a journal's records as the daemon tells them.
+func logRecords(list []journal.Record) (records []hook.LogRecord) {
 	for _, rec := range list {
 		if rec.Kind != journal.Format {
 			records = append(records, hook.LogRecord(rec))
 		}
 	}
-	return records, nil
+	return records
 }
 
 // entry is a record of a run.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 
+	"dynamod/daemon/bundle"
 	"dynamod/daemon/config"
 	"dynamod/daemon/gateway"
 )
@@ -30,6 +31,9 @@ What happens is logged on standard error.`,
 			}
 			opts := gatewayOptions(cfg, s.err)
 			opts.Load = c.load
+			if opts.ConfigFile, _, err = c.file(); err != nil {
+				return err
+			}
 			return gateway.Run(ctx, cfg, opts)
 		}
 	},
@@ -39,5 +43,6 @@ What happens is logged on standard error.`,
 func gatewayOptions(cfg *config.Config, log io.Writer) gateway.Options {
 	level := new(slog.LevelVar)
 	level.Set(cfg.Log.Level)
-	return gateway.Options{Log: newLog(cfg, log, level), Level: level, Version: version, Floor: floor()}
+	recent := new(bundle.Ring)
+	return gateway.Options{Log: newLog(cfg, io.MultiWriter(log, recent), level), Level: level, Recent: recent, Story: tellJournal, Version: version, Floor: floor()}
 }

@@ -27,6 +27,7 @@ import (
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
+	"dynamod/daemon/bundle"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/hook/access"
@@ -67,6 +68,11 @@ type Options struct {
 	Ready func()
 	// Load reads the configuration again at SIGHUP; nil leaves it as it is.
 	Load func() (*config.Config, error)
+	// Of the support bundle: the configuration's file, what was logged last, and
+	// what tells the journal to people. Each may be missing.
+	ConfigFile string
+	Recent     *bundle.Ring
+	Story      func(io.Writer, []journal.Record) error
 	// Level is that of Log, which follows the configuration; nil is fine.
 	Level *slog.LevelVar
 }
@@ -90,6 +96,7 @@ type Gateway struct {
 	hook    *hook.Server
 	audit   *access.Audit
 	tracer  tracer
+	recent  bundle.Ring // lines between us and the modem
 
 	dialects  *dialect.Set
 	life      context.Context  // the daemon's

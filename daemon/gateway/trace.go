@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -66,5 +67,7 @@ func (g *Gateway) trace(e atcmd.TraceEvent) {
 		way, kind = ">", "sent"
 	}
 	g.log.Debug("at " + way + " " + e.Line)
-	g.tracer.tell(g.clock.now(), kind, e.Line)
+	now := g.clock.now()
+	g.tracer.tell(now, kind, e.Line)
+	fmt.Fprintf(&g.recent, "%s %s %s\n", now.UTC().Format("2006-01-02 15:04:05.000"), way, e.Line)
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,6 +55,7 @@ type Daemon interface {
 	Notifications(ctx context.Context) ([]Notification, error)
 	DeliverNotifications(ctx context.Context) error
 	Diagnose(ctx context.Context) (diag.Diagnosis, error)
+	Bundle(ctx context.Context, w io.Writer) error
 	USBMode(ctx context.Context) (USBMode, error)
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
@@ -149,6 +151,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/notifications":             s.notifications,
 		"POST /v1/notifications/deliver":    s.deliver,
 		"GET /v1/diag":                      s.diag,
+		"GET /v1/bundle":                    s.bundle,
 		"GET /v1/apn":                       s.apn,
 		"GET /v1/log":                       s.journal,
 		"GET /v1/modem":                     s.modem,

@@ -59,6 +59,10 @@ func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error    { re
 func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { return d.err }
 func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
 func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
+func (d *fakeDaemon) Bundle(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "bundle")
+	return errors.Join(err, d.err)
+}
 func (d *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 	return diag.Diagnosis{}, d.err
 }
