@@ -170,7 +170,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		}
 	}
 	if m := s.SIM; m != nil {
-		row("SIM", m.State, prefix("ICCID ", m.ICCID), prefix("IMSI ", m.IMSI), prefix("home network ", m.HomePLMN), m.SPN)
+		row("SIM", m.State, prefix("ICCID ", m.ICCID), prefix("IMSI ", m.IMSI), prefix("home network ", m.HomePLMN), m.SPN, pointed("PIN tries left: ", m.PINTries))
 	}
 	if r := s.Registration; r != nil {
 		row("registration", r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN), number("reject cause ", r.Cause))

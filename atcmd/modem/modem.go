@@ -46,9 +46,8 @@ type Modem struct {
 	mu sync.Mutex // guards what follows
 	// absent are registration commands that this modem answered with an error.
 	absent map[string]bool
-	// refusedPIN is the card and the PIN that it refused; see EnterPIN.
-	refusedPIN string
-	smsRef     *sms.Counter // of long messages
+	pins   *PINMemory
+	smsRef *sms.Counter // of long messages
 }
 
 // New returns a Modem that speaks the dialect on s. A nil dialect is the
@@ -60,7 +59,7 @@ func New(s Session, d *dialect.Dialect, log *slog.Logger) *Modem {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Modem{s: s, d: d, log: log, absent: map[string]bool{}}
+	return &Modem{s: s, d: d, log: log, absent: map[string]bool{}, pins: &PINMemory{}}
 }
 
 // Dialect returns the dialect that the modem is spoken to in.

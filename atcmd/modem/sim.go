@@ -2,11 +2,13 @@ package modem
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"dynamod/atcmd"
@@ -137,10 +139,46 @@ func (m *Modem) PINTries(ctx context.Context) (int, bool, error) {
 	return 0, false, nil
 }
 
+// PINMemory knows which PINs were sent to which cards and not accepted, and
+// holds neither. The zero value is ready.
+type PINMemory struct {
+	mu   sync.Mutex
+	sent map[[sha256.Size]byte]bool
+}
+
+// claim reports whether a PIN may be sent to a card: not twice.
+func (p *PINMemory) claim(key [sha256.Size]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sent[key] {
+		return false
+	}
+	if p.sent == nil {
+		p.sent = map[[sha256.Size]byte]bool{}
+	}
+	p.sent[key] = true
+	return true
+}
+
+func (p *PINMemory) forget(key [sha256.Size]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sent, key)
+}
+
+// SharePINs makes the modem remember PINs where others do that are or were the
+// same modem, opened again. It goes before EnterPIN.
+func (m *Modem) SharePINs(p *PINMemory) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pins = p
+}
+
 // EnterPIN unlocks a card that asks for PIN1 and does nothing to one that does
-// not. It sends the PIN at most once, and not at all when this card refused it
-// before (as far as this Modem knows; a restart forgets) or, unless lastTry is set, when one try is left. Its errors are
-// ErrPIN, ErrLastTry, ErrPUK or those of the session; none holds the PIN.
+// not. It sends the PIN at most once, and not at all when it was sent to this
+// card before and not accepted, or not answered (SharePINs; a restart forgets),
+// or, unless lastTry is set, when one try is left. Its errors are ErrPIN,
+// ErrLastTry, ErrPUK or those of the session; none holds the PIN.
 func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
 	if n := len(pin); n < 4 || n > 8 || !digits(string(pin)) {
 		return errors.New("a PIN has 4 to 8 digits")
@@ -164,13 +202,6 @@ func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
 	if err != nil && !answered(err) && !isStatus(err) {
 		return err
 	}
-	key := iccid + " " + string(pin)
-	m.mu.Lock()
-	refused := m.refusedPIN == key
-	m.mu.Unlock()
-	if refused {
-		return ErrPIN
-	}
 	tries, known, err := m.PINTries(ctx)
 	switch {
 	case err != nil:
@@ -180,22 +211,33 @@ func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
 	case known && tries == 1 && !lastTry:
 		return ErrLastTry
 	}
+	m.mu.Lock()
+	memory := m.pins
+	m.mu.Unlock()
+	key := sha256.Sum256([]byte(iccid + " " + string(pin)))
+	if !memory.claim(key) {
+		return ErrPIN
+	}
 	_, err = m.s.Do(ctx, atcmd.Command{Text: `+CPIN="` + string(pin) + `"`, Timeout: 30 * time.Second, Secret: true})
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, atcmd.ErrNotSent) {
+		memory.forget(key)
+		return err
 	}
 	if !answered(err) {
 		// Whether the card saw it is unknown; a second try could be one too many.
 		return fmt.Errorf("PIN sent, outcome unknown: %w", err)
 	}
-	// Also a bare ERROR counts as a refusal: guessing otherwise costs tries.
-	m.mu.Lock()
-	m.refusedPIN = key
-	m.mu.Unlock()
 	if cmeCode(err) == 12 {
 		return ErrPUK
 	}
-	if left, known, _ := m.PINTries(ctx); known {
+	// Also a bare ERROR counts as a refusal: guessing otherwise costs tries. But
+	// a card that was busy and counts as many tries as before has not seen it.
+	left, counted, _ := m.PINTries(ctx)
+	if cmeCode(err) != 16 && known && counted && left == tries {
+		memory.forget(key)
+		return fmt.Errorf("PIN did not reach the card: %w", err)
+	}
+	if counted {
 		return fmt.Errorf("%w, %s left", ErrPIN, plural(left, "try", "tries"))
 	}
 	return ErrPIN

@@ -44,6 +44,8 @@ func TestSIM(t *testing.T) {
 	}
 }
 
+var errBusy = errors.New("+CME ERROR: 14")
+
 func TestEnterPIN(t *testing.T) {
 	const pin = "4711"
 	for _, tt := range []struct {
@@ -64,11 +66,15 @@ func TestEnterPIN(t *testing.T) {
 		{"none left", "generic", []any{"+CPIN?", "+CPIN: SIM PIN", "+CPINR", "+CPINR: SIM PIN,0"}, true, ErrPUK, 0, ""},
 		{"blocked before", "generic", []any{"+CPIN?", "+CPIN: SIM PUK"}, false, ErrPUK, 0, ""},
 		{"blocked now", "generic", []any{"+CPIN?", "+CPIN: SIM PIN", `+CPIN="4711"`, 12}, false, ErrPUK, 1, ""},
+		{"busy, and the card has not counted it", "generic", []any{"+CPIN?", "+CPIN: SIM PIN", "+CPINR", "+CPINR: SIM PIN,3,3", `+CPIN="4711"`, 14}, false, errBusy, 1, "did not reach the card"},
 		{"no answer", "generic", []any{"+CPIN?", "+CPIN: SIM PIN", `+CPIN="4711"`, atcmd.ErrTimeout}, false, atcmd.ErrTimeout, 1, "outcome unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScript(t, tt.pairs...)
 			err := s.modem(tt.dialect).EnterPIN(t.Context(), pin, tt.lastTry)
+			if tt.err == errBusy && cmeCode(err) == 14 {
+				tt.err = err
+			}
 			if !errors.Is(err, tt.err) || err != nil && tt.err == nil {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
@@ -111,6 +117,38 @@ func TestRefusedPINIsNotRepeated(t *testing.T) {
 	for _, pin := range []Secret{"", "123", "123456789", "12a4", "12\"4"} {
 		if err := m.EnterPIN(t.Context(), pin, true); err == nil || pin != "" && strings.Contains(err.Error(), string(pin)) {
 			t.Errorf("%d characters: %v", len(pin), err)
+		}
+	}
+}
+
+// A modem that comes back is another Modem and the same card: what it did not
+// accept, or may have seen, is not sent again. What never left may be.
+func TestPINMemory(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer any
+		sent   int // by three modems, one after the other
+	}{
+		{"refused", 16, 1},
+		{"no answer: it may have been one try", atcmd.ErrTimeout, 1},
+		{"port gone while it was sent", atcmd.ErrGone, 1},
+		{"nothing left", fmt.Errorf("%w: %w", atcmd.ErrNotSent, atcmd.ErrGone), 3},
+		{"accepted, and locked again by a power cut", "", 3},
+	} {
+		var memory PINMemory
+		sent := 0
+		for range 3 {
+			s := newScript(t, "+CPIN?", "+CPIN: SIM PIN", `+CPIN="4711"`, tt.answer)
+			m := s.modem("generic")
+			m.SharePINs(&memory)
+			_ = m.EnterPIN(t.Context(), "4711", false)
+			sent += s.count(`+CPIN="4711"`)
+		}
+		if sent != tt.sent {
+			t.Errorf("%s: sent %d times, want %d", tt.name, sent, tt.sent)
+		}
+		if text := fmt.Sprintf("%+v", &memory); strings.Contains(text, "4711") {
+			t.Errorf("the memory holds the PIN: %s", text)
 		}
 	}
 }

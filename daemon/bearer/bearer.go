@@ -31,6 +31,8 @@ type Radio interface {
 	Functionality(ctx context.Context) (modem.Functionality, error)
 	SetFunctionality(ctx context.Context, f modem.Functionality) error
 	SIM(ctx context.Context) (modem.SIM, error)
+	EnterPIN(ctx context.Context, pin modem.Secret, lastTry bool) error
+	PINTries(ctx context.Context) (int, bool, error)
 	SIMFacts(ctx context.Context) (modem.SIMFacts, error)
 	ICCID(ctx context.Context) (string, error)
 	Registration(ctx context.Context) (modem.Registration, error)
@@ -89,6 +91,7 @@ type Config struct {
 	// StaleCarrier names the carrier configuration that stayed behind a switch of
 	// profiles, "" for none; nil knows of none.
 	StaleCarrier func() string
+	PIN          func() (modem.Secret, error) // of the configuration; nil or "" for none
 	Status       *status.Model
 	Ladder       *recovery.Ladder // is told what fails; nil for none
 	Log          *slog.Logger
@@ -416,11 +419,15 @@ func (b *Bearer) registerIn(ctx context.Context, r Radio, bounded bool) (modem.R
 // lockedSIM is an error if the SIM waits for a code, without which the modem never
 // registers. Whatever else it says may pass.
 func (b *Bearer) lockedSIM(ctx context.Context, r Radio) error {
-	sim, err := r.SIM(ctx)
-	if err != nil || sim.State != modem.SIMNeedsPIN && sim.State != modem.SIMNeedsPUK {
+	c, err := b.readSIM(ctx, r)
+	if err != nil || c.State != modem.SIMNeedsPIN && c.State != modem.SIMNeedsPUK {
 		return nil
 	}
-	return noSIM(sim.State)
+	b.Status.Update(func(s *status.Snapshot) { s.SIM = &status.SIM{State: string(c.State), PINTries: c.tries} })
+	f := noSIM(c.State)
+	f.Text, f.Advice = why(c, c.State)
+	f.Err = c.err
+	return f
 }
 
 func noSIM(state modem.SIMState) *activation.Fault {

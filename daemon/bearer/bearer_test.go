@@ -42,6 +42,9 @@ type radio struct {
 	calls  []string
 	source dialect.Address
 	kernel *nlsim.Kernel
+	pins   []string // that were entered
+	pinErr error
+	tries  int
 	cells  []modem.Cell
 	act    modem.AcT
 	ci     string
@@ -56,6 +59,16 @@ func (r *radio) SIM(context.Context) (modem.SIM, error) {
 	defer r.mu.Unlock()
 	return modem.SIM{State: r.sim}, nil
 }
+func (r *radio) EnterPIN(_ context.Context, pin modem.Secret, _ bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pins = append(r.pins, string(pin))
+	if r.pinErr == nil {
+		r.sim = modem.SIMReady
+	}
+	return r.pinErr
+}
+func (r *radio) PINTries(context.Context) (int, bool, error) { return r.tries, r.tries > 0, nil }
 func (r *radio) SIMFacts(context.Context) (modem.SIMFacts, error) {
 	return modem.SIMFacts{ICCID: r.iccid, IMSI: imsi, MNCLength: 2, MCC: "001", MNC: "01"}, nil
 }

@@ -43,6 +43,14 @@ func (a *asked) Signal(ctx context.Context) (modem.Signal, error) {
 	a.note()
 	return a.radio.Signal(ctx)
 }
+func (a *asked) EnterPIN(ctx context.Context, pin modem.Secret, lastTry bool) error {
+	a.note()
+	return a.radio.EnterPIN(ctx, pin, lastTry)
+}
+func (a *asked) PINTries(ctx context.Context) (int, bool, error) {
+	a.note()
+	return a.radio.PINTries(ctx)
+}
 func (a *asked) Cells(ctx context.Context) ([]modem.Cell, error) {
 	a.note()
 	return a.radio.Cells(ctx)

@@ -185,7 +185,7 @@ func (b *Bearer) look(ctx context.Context) error {
 			return err
 		}
 	}
-	sim, err := r.SIM(ctx)
+	sim, err := b.readSIM(ctx, r)
 	if err != nil {
 		return b.noteCard(err)
 	}
@@ -198,11 +198,11 @@ func (b *Bearer) look(ctx context.Context) error {
 		if a := b.current(); a != nil {
 			b.down(ctx, a, r)
 		}
+		reason, advice := why(sim, sim.State)
 		b.Status.Update(func(s *status.Snapshot) {
 			s.State, s.Link, s.Reach, s.Registration, s.Cells = status.Down, nil, nil, nil, nil
-			s.SIM = &status.SIM{State: string(sim.State)}
-			s.Reason = "no SIM can be used: " + string(sim.State)
-			s.Advice = simAdvice[sim.State]
+			s.SIM = &status.SIM{State: string(sim.State), PINTries: sim.tries}
+			s.Reason, s.Advice = reason, advice
 		})
 		return lost // any other is a state, not a fault: nothing is tried in vain
 	}
@@ -303,18 +303,6 @@ func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
 		return modem.SIMNoProfile
 	}
 	return s
-}
-
-// SIMAdvice tells what to do about a SIM that is not ready.
-func SIMAdvice(s modem.SIMState) string { return simAdvice[s] }
-
-var simAdvice = map[modem.SIMState]string{
-	modem.SIMNoProfile: "enable a profile with `dynamod profiles enable`, or activate one with `dynamod activate`",
-	modem.SIMAbsent:    "insert a SIM, or select the slot of the eUICC",
-	modem.SIMBusy:      "the card is being started; it is asked again",
-	modem.SIMFailure:   "the card does not work: take it out and in again, or restart the modem",
-	modem.SIMNeedsPIN:  "put the PIN into the file that [modem] pin_file names",
-	modem.SIMNeedsPUK:  "the card wants its PUK; enter it in a telephone",
 }
 
 // healthy reports whether the link still carries traffic, and renews its lease.

@@ -387,6 +387,7 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 	if err := m.Init(ctx); err != nil {
 		return nil, silent(err)
 	}
+	m.SharePINs(&g.pins)
 	g.enterPIN(ctx, m)
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
@@ -424,33 +425,28 @@ func (g *Gateway) getDevice() *device {
 	return g.device
 }
 
-// enterPIN enters the PIN of pin_file if the SIM asks for one. One that a profile's
-// SIM has refused is never tried on it again.
+// enterPIN gives the SIM the PIN of pin_file if it asks for one. What a card did
+// not accept is never sent to it again; see modem.EnterPIN.
 func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
 	if g.config().Modem.PINFile == "" || !asksPIN(ctx, m) {
 		return
 	}
-	iccid, _ := m.ICCID(ctx) // "" is a SIM, too
-	g.mu.Lock()
-	refused := g.pinRefused[iccid]
-	g.mu.Unlock()
-	if refused {
-		return
-	}
-	pin, err := config.ReadSecret(g.config().Modem.PINFile)
+	pin, err := g.pin()
 	if err == nil {
-		if err = m.EnterPIN(ctx, modem.Secret(pin), false); err != nil {
-			g.mu.Lock()
-			if g.pinRefused == nil {
-				g.pinRefused = map[string]bool{}
-			}
-			g.pinRefused[iccid] = true
-			g.mu.Unlock()
-		}
+		err = m.EnterPIN(ctx, pin, false)
 	}
 	if err != nil {
-		g.log.Error("cannot enter the SIM's PIN; it is not tried again until a restart", "error", err)
+		g.log.Error("cannot enter the SIM's PIN", "error", err)
 	}
+}
+
+// pin reads the PIN of pin_file, "" without one.
+func (g *Gateway) pin() (modem.Secret, error) {
+	if g.config().Modem.PINFile == "" {
+		return "", nil
+	}
+	pin, err := config.ReadSecret(g.config().Modem.PINFile)
+	return modem.Secret(pin), err
 }
 
 // asksPIN reports whether the SIM waits for its PIN, also while it starts.

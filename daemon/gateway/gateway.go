@@ -22,6 +22,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
+	"dynamod/atcmd/modem"
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa"
 	"dynamod/configs/cosa/importer"
@@ -102,6 +103,7 @@ type Gateway struct {
 	life      context.Context  // the daemon's
 	cardToken chan struct{}    // held by the eUICC's user
 	memory    lpa.Memory       // of the holder of cardToken
+	pins      modem.PINMemory  // of all modems that were opened
 	manager   *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
 	managerOf string           // the device that it is for
 	place     *port.Place      // of the modem on USB when it was open last; only keepModem's
@@ -122,8 +124,7 @@ type Gateway struct {
 	deviceChange chan struct{} // closed at each change of device
 	past         status.Figures
 	operators    *cosa.DB
-	staleCarrier string          // name of the carrier configuration that stayed behind a switch
-	pinRefused   map[string]bool // ICCIDs of profiles whose PIN is not pin_file's
+	staleCarrier string // name of the carrier configuration that stayed behind a switch
 }
 
 // ErrLocked means that another dynamod uses the same state.
@@ -369,7 +370,7 @@ func (g *Gateway) buildBearer() {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
-		Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
+		PIN: g.pin, Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
 		Given: g.configuredAPN,
 		Roaming: func(s cosa.RoamState) bool {

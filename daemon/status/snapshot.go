@@ -174,6 +174,7 @@ type SIM struct {
 	IMSI     string `json:"imsi,omitempty"` // shortened
 	HomePLMN string `json:"home_plmn,omitempty"`
 	SPN      string `json:"spn,omitempty"`
+	PINTries *int   `json:"pin_tries,omitempty"` // that the PIN has left, of a card that waits for it
 }
 
 // Registration is the packet-switched registration.
