@@ -158,7 +158,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		if !m.Present {
 			present = "not there"
 		}
-		row("modem", m.Port, present, strings.Join(fields(m.Manufacturer, m.Model), " "), m.Revision, prefix("dialect ", m.Dialect), prefix("IMEI ", m.IMEI), m.Error)
+		row("modem", m.Port, present, strings.Join(fields(m.Manufacturer, m.Model), " "), m.Revision, prefix("dialect ", m.Dialect), prefix("IMEI ", m.IMEI), pointed("SIM slot ", m.SIMSlot), m.Error)
 		if d := m.Data; d != nil {
 			row("  data", d.Kind, d.Interface, prefix("driver ", d.Driver))
 		}

@@ -115,6 +115,7 @@ func (e *Reject) Error() string { return fmt.Sprintf("activation rejected, cause
 type Config struct {
 	Personality string // one of Personalities; empty means "generic"
 	Card        Card
+	Slots       []Card  // the further SIM slots; Card is in the first, and a slot without a card is empty
 	Network     Network // nil: no cell is found
 	IMEI        string  // 15 digits; empty means 490154203237518
 	Logger      *slog.Logger

@@ -24,8 +24,13 @@ func cinterionPLS8() personality {
 		{name: "^SCFG", test: "-", set: func(x *exec) error {
 			switch x.str(0) {
 			case "SIM/CS":
-				if x.n() == 1 {
-					x.tagged(`"SIM/CS","SIM1"`)
+				switch {
+				case x.n() == 1:
+					x.tagged(`"SIM/CS","SIM%d"`, x.m.slot+1)
+				case x.str(1) == "SIM_1", x.str(1) == "SIM_2":
+					x.m.switchSlot(int(x.str(1)[4] - '1'))
+				default:
+					return cmeBadParameters
 				}
 				return nil
 			case "MEopMode/Prov/Cfg":

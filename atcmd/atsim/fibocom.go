@@ -17,8 +17,8 @@ func fibocomBase() personality {
 		iccidVerb("+ICCID", "+ICCID"),
 		authVerb("+MGAUTH", 2, 3),
 		{name: "+GTCCINFO", test: "-", read: gtccinfo("%X")},
-		{name: "+GTDUALSIM", test: "(0,1)", set: accepted, read: func(x *exec) error {
-			x.info(`+GTDUALSIM : 0, "SUB1", "LTE"`) // with a blank before the colon
+		{name: "+GTDUALSIM", test: "(0,1)", set: slotVerb("+GTDUALSIM", 0, 0, "").set, read: func(x *exec) error {
+			x.info(`+GTDUALSIM : %d, "SUB%d", "LTE"`, x.m.slot, x.m.slot+1) // with a blank before the colon
 			return nil
 		}},
 		{name: "+GTRNDIS", test: "(0,1),(1-16)", set: fibocomRNDIS, read: func(x *exec) error {
@@ -136,7 +136,10 @@ func foxconnT77W968() personality {
 	p.cgregInLTE = true
 	p.vendor = []verb{
 		iccidVerb("+ICCID", "+ICCID"),
-		{name: "^SWITCH_SLOT", test: "(0,1)", read: func(x *exec) error { x.info("SIM1 ENABLE"); return nil }, set: accepted},
+		{name: "^SWITCH_SLOT", test: "(0,1)", set: slotVerb("^SWITCH_SLOT", 0, 0, "").set, read: func(x *exec) error {
+			x.info("SIM%d ENABLE", x.m.slot+1)
+			return nil
+		}},
 	}
 	return p
 }

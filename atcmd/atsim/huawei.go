@@ -38,6 +38,7 @@ func huaweiMS2372() personality {
 			x.tagged(`"LTE",46,54,146,24`)
 			return nil
 		}},
+		slotVerb("^SCICHG", 0, 0, "%d"), // MT5700M's
 		{name: "^MONSC", test: "-", exec: monsc},
 		{name: "^NDISDUP", test: "(1),(0,1)", set: huaweiNDISDUP},
 		{name: "^NDISSTATQRY", test: "-", read: func(x *exec) error {

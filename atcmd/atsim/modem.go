@@ -33,6 +33,7 @@ type Modem struct {
 	powered bool
 	fun     int // +CFUN <fun>
 	card    slot
+	slot    int // that the card interface is switched to, from 0; kept over restarts
 	radio   radio
 	packet  packet
 	sms     smsStore

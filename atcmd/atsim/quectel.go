@@ -48,6 +48,7 @@ func quectel() personality {
 	p.vendor = []verb{
 		{name: "+QCCID", test: "-", exec: iccidF},
 		{name: "+ICCID", test: "-", exec: iccidF},
+		slotVerb("+QUIMSLOT", 1, 0, "%d"),
 		{name: "+QINISTAT", test: "(0-7)", exec: qinistat},
 		{name: "+QPINC", test: `("SC","P2")`, read: qpinc, set: qpinc},
 		{name: "+QSIMSTAT", test: "(0,1)", read: qsimstat, set: storedSet},

@@ -10,17 +10,18 @@ func sierraMC7455() personality {
 	p.defaultPDP = "IPV4V6"
 	p.linkByCGACT = false
 	p.cgregInLTE = true
+	slots := slotVerb("!UIMS", 0, 0, "%d")
 	p.vendor = []verb{
 		iccidVerb("!ICCID", "!ICCID"),
 		triesVerb("+CPINC", "%[1]d,%[1]d,%[2]d,%[2]d"),
 		authVerb("$QCPDPP", 3, 2),
 		{name: "!ENTERCND", test: "-", set: storedSet},
 		{name: "!CUSTOM", test: "-", set: accepted},
-		{name: "!UIMS", test: "(0,1)", read: constant("0"), set: func(x *exec) error {
+		{name: "!UIMS", test: "(0,1)", read: slots.read, set: func(x *exec) error {
 			if x.p.set.values["!ENTERCND"] != quote("A710") {
 				return resError
 			}
-			return nil
+			return slots.set(x)
 		}},
 		{name: "!GSTATUS", test: "-", read: gstatus},
 		{name: "!SCACT", test: "(0,1),(1-16)", set: sierraSCACT, read: func(x *exec) error {

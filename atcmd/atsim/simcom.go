@@ -34,7 +34,7 @@ func simcom7600() personality {
 // simcom8202 is a SIM8202G-M2.
 func simcom8202() personality {
 	p := simcomBase().as("simcom-sim8202", "SIMCOM INCORPORATED", "SIM8202G-M2", "SIM8202G-M2_V1.2").from(PathCGLA, "assumed", "")
-	p.vendor = append(p.vendor, verb{name: "+SMSIMCFG", test: "-", read: constant("1,1"), set: accepted})
+	p.vendor = append(p.vendor, slotVerb("+SMSIMCFG", 1, 1, "1,%d"))
 	return p
 }
 

@@ -59,7 +59,7 @@ const (
 func (m *Modem) transmit(ctx context.Context, cmd []byte) []byte {
 	m.stats.cardAPDUs.Add(1)
 	sleep(ctx, m.cfg.APDUDelay)
-	resp := m.cfg.Card(cmd)
+	resp := m.inserted()(cmd)
 	if len(resp) < 2 {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (m *Modem) resetCard(ctx context.Context) {
 	if m.faults.on("card-gone") {
 		return
 	}
-	if atr := m.cfg.Card(nil); len(atr) == 0 {
+	if atr := m.inserted()(nil); len(atr) == 0 {
 		return
 	}
 	s.present = true

@@ -28,7 +28,7 @@ func telitLE910() personality {
 		}},
 		{name: "+CSIM", test: "-", set: telitCSIM},
 		{name: "#SIMDET", test: "(0-2)", set: simDetect, read: func(x *exec) error { x.tagged("%s,%d", storedOr(x, "2"), btoi(x.m.card.present)); return nil }},
-		{name: "#SIMSELECT", test: "(1,2)", read: constant("1"), set: accepted},
+		slotVerb("#SIMSELECT", 1, 0, "%d"),
 		{name: "#RFSTS", test: "-", exec: rfsts, read: rfsts},
 		{name: "#FWSWITCH", test: "(0-40),(0,1)", read: constant("40,1"), set: accepted},
 		usbVerb("#USBCFG", "%s", false),

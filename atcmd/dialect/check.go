@@ -19,7 +19,7 @@ func (p *Problem) Error() string { return p.Path + ": " + p.Msg }
 // trial holds a value for each placeholder.
 var trial = Values{
 	"cid": "1", "apn": "internet", "type": "IP", "ptype": "1", "user": "u", "password": "p", "auth": "1",
-	"slot": "1", "function": "1",
+	"slot": "1", "other": "0", "function": "1",
 }
 
 // Check finds what Expand and the readers of the tables would stumble over. It
@@ -66,6 +66,11 @@ func (d *Dialect) Problems() []*Problem {
 	c.queries("iccid", d.ICCID)
 	c.queries("pin_tries", d.PINTries)
 	c.query("slots.active", d.Slots.Active)
+	for v, n := range d.Slots.Names {
+		if len(n) != 1 || !isNumber(n) {
+			c.fail("slots.names."+v, "a digit", "%q is no slot", n)
+		}
+	}
 	c.steps("slots.select", d.Slots.Select)
 	for i, r := range d.SIMReset {
 		at := fmt.Sprintf("sim_reset[%d]", i)
@@ -146,7 +151,7 @@ func (c *checker) send(path, send string) {
 	text, _, err := Expand(send, trial)
 	switch {
 	case err != nil:
-		c.fail(path, "{cid} {apn} {type} {ptype} {user} {password} {auth} {slot} {function}", "%v", err)
+		c.fail(path, "{cid} {apn} {type} {ptype} {user} {password} {auth} {slot} {other} {function}", "%v", err)
 	case text == "":
 		c.fail(path, `without AT: "+CFUN=1"`, "the command is empty")
 	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):

@@ -31,6 +31,7 @@ func cinterion() *Dialect {
 	d.PINTries = append([]Query{{Send: `^SPIC="SC"`, Tag: "^SPIC", Row: Row{Field, "ModemManager, Cinterion plugin"}}}, d.PINTries...)
 	d.Slots = Slots{
 		Active: Query{Send: `^SCFG="SIM/CS"`, Tag: "^SCFG", Key: "SIM/CS", Field: 1},
+		Names:  map[string]string{"SIM1": "1", "SIM2": "2", "SIM_1": "1", "SIM_2": "2"},
 		Select: []Step{{Send: `^SCFG="SIM/CS","SIM_{slot}"`, Timeout: Seconds(30)}},
 		Row:    Row{Field, "ModemManager, Cinterion plugin"},
 	}

@@ -9,7 +9,7 @@
 //
 // Commands are written without "AT" and without a terminator, with placeholders
 // in braces that Expand fills in: {cid} {apn} {type} {ptype} (1 IPv4, 2 IPv6, 3
-// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot}.
+// both) {user} {password} {auth} (1 PAP, 2 CHAP) {function} {slot} {other}.
 package dialect
 
 import "time"
@@ -159,7 +159,7 @@ const (
 // Query is a command whose answer holds one value.
 type Query struct {
 	Send  string `toml:"send"`
-	Tag   string `toml:"tag"`   // of the information line, "+QCCID"; a bare line is taken too
+	Tag   string `toml:"tag"`   // of the information line, "+QCCID"; '|' between two; a bare line is taken too
 	Key   string `toml:"key"`   // if set, the first parameter must equal it
 	Field int    `toml:"field"` // parameter that holds the value, from 0
 	// Where picks one line of several: "3=1", the line whose parameter 3 is 1.
@@ -171,10 +171,12 @@ type Query struct {
 	Row
 }
 
-// Slots reads and changes the active SIM slot. Send is empty when unknown.
+// Slots reads and changes the active SIM slot. Send is empty when unknown. Slots
+// are counted as the vendor counts, from 0 or from 1.
 type Slots struct {
-	Active Query  `toml:"active"`
-	Select []Step `toml:"select"` // with {slot}
+	Active Query             `toml:"active"`
+	Names  map[string]string `toml:"names"`  // value of Active -> slot, where it is not the number
+	Select []Step            `toml:"select"` // with {slot}, and {other} for the other one of 0 and 1
 
 	Row
 }

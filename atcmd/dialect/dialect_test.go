@@ -158,7 +158,7 @@ func TestRowsNameTheirSource(t *testing.T) {
 // Commands of the tables fill in and hold nothing that only a shell of a modem
 // would need.
 func TestCommandsExpand(t *testing.T) {
-	v := Values{"cid": "1", "apn": "internet", "type": "IP", "ptype": "1", "user": "u", "password": "p", "auth": "1", "slot": "2", "function": "1"}
+	v := Values{"cid": "1", "apn": "internet", "type": "IP", "ptype": "1", "user": "u", "password": "p", "auth": "1", "slot": "2", "other": "1", "function": "1"}
 	for _, d := range all() {
 		steps := slices.Concat(d.Init, d.Slots.Select, d.Function.Set, d.Attach.Define)
 		for _, r := range d.SIMReset {

@@ -12,6 +12,8 @@ func foxconn() *Dialect {
 	d.APDU.Row = Row{Field, "DW5821e-eSIM: lpac#164, lpac#184"}
 	d.ICCID = []Query{d.ICCID[0], {Send: "+ICCID", Tag: "+ICCID", Row: Row{Field, "panels for T99W175"}}}
 	d.Slots = Slots{
+		Active: Query{Send: "^SWITCH_SLOT?", Tag: "^SWITCH_SLOT"},
+		Names:  map[string]string{"SIM1 ENABLE": "0", "SIM2 ENABLE": "1"},
 		Select: []Step{{Send: "^SWITCH_SLOT={slot}", Timeout: Seconds(30)}},
 		Row:    Row{Field, "lpac#184; T99W175: 0 is the tray, 1 the eSIM"},
 	}

@@ -26,7 +26,17 @@ func huawei() *Dialect {
 	d.ICCID = []Query{d.ICCID[0], {Send: "^ICCID?", Tag: "^ICCID", Row: Row{Documented, "Huawei ME909 AT command reference"}}}
 	// ^CPIN: READY,,10,3,10,3: state, type, tries of PUK1 and PIN1
 	d.PINTries = append([]Query{{Send: "^CPIN?", Tag: "^CPIN", Field: 3, Row: Row{Field, "ModemManager, Huawei plugin"}}}, d.PINTries...)
-	d.Slots = Slots{Select: []Step{{Send: "^SCICHG={slot},1", Timeout: Seconds(30)}}, Row: Row{Field, "QModem"}}
+	d.Slots = Slots{
+		Active: Query{Send: "^SCICHG?", Tag: "^SCICHG"},
+		Select: []Step{
+			{Send: "^HVSST=1,0", Optional: true, Timeout: Seconds(30)},
+			{Send: "^SCICHG={slot},{other}", Timeout: Seconds(30)},
+			{Send: "^HVSST=1,1", Optional: true, Timeout: Seconds(30)},
+			{Send: "+CFUN=0", Timeout: Seconds(30), Pause: Seconds(2)},
+			{Send: "+CFUN=1", Timeout: Seconds(30)},
+		},
+		Row: Row{Field, "QModem; panels for MT5700M: slots count from 0, 1 is inside"},
+	}
 	d.USSD = USSD{Packed: true, Row: Row{Field, "ModemManager, Huawei plugin"}}
 	d.SIMReset = []ResetStep{d.SIMReset[0], cycle("0", "1", Row{Assumed, ""}), restart("^RESET", Row{Field, "ModemManager, Huawei plugin"})}
 	d.Refresh.Row = Row{Assumed, ""}

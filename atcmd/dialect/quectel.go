@@ -69,7 +69,7 @@ func quectel() *Dialect {
 		{Send: `+QPINC="SC"`, Tag: "+QPINC", Key: "SC", Field: 1, Row: Row{Documented, "Quectel AT commands manual"}},
 	}, d.PINTries...)
 	d.Slots = Slots{
-		Active: Query{Send: "+QUIMSLOT?", Tag: "+QUIMSLOT", Row: Row{Field, "QModem"}},
+		Active: Query{Send: "+QUIMSLOT?", Tag: "+QUIMSLOT|+QUSIMSLOT", Row: Row{Field, "QModem: some firmwares answer with the other tag"}},
 		Select: slotsByCFUN("0", "+QUIMSLOT={slot}"),
 		Row:    Row{Field, "QModem"},
 	}

@@ -22,7 +22,11 @@ func simcom() *Dialect {
 	}
 	d.APDU.Row = Row{Assumed, ""}
 	d.ICCID = []Query{d.ICCID[0], {Send: "+CICCID", Tag: "+ICCID", Row: Row{Field, "programs for SIM7600 and A7600"}}}
-	d.Slots = Slots{Active: Query{Send: "+SMSIMCFG?", Tag: "+SMSIMCFG", Field: 1}, Row: Row{Field, "QModem: SIM82xx, SIM83xx"}}
+	d.Slots = Slots{
+		Active: Query{Send: "+SMSIMCFG?", Tag: "+SMSIMCFG", Field: 1},
+		Select: []Step{{Send: "+SMSIMCFG=1,{slot}", Timeout: Seconds(30), Pause: Seconds(2)}},
+		Row:    Row{Field, "QModem: SIM82xx, SIM83xx; router programs for SIM8200: slots count from 1"},
+	}
 	d.Cells = []CellQuery{{
 		Send: "+CPSI?", Tag: "+CPSI",
 		Lines: []CellLine{

@@ -26,6 +26,7 @@ func telit() *Dialect {
 	d.APDU.Row = Row{Documented, "Telit ME910 and LE910Cx AT commands manuals: +CCHO, +CGLA, +CCHC"}
 	d.ICCID = []Query{d.ICCID[0], {Send: "#CCID", Tag: "#CCID", Row: Row{Documented, "Telit AT commands manual"}}}
 	d.Slots = Slots{
+		Active: Query{Send: "#SIMSELECT?", Tag: "#SIMSELECT", Row: Row{Assumed, ""}},
 		Select: slotsByCFUN("4", "#SIMSELECT={slot}"),
 		Row:    Row{Field, "programs for LE910Cx: #SIMSELECT"},
 	}

@@ -225,6 +225,12 @@ func answered(err error) bool {
 	return errors.As(err, &cmeErr) || errors.As(err, &cmsErr) || errors.As(err, &finalErr) || errors.Is(err, ErrAnswer)
 }
 
+// NoAnswer reports whether an error of one of the methods means that the modem
+// did not answer, and not that it answered with an error or knows no such thing.
+func NoAnswer(err error) bool {
+	return err != nil && !answered(err) && !errors.Is(err, ErrNoSlots) && !isStatus(err)
+}
+
 // cmeCode returns the code of the +CME ERROR in err, or -1.
 func cmeCode(err error) int {
 	var e *atcmd.CMEError

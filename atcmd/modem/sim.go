@@ -262,6 +262,9 @@ func (m *Modem) Slot(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if name, ok := m.d.Slots.Names[v]; ok {
+		v = name
+	}
 	n, ok := number(v, 9)
 	if !ok {
 		return 0, fmt.Errorf("SIM slot: %w", ErrAnswer)
@@ -275,8 +278,17 @@ func (m *Modem) SelectSlot(ctx context.Context, slot int) error {
 	if len(m.d.Slots.Select) == 0 {
 		return ErrNoSlots
 	}
-	_, err := m.run(ctx, m.d.Slots.Select, 0, dialect.Values{"slot": strconv.Itoa(slot)})
+	v := dialect.Values{"slot": strconv.Itoa(slot)}
+	if slot == 0 || slot == 1 {
+		v["other"] = strconv.Itoa(1 - slot)
+	}
+	_, err := m.run(ctx, m.d.Slots.Select, 0, v)
 	if err != nil {
+		if answered(err) { // the steps before may have switched the radio off
+			if err := m.SetFunctionality(ctx, Full); err != nil {
+				m.log.Debug("radio stays off after a slot was refused", "error", err)
+			}
+		}
 		return fmt.Errorf("cannot select SIM slot %d: %w", slot, err)
 	}
 	return nil
@@ -284,17 +296,22 @@ func (m *Modem) SelectSlot(ctx context.Context, slot int) error {
 
 // query runs a dialect's query and returns its value.
 func (m *Modem) query(ctx context.Context, q dialect.Query) (string, error) {
-	reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: []string{q.Tag}, Bare: true})
+	tags := strings.Split(q.Tag, "|")
+	reply, err := m.s.Do(ctx, atcmd.Command{Text: q.Send, Tags: tags, Bare: true})
 	if err != nil {
 		return "", err
 	}
 	for _, line := range reply.Lines {
-		f, ok := atcmd.Fields(line, q.Tag)
+		var f []string
+		ok := false
+		for i := 0; i < len(tags) && !ok; i++ {
+			f, ok = atcmd.Fields(line, tags[i])
+		}
 		if !ok {
 			if strings.HasPrefix(line, "+") || q.Key != "" || q.Field != 0 || q.CRSM {
 				continue
 			}
-			f, ok = atcmd.Fields(q.Tag+": "+line, q.Tag) // a bare line
+			f, ok = atcmd.Fields(tags[0]+": "+line, tags[0]) // a bare line
 		}
 		if !ok || q.Key != "" && !strings.EqualFold(at(f, 0), q.Key) {
 			continue

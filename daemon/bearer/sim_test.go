@@ -64,7 +64,7 @@ func pinOf(pin modem.Secret) func() (modem.Secret, error) {
 // A run ends at once, with the reason, on a card that will not let it in.
 func TestLockedCardEndsARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, func(c *Config, r *radio) { r.sim = modem.SIMNeedsPUK })
+		b := newBench(t, func(_ *Config, r *radio) { r.sim, r.reg = modem.SIMNeedsPUK, modem.RegSearching })
 		_, err := b.Up(t.Context(), &plan{}, func(activation.State) {})
 		var f *activation.Fault
 		if !errors.As(err, &f) || f.Code != "no-sim" || f.Advice == "" {

@@ -26,6 +26,9 @@ import (
 // Auto is the value of keys that are found out at run time.
 const Auto = "auto"
 
+// NoSlot is the value of sim_slot where there is none.
+const NoSlot = -1
+
 // Config is a valid configuration.
 type Config struct {
 	// Instance is the NAME of dynamod@NAME, "" for the only one.
@@ -54,6 +57,7 @@ type Modem struct {
 	// changes of the built-in ones; see LoadDialects.
 	Dialects string
 	PINFile  string // file that holds the SIM PIN, "" for none
+	SIMSlot  int    // slot to use, counted as the vendor counts; NoSlot leaves it as it is
 	// APDUTimeout is how long the modem may take for one card command, 0 for
 	// the modem family's own limit.
 	APDUTimeout time.Duration
@@ -212,7 +216,7 @@ const (
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d"},
+		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
 		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
 		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power"},
 		Uplink: Uplink{

@@ -26,6 +26,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
 	d.path("modem.dialects", raw.Modem.Dialects, &c.Modem.Dialects, "/")
 	d.path("modem.pin_file", raw.Modem.PINFile, &c.Modem.PINFile, "")
+	d.integer("modem.sim_slot", raw.Modem.SIMSlot, &c.Modem.SIMSlot, 0, 9, "")
 	d.duration("modem.apdu_timeout", raw.Modem.APDUTimeout, &c.Modem.APDUTimeout, 5*time.Second, 10*time.Minute)
 
 	d.iface("lpa.via", raw.LPA.Via, &c.LPA.Via)

@@ -10,6 +10,7 @@ type rawConfig struct {
 		Dialect     *string   `toml:"dialect"`
 		Dialects    *string   `toml:"dialects"`
 		PINFile     *string   `toml:"pin_file"`
+		SIMSlot     *int64    `toml:"sim_slot"`
 		APDUTimeout *duration `toml:"apdu_timeout"`
 	} `toml:"modem"`
 	LPA struct {

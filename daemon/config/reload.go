@@ -12,6 +12,7 @@ var fixed = []struct {
 	{"modem.baud", func(c *Config) any { return &c.Modem.Baud }},
 	{"modem.dialect", func(c *Config) any { return &c.Modem.Dialect }},
 	{"modem.dialects", func(c *Config) any { return &c.Modem.Dialects }},
+	{"modem.sim_slot", func(c *Config) any { return &c.Modem.SIMSlot }},
 	{"uplink.interface", func(c *Config) any { return &c.Uplink.Interface }},
 	{"uplink.apply", func(c *Config) any { return &c.Uplink.Apply }},
 	{"uplink.metric", func(c *Config) any { return &c.Uplink.Metric }},

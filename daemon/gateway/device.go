@@ -32,6 +32,7 @@ type device struct {
 	card    *uicc.Transport
 	id      modem.Identity
 	opened  time.Time
+	slot    *int // the SIM slot, where the modem tells
 
 	capabilities es10.Capabilities
 }
@@ -228,7 +229,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 	g.status.Update(func(s *status.Snapshot) {
 		s.Modem = &status.Modem{
 			Port: d.path, Present: true, Manufacturer: d.id.Manufacturer, Model: d.id.Model, Revision: d.id.Revision,
-			IMEI: shortIMEI(d.id.IMEI), Dialect: d.modem.Dialect().Name,
+			IMEI: shortIMEI(d.id.IMEI), Dialect: d.modem.Dialect().Name, SIMSlot: d.slot,
 		}
 		if s.Reason == "no modem is there" || s.Reason == "starting" {
 			s.Reason, s.Advice = "the link is being brought up", ""
@@ -333,7 +334,8 @@ func (g *Gateway) openLine(ctx context.Context, path string) (atcmd.Port, error)
 }
 
 func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err error) {
-	ctx, done := context.WithTimeout(ctx, openTime)
+	whole := ctx
+	ctx, done := context.WithTimeout(whole, openTime)
 	defer done()
 	// Who it is can only be asked after the session has begun, so that one knows
 	// every family's URCs.
@@ -388,11 +390,18 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 		return nil, silent(err)
 	}
 	m.SharePINs(&g.pins)
+	slot, err := g.useSlot(whole, m, id)
+	if err != nil {
+		return nil, silent(err)
+	}
+	// Switching may have taken longer than opening.
+	ctx, stop := context.WithTimeout(whole, openTime)
+	defer stop()
 	g.enterPIN(ctx, m)
 	if err := m.EnableEvents(ctx); err != nil {
 		g.log.Warn("cannot turn the modem's events on", "error", err)
 	}
-	dev = &device{path: path, session: s, modem: m, id: id, opened: g.clock.now(), capabilities: g.capabilities(ctx, m)}
+	dev = &device{path: path, session: s, modem: m, id: id, slot: slot, opened: g.clock.now(), capabilities: g.capabilities(ctx, m)}
 	apdu := d.APDU
 	if g.config().Modem.APDUTimeout > 0 {
 		apdu.Transmit = dialect.Duration(g.config().Modem.APDUTimeout)
@@ -438,15 +447,6 @@ func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
 	if err != nil {
 		g.log.Error("cannot enter the SIM's PIN", "error", err)
 	}
-}
-
-// pin reads the PIN of pin_file, "" without one.
-func (g *Gateway) pin() (modem.Secret, error) {
-	if g.config().Modem.PINFile == "" {
-		return "", nil
-	}
-	pin, err := config.ReadSecret(g.config().Modem.PINFile)
-	return modem.Secret(pin), err
 }
 
 // asksPIN reports whether the SIM waits for its PIN, also while it starts.

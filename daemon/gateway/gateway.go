@@ -104,6 +104,7 @@ type Gateway struct {
 	cardToken chan struct{}    // held by the eUICC's user
 	memory    lpa.Memory       // of the holder of cardToken
 	pins      modem.PINMemory  // of all modems that were opened
+	slotOf    map[string]bool  // IMEIs of modems whose SIM slot was changed; only keepModem's
 	manager   *port.Inhibition // keeps ModemManager off; only keepModem's, as the next two
 	managerOf string           // the device that it is for
 	place     *port.Place      // of the modem on USB when it was open last; only keepModem's

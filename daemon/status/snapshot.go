@@ -133,6 +133,7 @@ type Modem struct {
 	Revision     string `json:"revision,omitempty"`
 	IMEI         string `json:"imei,omitempty"` // shortened
 	Dialect      string `json:"dialect,omitempty"`
+	SIMSlot      *int   `json:"sim_slot,omitempty"` // active one, as the vendor counts
 	Error        string `json:"error,omitempty"`
 
 	Data *NetFunction `json:"data,omitempty"` // nil where the kernel does not tell

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"dynamod/atcmd/modem"
+	"dynamod/daemon/config"
+)
+
+// slotTime is how long a change of the SIM slot may take.
+const slotTime = 2 * time.Minute
+
+// useSlot selects the SIM slot of the configuration if another one is active: once
+// for each modem, since one that does not keep it would restart for ever. It
+// returns the slot that is active then, nil where the modem does not tell. Only
+// a modem that does not answer is an error.
+func (g *Gateway) useSlot(ctx context.Context, m *modem.Modem, id modem.Identity) (*int, error) {
+	ctx, done := context.WithTimeout(ctx, slotTime)
+	defer done()
+	read := func() (*int, error) {
+		n, err := m.Slot(ctx)
+		if err == nil {
+			return &n, nil
+		}
+		if modem.NoAnswer(err) {
+			return nil, err
+		}
+		g.log.Debug("the modem does not tell its SIM slot", "error", err)
+		return nil, nil
+	}
+	now, err := read()
+	want := g.config().Modem.SIMSlot
+	if err != nil || want == config.NoSlot || now != nil && *now == want {
+		return now, err
+	}
+	if g.slotOf[id.IMEI] {
+		if now != nil {
+			g.log.Warn("the modem does not keep the SIM slot of the configuration", "slot", *now, "wanted", want)
+		}
+		return now, nil
+	}
+	if g.slotOf == nil {
+		g.slotOf = map[string]bool{}
+	}
+	g.slotOf[id.IMEI] = true
+	g.log.Info("selecting a SIM slot", "slot", want)
+	if err := m.SelectSlot(ctx, want); err != nil {
+		if modem.NoAnswer(err) {
+			return nil, err // as of a modem that restarts with it
+		}
+		g.log.Error("cannot select the SIM slot", "slot", want, "error", err)
+		return now, nil
+	}
+	return read()
+}
+
+// pin reads the PIN of pin_file, "" without one.
+func (g *Gateway) pin() (modem.Secret, error) {
+	if g.config().Modem.PINFile == "" {
+		return "", nil
+	}
+	pin, err := config.ReadSecret(g.config().Modem.PINFile)
+	return modem.Secret(pin), err
+}
