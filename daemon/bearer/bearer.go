@@ -416,24 +416,6 @@ func (b *Bearer) registerIn(ctx context.Context, r Radio, bounded bool) (modem.R
 	return b.register(ctx, r)
 }
 
-// lockedSIM is an error if the SIM waits for a code, without which the modem never
-// registers. Whatever else it says may pass.
-func (b *Bearer) lockedSIM(ctx context.Context, r Radio) error {
-	c, err := b.readSIM(ctx, r)
-	if err != nil || c.State != modem.SIMNeedsPIN && c.State != modem.SIMNeedsPUK {
-		return nil
-	}
-	b.Status.Update(func(s *status.Snapshot) { s.SIM = &status.SIM{State: string(c.State), PINTries: c.tries} })
-	f := noSIM(c.State)
-	f.Text, f.Advice = why(c, c.State)
-	f.Err = c.err
-	return f
-}
-
-func noSIM(state modem.SIMState) *activation.Fault {
-	return &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(state), Advice: simAdvice[state], Retry: euicc.RetryLater}
-}
-
 // denied is the error of a network that refuses the modem.
 func (b *Bearer) denied(reg modem.Registration) *activation.Fault {
 	f := &activation.Fault{

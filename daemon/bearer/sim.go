@@ -6,6 +6,9 @@ import (
 	"fmt"
 
 	"dynamod/atcmd/modem"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
 )
 
 // card is the SIM as the bearer finds it.
@@ -72,4 +75,22 @@ var simAdvice = map[modem.SIMState]string{
 	modem.SIMFailure:   "the card does not work: take it out and in again, or restart the modem",
 	modem.SIMNeedsPIN:  "put the PIN into a file and name it in [modem] pin_file",
 	modem.SIMNeedsPUK:  "the card has seen too many wrong PINs: enter its PUK, and a new PIN, in a telephone; ten wrong PUKs end it for good",
+}
+
+// lockedSIM is an error if the SIM waits for a code, without which the modem never
+// registers. Whatever else it says may pass.
+func (b *Bearer) lockedSIM(ctx context.Context, r Radio) error {
+	c, err := b.readSIM(ctx, r)
+	if err != nil || c.State != modem.SIMNeedsPIN && c.State != modem.SIMNeedsPUK {
+		return nil
+	}
+	b.Status.Update(func(s *status.Snapshot) { s.SIM = &status.SIM{State: string(c.State), PINTries: c.tries} })
+	f := noSIM(c.State)
+	f.Text, f.Advice = why(c, c.State)
+	f.Err = c.err
+	return f
+}
+
+func noSIM(state modem.SIMState) *activation.Fault {
+	return &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(state), Advice: simAdvice[state], Retry: euicc.RetryLater}
 }

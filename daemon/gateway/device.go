@@ -434,37 +434,6 @@ func (g *Gateway) getDevice() *device {
 	return g.device
 }
 
-// enterPIN gives the SIM the PIN of pin_file if it asks for one. What a card did
-// not accept is never sent to it again; see modem.EnterPIN.
-func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
-	if g.config().Modem.PINFile == "" || !asksPIN(ctx, m) {
-		return
-	}
-	pin, err := g.pin()
-	if err == nil {
-		err = m.EnterPIN(ctx, pin, false)
-	}
-	if err != nil {
-		g.log.Error("cannot enter the SIM's PIN", "error", err)
-	}
-}
-
-// asksPIN reports whether the SIM waits for its PIN, also while it starts.
-func asksPIN(ctx context.Context, m *modem.Modem) bool {
-	for range 5 {
-		sim, err := m.SIM(ctx)
-		if err != nil || sim.State != modem.SIMBusy {
-			return err == nil && sim.State == modem.SIMNeedsPIN
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Second):
-		}
-	}
-	return false
-}
-
 // The card sessions that are open are noted in the run directory, so that the
 // next process can close what a crash left open: cards have few channels.
 

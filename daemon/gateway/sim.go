@@ -63,3 +63,34 @@ func (g *Gateway) pin() (modem.Secret, error) {
 	pin, err := config.ReadSecret(g.config().Modem.PINFile)
 	return modem.Secret(pin), err
 }
+
+// enterPIN gives the SIM the PIN of pin_file if it asks for one. What a card did
+// not accept is never sent to it again; see modem.EnterPIN.
+func (g *Gateway) enterPIN(ctx context.Context, m *modem.Modem) {
+	if g.config().Modem.PINFile == "" || !asksPIN(ctx, m) {
+		return
+	}
+	pin, err := g.pin()
+	if err == nil {
+		err = m.EnterPIN(ctx, pin, false)
+	}
+	if err != nil {
+		g.log.Error("cannot enter the SIM's PIN", "error", err)
+	}
+}
+
+// asksPIN reports whether the SIM waits for its PIN, also while it starts.
+func asksPIN(ctx context.Context, m *modem.Modem) bool {
+	for range 5 {
+		sim, err := m.SIM(ctx)
+		if err != nil || sim.State != modem.SIMBusy {
+			return err == nil && sim.State == modem.SIMNeedsPIN
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+	return false
+}
