@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"dynamod/daemon/demo"
+	"dynamod/euicc/smdpsim"
 )
 
 // bundleFiles unpacks what `dynamod bundle` wrote.
@@ -45,18 +47,28 @@ func (b *bench) bundleFiles(path string) map[string]string {
 func TestBundle(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	const confirmation, pin = "C0NFIRM-4711", "24681357"
+	pinFile := filepath.Join(b.dir, "pin")
+	b.must(os.WriteFile(pinFile, []byte(pin+"\n"), 0o600))
+	b.config("[modem]\n", fmt.Sprintf("[modem]\npin_file = %q\n", pinFile))
 	b.config("\n[uplink]\n", "\n[log]\nlevel = \"debug\"\n[uplink]\n")
 	b.start()
 	b.waitUp()
 	password := filepath.Join(b.dir, "password")
 	b.must(os.WriteFile(password, []byte(demo.LoginPassword+"\n"), 0o600))
-	p := b.w.Profiles[0]
-	got := b.dynamod(p.Code, "activate", "-", "--yes", "--apn", demo.LoginAPN, "--apn-user", demo.LoginUser, "--apn-password-file", password, "--config", b.configPath())
+	confirmed := filepath.Join(b.dir, "confirmation")
+	b.must(os.WriteFile(confirmed, []byte(confirmation+"\n"), 0o600))
+	p := demo.Profile{ICCID: "8900101000000000033", ID: "MATCH-ME-1234"}
+	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: p.ICCID, IMSI: "001010000000033"})
+	b.must(err)
+	p.Code, err = b.w.Server.AddOrder(smdpsim.Order{MatchingID: p.ID, UPP: upp, ConfirmationCode: confirmation})
+	b.must(err)
+	got := b.dynamod(p.Code, "activate", "-", "--yes", "--confirmation-code-file", confirmed, "--apn", demo.LoginAPN, "--apn-user", demo.LoginUser, "--apn-password-file", password, "--config", b.configPath())
 	if got.exit != exitOK {
 		t.Fatalf("exit %d\n%s%s", got.exit, got.stdout, got.stderr)
 	}
 	secrets := map[string]string{
-		"matching ID": p.ID, "APN password": demo.LoginPassword, "activation code": p.Code, "IMSI": "001010000000017", "ICCID": p.ICCID,
+		"matching ID": p.ID, "APN password": demo.LoginPassword, "activation code": p.Code, "IMSI": "001010000000033", "confirmation code": confirmation, "PIN": pin, "ICCID": p.ICCID,
 		"another ICCID": earlierICCID, "EID": b.w.Card.EID(), "device key": "device.key",
 	}
 	search := func(files map[string]string) {
