@@ -84,8 +84,12 @@ func (c command) help(w io.Writer, fs *flag.FlagSet) {
 	}
 	if c.verbs != nil {
 		fmt.Fprintln(w)
+		width := 14
 		for _, v := range c.verbs {
-			fmt.Fprintf(w, "  %-14s %s\n", v.name, wrap(v.summary, 17))
+			width = max(width, len(v.name))
+		}
+		for _, v := range c.verbs {
+			fmt.Fprintf(w, "  %-*s %s\n", width, v.name, wrap(v.summary, width+3))
 		}
 		fmt.Fprintf(w, "\n%s\n", wrap(fmt.Sprintf("`dynamod %s --help` tells the flags of one.", c.verbs[0].name), 0))
 	}
