@@ -59,22 +59,16 @@ func (b *builder) readPUK(pe bertlv.Element) {
 
 // currentPIN is the enabled profile's PIN1; nil without one.
 func (c *Card) currentPIN() *pin {
-	now := c.files.pin
 	if p := c.nv.enabled(); p != nil && p.PIN != nil {
-		now = p.PIN
+		return p.PIN
 	}
-	if now != nil && c.behaviour.PINLocked && !now.Enabled {
-		locked := *now
-		locked.Enabled = true
-		return &locked
-	}
-	return now
+	return c.files.pin
 }
 
 // asksPIN reports whether the enabled profile's PIN1 is enabled.
 func (c *Card) asksPIN() bool {
 	p := c.currentPIN()
-	return p != nil && p.Enabled
+	return p != nil && (p.Enabled || c.behaviour.PINLocked)
 }
 
 // pinCommand is VERIFY, CHANGE, DISABLE, ENABLE and UNBLOCK PIN (ETSI TS 102 221,
@@ -87,7 +81,7 @@ func (c *Card) pinCommand(cmd apdu.Command) ([]byte, apdu.Status) {
 	if cmd.P2 != pin1 || was == nil {
 		return nil, swReferencedData
 	}
-	now := *was
+	now, enabled := *was, c.asksPIN()
 	unblock := cmd.INS == 0x2C
 	left, code := &now.Left, now.Value
 	if unblock {
@@ -100,10 +94,10 @@ func (c *Card) pinCommand(cmd apdu.Command) ([]byte, apdu.Status) {
 	switch {
 	case *left == 0:
 		return nil, swBlocked
-	case len(cmd.Data) == 0 && (unblock || cmd.INS == 0x20 && now.Enabled):
+	case len(cmd.Data) == 0 && (unblock || cmd.INS == 0x20 && enabled):
 		return nil, triesLeft(*left) // nothing is presented: how many are left?
 	case unblock:
-	case now.Enabled == (cmd.INS == 0x28):
+	case enabled == (cmd.INS == 0x28):
 		return nil, swNotUsable // a disabled PIN can only be enabled
 	}
 	if len(cmd.Data) != want {
@@ -131,7 +125,7 @@ func (c *Card) pinCommand(cmd apdu.Command) ([]byte, apdu.Status) {
 	if err := c.commit(next); err != nil {
 		return nil, swMemory
 	}
-	c.files.mf.pinOn = now.Enabled
+	c.files.mf.pinOn = c.asksPIN()
 	switch {
 	case right:
 		return nil, swOK

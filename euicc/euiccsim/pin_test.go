@@ -85,6 +85,12 @@ func TestPIN(t *testing.T) {
 	for range pukTries {
 		again.card.APDU(must(hex.DecodeString("002C000110" + wrong + right)))
 	}
+	// What the lock did goes with it.
+	if err := again.card.Clear("pin-locked"); err != nil {
+		t.Fatal(err)
+	}
+	again.card.Reset()
+	asks(again.card, false)
 	exchange(t, again.card, "00 2C 00 01 10 "+puk+right+" -> 6983")
 
 	exchange(t, newLab(t, nil).card, "00 20 00 01 -> 6A88") // no profile, no PIN
