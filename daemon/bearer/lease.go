@@ -284,3 +284,27 @@ func (b *Bearer) awaitCarrier(ctx context.Context, ifname string) error {
 	}
 	return nil
 }
+
+// dropOverdue takes a link down whose lease is over while no modem is there: its
+// address may be somebody else's by now (RFC 2131, 4.4.5).
+func (b *Bearer) dropOverdue(ctx context.Context) {
+	overdue := func() (*active, error) {
+		b.mu.Lock()
+		a, gone := b.active, b.radio == nil && b.held == 0
+		b.mu.Unlock()
+		if a == nil || !gone {
+			return nil, nil
+		}
+		_, err := a.lease.news()
+		return a, err
+	}
+	if _, err := overdue(); err == nil {
+		return // without waiting for who has the modem
+	}
+	b.op.Lock()
+	defer b.op.Unlock()
+	if a, err := overdue(); err != nil {
+		b.Log.Warn("the lease is over", "error", err)
+		b.down(ctx, a, nil)
+	}
+}

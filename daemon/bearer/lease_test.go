@@ -137,6 +137,17 @@ func TestLease(t *testing.T) {
 				t.Errorf("holds %s, %s", b.holds(), b.state())
 			}
 		}},
+		{"expired, and the modem is not there: the address goes", Lease{}, errors.New("dhcp lease expired"), func(t *testing.T, b *simBench, s *leases) {
+			b.SetRadio(nil)
+			time.Sleep(time.Hour - time.Minute)
+			if got := b.holds(); got != atFirst {
+				t.Errorf("before: %s", got)
+			}
+			time.Sleep(time.Minute)
+			if got := b.holds(); got != "" {
+				t.Errorf("holds %s", got)
+			}
+		}},
 		{"a switch has the modem when the lease changes", second, nil, func(t *testing.T, b *simBench, s *leases) {
 			time.Sleep(time.Hour - time.Minute)
 			release := b.Hold()

@@ -44,6 +44,7 @@ func (b *Bearer) Run(ctx context.Context) error {
 			next = time.Hour
 		}
 		if b.idle() {
+			b.dropOverdue(ctx)
 			b.settled()
 			timer.Reset(next)
 			continue
