@@ -31,6 +31,11 @@ var fixed = []struct {
 	{"hook.certificate", func(c *Config) any { return &c.Hook.Certificate }},
 	{"hook.key", func(c *Config) any { return &c.Hook.Key }},
 	{"hook.client_ca", func(c *Config) any { return &c.Hook.ClientCA }},
+	{"hook.listen", func(c *Config) any { return &c.Hook.Listen }},
+	{"hook.certificate", func(c *Config) any { return &c.Hook.Certificate }},
+	{"hook.key", func(c *Config) any { return &c.Hook.Key }},
+	{"hook.client_ca", func(c *Config) any { return &c.Hook.ClientCA }},
+	{"hook.hosts", func(c *Config) any { return &c.Hook.Hosts }},
 	{"log.format", func(c *Config) any { return &c.Log.Format }},
 }
 
@@ -42,7 +47,7 @@ func (c *Config) Reload(next *Config) (now *Config, restart []string) {
 	merged.Instance = c.Instance
 	for _, f := range fixed {
 		have, want := reflect.ValueOf(f.at(c)).Elem(), reflect.ValueOf(f.at(&merged)).Elem()
-		if !have.Equal(want) {
+		if !reflect.DeepEqual(have.Interface(), want.Interface()) {
 			restart = append(restart, f.key)
 			want.Set(have)
 		}
