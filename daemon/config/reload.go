@@ -31,10 +31,6 @@ var fixed = []struct {
 	{"hook.certificate", func(c *Config) any { return &c.Hook.Certificate }},
 	{"hook.key", func(c *Config) any { return &c.Hook.Key }},
 	{"hook.client_ca", func(c *Config) any { return &c.Hook.ClientCA }},
-	{"hook.listen", func(c *Config) any { return &c.Hook.Listen }},
-	{"hook.certificate", func(c *Config) any { return &c.Hook.Certificate }},
-	{"hook.key", func(c *Config) any { return &c.Hook.Key }},
-	{"hook.client_ca", func(c *Config) any { return &c.Hook.ClientCA }},
 	{"hook.hosts", func(c *Config) any { return &c.Hook.Hosts }},
 	{"log.format", func(c *Config) any { return &c.Log.Format }},
 }
