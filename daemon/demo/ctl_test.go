@@ -211,12 +211,19 @@ func TestControlOrders(t *testing.T) {
 	if o := w.look(t).Server.Orders[2]; o.ICCID != "8900101000000009992" || o.EID != w.Card.EID() {
 		t.Errorf("order %+v", o)
 	}
+	// The PIN of the lab's own profiles can be enabled, a file's is its own.
+	for _, line := range []string{"order add pin=no", "order add pin=yes"} {
+		w.must(t, line)
+	}
+	if _, _, err := w.ctl(t, "order add pin=yes upp=p.der"); err == nil {
+		t.Error("a file's PIN was changed")
+	}
 	var f labFile
 	b, err := os.ReadFile(filepath.Join(w.opts.Dir, "lab.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &f); err != nil || len(f.Profiles) != 2 || f.Profiles[0].Code != added.Code {
+	if err := json.Unmarshal(b, &f); err != nil || len(f.Profiles) != 4 || f.Profiles[0].Code != added.Code {
 		t.Errorf("lab.json has %+v, %v", f.Profiles, err)
 	}
 	// All these have ICCIDs with a right check digit.
