@@ -123,6 +123,9 @@ func writeLog(w io.Writer, records []hook.LogRecord) {
 func writeStory(w io.Writer, story []entry) {
 	first, last := story[0].rec, story[len(story)-1].rec
 	fmt.Fprintf(w, "activation %s from %s, %s\n", clean(first.ID, ""), clean(cmp.Or(first.SMDP, "?"), ""), first.Started.Local().Format(time.DateTime))
+	if first.After != "" {
+		fmt.Fprintf(w, "  the code of activation %s once more\n", clean(first.After, ""))
+	}
 	resumes, told := 0, ""
 	for i, e := range story {
 		note := ""

@@ -182,7 +182,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("cell", cellTexts(c)...)
 	}
 	if n := s.Outbox.Pending; n > 0 {
-		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Error)
+		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Alarm, s.Outbox.Error)
 	}
 	writeRecovery(row, s.Recovery)
 	if r := s.Run; r != nil {

@@ -189,6 +189,7 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 		if d := g.getDevice(); d != of {
 			of, pause, left = d, 0, 0
 		}
+		g.showOutbox() // for what grows old
 		if g.busy() && !g.waiting() || !g.outboxWaits() {
 			continue
 		}
@@ -230,9 +231,12 @@ func (g *Gateway) outboxWaits() bool {
 }
 
 func (g *Gateway) showOutbox() {
-	entries := g.outbox.Entries()
+	entries, alarm := g.outbox.Entries(), g.outbox.Alarm()
 	g.status.Update(func(s *status.Snapshot) {
-		s.Outbox = status.Outbox{}
+		if alarm != "" && s.Outbox.Alarm == "" {
+			g.log.Error("outbox", "alarm", alarm)
+		}
+		s.Outbox = status.Outbox{Alarm: alarm}
 		for _, e := range entries {
 			if e.Delivered {
 				continue

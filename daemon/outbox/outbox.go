@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"dynamod/daemon/durable"
+	"dynamod/euicc"
 )
 
 // MaxEntries bounds the outbox; with at most a few kilobytes an entry it stays
@@ -34,6 +35,13 @@ const MaxEntries = 40
 // ErrFull means that MaxEntries notifications wait for their receivers. They
 // stay on the card.
 var ErrFull = errors.New("outbox is full")
+
+// What is too many, and too long, to go on unnoticed: operators wait for these
+// reports, and do not give a code once more without them.
+const (
+	AlarmCount = MaxEntries * 3 / 4
+	AlarmAge   = 3 * 24 * time.Hour
+)
 
 // Backoff is the time to wait after the nth failed try; the last one repeats.
 var Backoff = []time.Duration{
@@ -140,6 +148,9 @@ func (b *Box) Put(e Entry) error {
 		return fmt.Errorf("%w: %d notifications", ErrFull, len(b.entries))
 	}
 	e.Address = strings.TrimSpace(e.Address) // some servers put blanks around it
+	if a, err := euicc.ParseAddress(e.Address); err == nil {
+		e.Address = a // else whoever delivers it says what is wrong
+	}
 	e.Added = b.now().UTC()
 	err := b.write(e)
 	e.unsaved = err != nil
@@ -239,6 +250,31 @@ func (b *Box) Drop(e Entry) error {
 	}
 	b.entries = slices.Delete(b.entries, i, i+1)
 	return nil
+}
+
+// Alarm says in one line why somebody should look after the outbox, "" if nobody
+// needs to.
+func (b *Box) Alarm() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting, oldest := 0, time.Duration(0)
+	for _, e := range b.entries {
+		if e.Delivered {
+			continue
+		}
+		waiting++
+		// One that is decades old was copied, or is looked at, under a wrong clock.
+		if age := b.now().Sub(e.Added); age < 10*365*24*time.Hour {
+			oldest = max(oldest, age)
+		}
+	}
+	switch {
+	case waiting >= AlarmCount:
+		return fmt.Sprintf("%d notifications wait for their servers; with %d further ones stay on the card", waiting, MaxEntries)
+	case oldest >= AlarmAge:
+		return fmt.Sprintf("a notification has waited for its server for %d days", int(oldest.Hours()/24))
+	}
+	return ""
 }
 
 func (b *Box) find(e Entry) int {

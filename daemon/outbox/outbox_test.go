@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -254,4 +255,66 @@ func TestRetry(t *testing.T) {
 	if b.Entries()[0].Tries != 1 {
 		t.Error("the tries are forgotten")
 	}
+}
+
+// Addresses as cards and servers have them; see euicc.ParseAddress.
+func TestAddresses(t *testing.T) {
+	for _, tt := range []struct{ name, address, want string }{
+		{"blank before it, as one operator's server sends it", " smdp.example.com", "smdp.example.com"},
+		{"blank and tab behind it", "smdp.example.com \t", "smdp.example.com"},
+		{"capitals", "SMDP.Example.Com", "smdp.example.com"},
+		{"root label", "smdp.example.com.", "smdp.example.com"},
+		{"port", "smdp.example.com:8443", "smdp.example.com:8443"},
+		{"none", "", ""},
+		{"no name", "http://smdp/", "http://smdp/"}, // kept as it is, for who looks after it
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			b := newBox(t, dir, &clock{time.Unix(2e9, 0)})
+			for range 2 {
+				if err := b.Put(entry(0, tt.address)); err != nil { // 0 is a number like any other
+					t.Fatal(err)
+				}
+			}
+			for _, got := range [][]Entry{b.Due(), newBox(t, dir, &clock{time.Unix(2e9, 0)}).Due()} {
+				if len(got) != 1 || got[0].Address != tt.want || got[0].Seq != 0 {
+					t.Errorf("%+v, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAlarm(t *testing.T) {
+	c := &clock{time.Unix(2e9, 0)}
+	b := newBox(t, t.TempDir(), c)
+	alarm := func(what, want string) {
+		t.Helper()
+		if got := b.Alarm(); (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	alarm("nothing", "")
+	if err := b.Put(entry(0, "a.example")); err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(AlarmAge - time.Second)
+	alarm("just below the age", "")
+	c.t = c.t.Add(2 * time.Second)
+	alarm("old", "3 days")
+	c.t = time.Unix(1e9, 0)
+	alarm("a clock that was set back", "")
+	c.t = time.Unix(3e9, 0)
+	alarm("a clock that is decades ahead", "")
+	c.t = time.Unix(2e9, 0)
+	if err := b.Delivered(b.Entries()[0]); err != nil {
+		t.Fatal(err)
+	}
+	for seq := range int64(AlarmCount) {
+		alarm("few", "")
+		if err := b.Put(entry(seq+1, "a.example")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alarm("many", fmt.Sprint(AlarmCount))
 }

@@ -249,6 +249,7 @@ type Outbox struct {
 	Pending int        `json:"pending"`
 	Oldest  *time.Time `json:"oldest,omitempty"`
 	Error   string     `json:"error,omitempty"` // why the last delivery failed
+	Alarm   string     `json:"alarm,omitempty"` // too many wait, or one too long
 }
 
 // RecoveryState is how far the mending of a modem is.
