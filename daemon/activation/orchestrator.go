@@ -21,6 +21,9 @@ type Card interface {
 	// Preflight checks, before anything is spent, that there is a way to the
 	// server, a sane clock and a reachable eUICC with some memory.
 	Preflight(ctx context.Context, code euicc.ActivationCode) error
+	// AwaitWay waits for the link that may be on its way up after a restart, so
+	// that servers can be reached. Its error is that there is no way to them.
+	AwaitWay(ctx context.Context) error
 	// Locate finds the server and the order of a request without activation
 	// code: by discovery, or as the card's default SM-DP+. Discovery has sessions
 	// of its own, for which begin is called as by Authenticate, with no server.

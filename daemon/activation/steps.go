@@ -367,6 +367,13 @@ func (r *run) installed(ctx context.Context) (State, error) {
 		// Reporting is where it ends, after a power cut too.
 		r.change(func(rec *Record) { rec.Cancelled = true })
 	}
+	if r.rec.Resumes > 0 {
+		// The operator may wait for the report that the line of the new profile
+		// waits for, and the only way to it may be a link that comes up now.
+		if err := r.o.Card.AwaitWay(ctx); err != nil {
+			r.o.Log.Warn("the installation cannot be reported before the switch", "run", r.rec.ID, "error", err)
+		}
+	}
 	if _, err := r.o.Card.Collect(ctx); err != nil {
 		r.o.Log.Warn("cannot copy the installation result off the card yet", "run", r.rec.ID, "error", err)
 	}

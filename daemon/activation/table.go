@@ -70,7 +70,7 @@ func init() { // not a literal: its functions refer to the table
 		Waiting:       {do: (*run).await, resume: Waiting, onError: Failed},
 		Downloading:   {do: (*run).download, resume: Downloading, onError: Failed, limit: 30 * time.Minute},
 		Installed:     {do: (*run).installed, resume: Installed, onError: Failed, limit: 5 * time.Minute},
-		Reporting:     {do: (*run).report, resume: Reporting, onError: Enabling, limit: reportTime},
+		Reporting:     {do: (*run).report, resume: Installed, onError: Enabling, limit: reportTime},
 		Enabling:      {do: (*run).enable, resume: Enabling, onError: Undoing},
 		Attaching:     {do: (*run).bringUp, resume: Attaching, onError: Undoing},
 		Configuring:   {do: nil, resume: Attaching, onError: Undoing},

@@ -122,6 +122,10 @@ func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
 	return w.do(ctx, "preflight", func() error { return nil })
 }
 
+func (w *world) AwaitWay(ctx context.Context) error {
+	return w.do(ctx, "way", func() error { return nil })
+}
+
 func (w *world) Locate(ctx context.Context, r Request, begin func(string, euicc.TransactionID) error) (c euicc.ActivationCode, err error) {
 	if r.Discover {
 		if err := begin("", "DD"); err != nil {

@@ -137,7 +137,7 @@ type Bearer struct {
 	refusedAttach refusedAttach
 	noOwn         Radio // there is no context beside the attach's
 
-	op         sync.Mutex // held while the modem or the kernel is being changed, and for what follows
+	op         turn // held while the modem or the kernel is being changed, and for what follows
 	pace       pace
 	ownCarries Radio // traffic has crossed a context beside the attach's
 	hadSIM     bool  // a SIM could be used since the last one that was switched off
@@ -163,7 +163,7 @@ func New(c Config) *Bearer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bearer{Config: c, change: make(chan struct{}), kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	b := &Bearer{Config: c, op: make(turn, 1), change: make(chan struct{}), kick: make(chan struct{}, 1), looked: make(chan struct{})}
 	b.now.Store(&c.Settings)
 	return b
 }

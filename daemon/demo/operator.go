@@ -27,6 +27,7 @@ type operator struct {
 	mu       sync.Mutex
 	reported map[string]bool // ICCIDs whose installation the SM-DP+ has verified
 	refused  int             // registrations that came before the report
+	denied   map[string]bool // ICCIDs that are never active
 	noData   bool            // told to give no connection
 	core     *atsim.Core
 }
@@ -37,7 +38,7 @@ func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
 		// Its server is an old one: it knows PAP and no CHAP.
 		{Name: LoginAPN, Types: []string{"IP"}, User: LoginUser, Password: LoginPassword, Methods: []int{1}, Lease: lease},
 	}}
-	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}}
+	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}, denied: map[string]bool{}}
 }
 
 // hear learns from the SM-DP+ that a profile is installed.
@@ -64,7 +65,7 @@ func (o *operator) Register(s atsim.Subscriber) atsim.Registration {
 	switch {
 	case !strings.HasPrefix(s.IMSI, PLMN):
 		return atsim.Registration{Status: 3, AcT: 7, PLMN: PLMN, Operator: Operator, TAC: "0001", CellID: "00000101", RejectCause: 11} // PLMN not allowed
-	case !o.reported[strings.TrimRight(s.ICCID, "Ff")]:
+	case !o.reported[strings.TrimRight(s.ICCID, "Ff")], o.denied[strings.TrimRight(s.ICCID, "Ff")]:
 		o.refused++
 		r.Status, r.RejectCause = 3, 8 // EPS and non-EPS services not allowed: the line is not active yet
 	}
@@ -99,6 +100,13 @@ func (o *operator) dataDown(int) {
 	if o.carrier != nil {
 		o.carrier.Down()
 	}
+}
+
+// deny never lets a line register.
+func (o *operator) deny(iccid string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.denied[iccid] = true
 }
 
 // SetNoData tells the network to refuse data connections.

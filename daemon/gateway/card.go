@@ -309,6 +309,8 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	return nil
 }
 
+func (r *runCard) AwaitWay(ctx context.Context) error { return r.g.awaitWay(ctx) }
+
 // Locate finds server and order of a request without activation code.
 func (r *runCard) Locate(ctx context.Context, req activation.Request, begin func(server string, id euicc.TransactionID) error) (code euicc.ActivationCode, err error) {
 	c, err := r.hold(ctx)

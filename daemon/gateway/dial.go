@@ -69,7 +69,7 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 // card the only way may be the profile's own link, which is on its way up then.
 func (g *Gateway) awaitWay(ctx context.Context) error {
 	_, err := g.ways(ctx)
-	if err == nil || g.opts.Dial != nil {
+	if err == nil {
 		return nil
 	}
 	settle, done := context.WithTimeout(ctx, g.config().Bearer.Deadline)

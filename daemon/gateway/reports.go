@@ -55,7 +55,7 @@ func (g *Gateway) copyAll(ctx context.Context, c *lpa.Card) error {
 // send delivers where there is a way to the receivers. Without one no try is
 // counted: it says nothing about them.
 func (g *Gateway) send(ctx context.Context, c *lpa.Card, stop func() bool) error {
-	if _, err := g.ways(ctx); err != nil && g.opts.Dial == nil {
+	if _, err := g.ways(ctx); err != nil {
 		return errors.Join(err, g.clean(ctx, c))
 	}
 	return g.deliverUntil(ctx, c, stop)

@@ -1,0 +1,471 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd"
+	"dynamod/atcmd/port"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/bearer"
+	"dynamod/daemon/config"
+	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/gateway"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
+	"dynamod/euicc/smdpsim"
+	"dynamod/netlink"
+	"dynamod/netlink/uplink"
+)
+
+// A crashStory is one activation on a router whose earlier profile carries its
+// only link, and its end.
+type crashStory struct {
+	name    string
+	prepare func(*Lab)
+	first   bool // the card is empty, and the router has another uplink
+	power   bool // modem and card lose their power with the daemon
+	outcome status.Outcome
+	enabled int // which profile: 0 the earlier one, 1 the new one
+	stride  int // each how manieth stop is tried, but in the soak
+}
+
+// stops are the ways to stop at each point. A question to the modem or the card's
+// files changes nothing, whether it was asked or not, and one that is asked in a
+// state over and over is a stop only twice.
+func (s crashStory) stops(points []string) [][]bool {
+	list, seen, n := make([][]bool, len(points)), map[string]int{}, 0
+	for at, p := range points {
+		seen[p]++
+		for _, after := range []bool{false, true} {
+			if asks := question.MatchString(p); asks && (after || seen[p] > 2) && !soak() {
+				continue
+			}
+			if n++; (n-1)%s.stride == 0 || soak() {
+				list[at] = append(list[at], after)
+			}
+		}
+	}
+	return list
+}
+
+// question is a point at which only something is asked.
+var question = regexp.MustCompile(`^AT\t[a-z]*\tAT(.*\?|\+CRSM=(176|178|192).*|\+(CIMI|CSQ|CESQ|CGSN|CGMI|CGMM|CGMR|QCSQ)|\+QENG.*|\+COPS=3,.)$`)
+
+func soak() bool { return os.Getenv("DYNAMOD_SOAK") != "" }
+
+// crashWorld is the whole lab in memory.
+type crashWorld struct {
+	*World
+	t     *testing.T
+	n     *netlab.Simulated
+	dir   string
+	story crashStory
+	old   string // ICCID
+	stop  context.CancelFunc
+}
+
+// newCrashWorld makes a world in a bubble of its own time; dir has the identities.
+func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
+	t.Helper()
+	n, err := netlab.NewSimulated(netlab.Options{SingleUplink: !story.first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var earlier []byte
+	old := ""
+	if !story.first {
+		old = "8900101000000999992"
+		if earlier, err = smdpsim.TestProfile(smdpsim.ProfileData{ICCID: old, IMSI: "001010000000099", MNCDigits: 2, SPN: Operator}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := slog.New(slog.DiscardHandler)
+	lab, err := New(Options{Dir: dir, Dialect: "quectel", Earlier: earlier, Carrier: carrier{n}, Lease: leaseOf(n.Options()), Hosts: []string{netlab.SMDPAddr.String()}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if story.prepare != nil {
+		story.prepare(lab)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	w := &crashWorld{World: &World{Lab: lab, net: n, stop: stop}, t: t, n: n, dir: dir, story: story, old: old, stop: stop}
+	if err := lab.CI.ExportCertificate(filepath.Join(dir, "ci.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "operators.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "operators.d", "lab.json"), operatorsFile(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if !story.power { // somebody else keeps the modem on
+		ours, theirs := net.Pipe()
+		w.wg.Go(func() { lab.Modem.Serve(ctx, theirs) })
+		t.Cleanup(func() { ours.Close() })
+	}
+	return w
+}
+
+// close ends the world.
+func (w *crashWorld) close() {
+	w.Close()
+	if err := w.n.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// daemon runs one daemon in the world until f returns.
+func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Client) error) error {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	ln, err := w.n.ListenInternet("tcp", netip.AddrPortFrom(netlab.SMDPAddr, smdpPort).String())
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: r.server(w.Server.Handler()), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		srv.Serve(tlsListener(ln, w.Server))
+	}()
+	defer func() { srv.Close(); <-served }()
+
+	cfg := config.Default()
+	run := filepath.Join(w.dir, "box")
+	cfg.Modem.Port, cfg.Modem.Dialect = "memory", "quectel"
+	cfg.LPA.CI = []string{filepath.Join(w.dir, "ci.pem")}
+	cfg.LPA.Resolve = map[string]netip.AddrPort{SMDP: netip.AddrPortFrom(netlab.SMDPAddr, smdpPort)}
+	cfg.Uplink.Interface, cfg.Uplink.DNSFile = w.n.Options().Interface(), filepath.Join(run, "run", "resolv.conf")
+	cfg.Reach.Targets = []string{netlab.ReachTarget}
+	cfg.State.Dir, cfg.State.Run = filepath.Join(run, "state"), filepath.Join(run, "run")
+	cfg.Operators.Dir = filepath.Join(w.dir, "operators.d")
+	logTo := slog.DiscardHandler
+	if os.Getenv("DYNAMOD_TEST_LOG") != "" {
+		logTo = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	}
+	opts := w.gatewayOptions(slog.New(reapedLog{logTo, r}), "crash walk", time.Time{}, cfg)
+	opts.Kernel = reapedKernel{opts.Kernel, r}
+	dial, dhcp, probe := opts.Dial, opts.DHCP, opts.Probe
+	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if r.isDead() {
+			return nil, errReaped
+		}
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return r.conn(c), nil
+	}
+	opts.DHCP = func(ctx context.Context, ifname string) (bearer.Lease, error) {
+		if r.isDead() {
+			return bearer.Lease{}, errReaped
+		}
+		return dhcp(ctx, ifname)
+	}
+	opts.Probe = func(ctx context.Context, spec uplink.Spec) bearer.Reach {
+		if r.isDead() {
+			return bearer.Reach{State: status.Down, Reason: errReaped.Error()}
+		}
+		return probe(ctx, spec)
+	}
+	opts.OpenPort = func(context.Context, string) (atcmd.Port, error) {
+		if r.isDead() {
+			return nil, errReaped
+		}
+		ours, theirs := net.Pipe()
+		w.wg.Go(func() { w.Modem.Serve(ctx, theirs) })
+		return port.FromConn(r.port(ours)), nil
+	}
+	return gateway.Direct(ctx, cfg, opts, func(c *hook.Client) error { return f(ctx, c) })
+}
+
+// until polls until the snapshot is as wanted, or the daemon is dead.
+func (r *reaper) until(ctx context.Context, c *hook.Client, limit time.Duration, is func(status.Snapshot) bool) (bool, error) {
+	var snap status.Snapshot
+	for begin := time.Now(); time.Since(begin) < limit; {
+		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+			return false, err
+		}
+		if is(snap) {
+			return true, nil
+		}
+		select {
+		case <-r.died:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return false, fmt.Errorf("not so within %v: link %s (%s), run %+v", limit, snap.State, snap.Reason, snap.Run)
+}
+
+const crashKey = "crash-walk"
+
+// activate submits the order and waits for the run's end and a link.
+func (w *crashWorld) activate(ctx context.Context, r *reaper, c *hook.Client) error {
+	req := hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true}
+	var rec activation.Record
+	header := http.Header{"Idempotency-Key": {crashKey}}
+	if err := c.Do(ctx, http.MethodPost, "/v1/activations", header, req, &rec); err != nil {
+		if r.isDead() {
+			return nil
+		}
+		return err
+	}
+	_, err := r.until(ctx, c, 2*time.Hour, func(s status.Snapshot) bool {
+		return s.Run != nil && s.Run.Ended != nil && s.State == status.Up
+	})
+	return err
+}
+
+// before brings the earlier profile's link up, and then begins the activation.
+func (w *crashWorld) before(r *reaper) error {
+	return w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+		settled := func(s status.Snapshot) bool { return s.State == status.Up || w.story.first && s.SIM != nil }
+		if _, err := r.until(ctx, c, time.Hour, settled); err != nil {
+			return err
+		}
+		r.arm()
+		return w.activate(ctx, r, c)
+	})
+}
+
+// afterwards is the next daemon, which has to come to the same end. It returns the
+// time until there was a link.
+func (w *crashWorld) afterwards() (toLink time.Duration, err error) {
+	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen2"), -1, false)
+	begin := time.Now()
+	err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+		up := func(s status.Snapshot) bool { return s.State == status.Up }
+		if w.story.first { // no link before the order is in
+			up = func(s status.Snapshot) bool { return s.SIM != nil }
+		}
+		if _, err := r.until(ctx, c, 2*time.Hour, up); err != nil {
+			return err
+		}
+		toLink = time.Since(begin)
+		if err := w.activate(ctx, r, c); err != nil {
+			return err
+		}
+		if w.story.first {
+			toLink = time.Since(begin)
+		}
+		time.Sleep(20 * time.Minute) // for what is delivered later
+		return w.check(ctx, c)
+	})
+	return toLink, err
+}
+
+// reboot loses what a router loses with its power.
+func (w *crashWorld) reboot() error {
+	k, name := w.n.NLSim(), w.n.Options().Interface()
+	k.RemoveLink(name)
+	k.AddLink(netlink.Link{Name: name, Type: netlink.TypeEthernet, HWAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
+	return os.RemoveAll(filepath.Join(w.dir, "box", "run"))
+}
+
+// check compares the world with the story's end.
+func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
+	var bad []error
+	wrong := func(format string, args ...any) { bad = append(bad, fmt.Errorf(format, args...)) }
+	var runs []activation.Record
+	if err := c.Do(ctx, http.MethodGet, "/v1/activations", nil, nil, &runs); err != nil {
+		return err
+	}
+	if len(runs) != 1 || runs[0].Outcome != w.story.outcome || runs[0].Key != crashKey {
+		wrong("runs: %+v", runs)
+		for _, r := range runs {
+			wrong("error: %+v", r.Error)
+		}
+	}
+	var snap status.Snapshot
+	if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+		return err
+	}
+	want := []string{w.old, w.Profiles[0].ICCID}[w.story.enabled]
+	if snap.State != status.Up || snap.SIM == nil || snap.SIM.ICCID != want {
+		wrong("link %s (%s) with %+v, want up with %s", snap.State, snap.Reason, snap.SIM, want)
+	}
+	if snap.Outbox.Pending != 0 {
+		wrong("outbox: %+v", snap.Outbox)
+	}
+	installed := w.Card.Installed()
+	if want := map[bool]int{false: 2, true: 1}[w.story.first]; len(installed) != want {
+		wrong("%d profiles on the card", len(installed))
+	}
+	for _, p := range installed {
+		if p.Enabled != (p.ICCID == want) || p.ICCID == w.Profiles[0].ICCID && sha256Hex(p.Package) != w.Profiles[0].SHA256 {
+			wrong("profile %s: enabled %v", p.ICCID, p.Enabled)
+		}
+	}
+	if left := w.Card.Pending(); len(left) != 0 {
+		wrong("%d notifications are left on the card", len(left))
+	}
+	order := w.Server.Orders()[0]
+	if order.State != smdpsim.StateInstalled || order.Downloads > 2 || order.Result == nil {
+		wrong("order %v after %d attempts, %d downloads", order, order.Attempts, order.Downloads)
+	}
+	seqs := map[int64]int{}
+	installations := 0
+	for _, n := range w.Server.Notifications() {
+		seqs[n.Seq]++
+		if !n.Verified || seqs[n.Seq] > 2 {
+			wrong("notification %d (%s) for the %d. time, verified %v", n.Seq, n.Operation, seqs[n.Seq], n.Verified)
+		}
+		if n.Result != nil && seqs[n.Seq] == 1 {
+			installations++
+		}
+	}
+	if installations == 0 {
+		wrong("no installation was reported: %v", seqs)
+	}
+	box := filepath.Join(w.dir, "box", "state")
+	if records, err := journal.Read(filepath.Join(box, "journal")); err != nil || len(activation.Runs(records)) != 1 {
+		wrong("journal: %d records, %v", len(records), err)
+	}
+	for _, d := range []string{"requests", "outbox"} {
+		if files, err := filepath.Glob(filepath.Join(box, d, "*")); err != nil || len(files) != 0 {
+			wrong("left in %s: %v", d, files)
+		}
+	}
+	return errors.Join(bad...)
+}
+
+// crash tells the story with a stop at one point, -1 for none, and returns the
+// points that it came by and the time until there was a link.
+func crash(t *testing.T, story crashStory, at int, after bool) (points []string, toLink time.Duration, err error) {
+	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-crash-")
+	if derr != nil {
+		dir = t.TempDir()
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCrashWorld(t, story, dir)
+		defer w.close()
+		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), at, after)
+		err = w.before(r)
+		points = r.points
+		switch {
+		case !r.isDead() && err != nil:
+			err = fmt.Errorf("before the stop: %w", err)
+			return
+		case !r.isDead() && at >= 0 && at < len(r.points):
+			r.kill() // its answer was waited for to the end
+		case !r.isDead():
+			if at >= 0 {
+				at = -1 // it came by fewer points than the first time
+			}
+		}
+		if r.isDead() {
+			if err = r.restore(); err != nil {
+				return
+			}
+			if story.power {
+				if err = w.reboot(); err != nil {
+					return
+				}
+			}
+		}
+		toLink, err = w.afterwards()
+	})
+	return points, toLink, err
+}
+
+// denied is a line that is never activated.
+func denied(l *Lab) { l.Operator.deny(l.Profiles[0].ICCID) }
+
+// crashRow is a line of the table.
+type crashRow struct {
+	tried, survived int
+	times           []time.Duration
+}
+
+// TestCrashWalk stops the daemon at every point of an activation with switch, once
+// before the point had an effect and once after it, and starts it again: journal
+// records (torn, and whole), AT commands and APDUs, requests to the server, changes
+// in the kernel. The end has to be the same each time. Other stories are sampled,
+// and walked through in the soak.
+func TestCrashWalk(t *testing.T) {
+	// The first use of a signal starts a goroutine that must not be a bubble's.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
+	for _, story := range []crashStory{
+		{name: "switch", outcome: status.Committed, enabled: 1, stride: 1},
+		{name: "first profile", first: true, stride: 4, outcome: status.Committed, enabled: 1},
+		{name: "switch, power cut", stride: 3, power: true, outcome: status.Committed, enabled: 1},
+		{name: "the network denies the new profile", stride: 4, prepare: denied, outcome: status.RolledBack, enabled: 0},
+		{name: "the network denies the new profile, power cut", stride: 4, power: true, prepare: denied, outcome: status.RolledBack, enabled: 0},
+	} {
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel()
+			begin := time.Now()
+			points, _, err := crash(t, story, -1, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d points, one telling takes %v", len(points), time.Since(begin))
+			if os.Getenv("DYNAMOD_POINTS") != "" {
+				for i, p := range points {
+					t.Log(i, p)
+				}
+			}
+			table := map[string]*crashRow{}
+			stops := story.stops(points)
+			for at := range points {
+				for _, after := range stops[at] {
+					seen, took, err := crash(t, story, at, after)
+					kind, _, _ := strings.Cut(points[at], "\t")
+					if at < len(seen) {
+						kind, _, _ = strings.Cut(seen[at], "\t")
+					}
+					row := table[kind]
+					if row == nil {
+						row = &crashRow{}
+						table[kind] = row
+					}
+					row.tried++
+					if err != nil {
+						t.Errorf("point %d (%s), after %v: %v", at, strings.ReplaceAll(points[at], "\t", " "), after, err)
+						continue
+					}
+					row.survived++
+					row.times = append(row.times, took)
+				}
+			}
+			t.Logf("%-8s %6s %9s %10s %10s", "stopped", "tried", "survived", "median", "longest")
+			for _, kind := range slices.Sorted(maps.Keys(table)) {
+				row := table[kind]
+				slices.Sort(row.times)
+				var median, longest time.Duration
+				if n := len(row.times); n > 0 {
+					median, longest = row.times[n/2], row.times[n-1]
+				}
+				t.Logf("%-8s %6d %9d %10v %10v", cmp.Or(kind, "?"), row.tried, row.survived, median.Round(time.Second), longest.Round(time.Second))
+			}
+			t.Logf("%v in real time", time.Since(begin).Round(time.Second))
+		})
+	}
+}
