@@ -332,3 +332,26 @@ func TestForgottenSession(t *testing.T) {
 		}
 	}
 }
+
+// A run that is taken up before its installation is reported waits for the link: an
+// operator may activate the line with the report, and the link may be on its way up.
+func TestReportWaitsForTheWay(t *testing.T) {
+	for _, at := range []string{"collect", "deliver"} {
+		t.Run(at, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w := t.TempDir(), newWorld(t)
+				w.profiles[oldICCID] = euicc.Enabled
+				id := cutAt(t, dir, w, at)
+				w.log = nil
+				o, shutdown := boot(t, dir, w)
+				defer shutdown()
+				if rec := ended(t, o, id); rec.Outcome != status.Committed {
+					t.Errorf("%+v", rec)
+				}
+				if want := []string{"way", "collect", "deliver", "enable"}; len(w.log) < len(want) || !slices.Equal(w.log[:len(want)], want) {
+					t.Errorf("%v, want %v first", w.log, want)
+				}
+			})
+		})
+	}
+}

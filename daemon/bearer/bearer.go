@@ -443,6 +443,7 @@ func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration,
 	var denied time.Time
 	var last modem.Registration
 	locked := false // it was asked whether the SIM is
+	var idle idleness
 	for {
 		reg, err := r.Registration(ctx)
 		switch {
@@ -458,6 +459,12 @@ func (b *Bearer) register(ctx context.Context, r Radio) (reg modem.Registration,
 				locked = true
 				if err := b.lockedSIM(ctx, r); err != nil {
 					return reg, "", err
+				}
+			}
+			if idle.tooLong(reg.State) {
+				b.Log.Info("the modem does not look for a network; it is told to")
+				if err := r.Attach(ctx, true); err != nil && ctx.Err() == nil {
+					b.Log.Debug("attach", "on", true, "error", err)
 				}
 			}
 			if reg.State != modem.RegDenied {

@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
+	"dynamod/daemon/status"
 	"dynamod/euicc"
 	"dynamod/netlink"
 )
@@ -74,9 +76,25 @@ func (g *Gateway) awaitWay(ctx context.Context) error {
 	}
 	settle, done := context.WithTimeout(ctx, g.config().Bearer.Deadline)
 	defer done()
-	g.bearer.Settle(settle)
-	_, err = g.ways(ctx)
-	return err
+	for {
+		g.bearer.Settle(settle)
+		if _, err = g.ways(ctx); err == nil || settle.Err() != nil || !g.mayComeUp() {
+			return err
+		}
+		select { // the look may have come before the modem had read its SIM
+		case <-settle.Done():
+		case <-time.After(wayPause):
+		}
+	}
+}
+
+// wayPause lies between two looks of awaitWay.
+const wayPause = 2 * time.Second
+
+// mayComeUp reports whether the card has an enabled profile, for all that is known.
+func (g *Gateway) mayComeUp() bool {
+	card := g.status.Snapshot().Card
+	return card == nil || card.Error != "" || slices.ContainsFunc(card.Profiles, func(p status.Profile) bool { return p.State == euicc.Enabled.String() })
 }
 
 // onLink reports whether an address of [lpa.resolve] needs no default route.
