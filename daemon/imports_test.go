@@ -28,7 +28,7 @@ var forbidden = map[string]string{
 }
 
 // testOnly modules serve the tests and the generators and are never linked in.
-var testOnly = []string{"github.com/creack/pty", "github.com/rogpeppe/go-internal", "github.com/damonto/euicc-go"}
+var testOnly = []string{"github.com/creack/pty", "github.com/rogpeppe/go-internal", "github.com/damonto/euicc-go", "github.com/prometheus"}
 
 // TestImportDirection holds the import rules of docs/architecture.md. It parses the
 // tree itself, because the result of an exec'd `go list` would be cached.
