@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"dynamod/atcmd/modem"
-	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -259,42 +258,6 @@ func (b *Bearer) clear(ctx context.Context, r Radio) {
 	}
 }
 
-// stillRight redoes the choice that a link came from when the SIM may tell more
-// than it did, or the records are others. A link that the new choice has too
-// stays as it is; one that is some other operator's is taken down.
-func (b *Bearer) stillRight(ctx context.Context, r Radio, a *active) bool {
-	if a.choice.given || !a.choice.late && a.choice.db == b.Operators() {
-		return true
-	}
-	facts, err := r.SIMFacts(ctx)
-	if err != nil {
-		b.Log.Debug("the SIM cannot be read", "error", err)
-		return true
-	}
-	now := b.chooseFor(simOf(facts))
-	now.plmn, now.act, now.roaming, now.roam = a.choice.plmn, a.choice.act, a.choice.roaming, a.choice.roam
-	now.late, now.shared = facts.Incomplete, a.choice.shared
-	same := now.match.Equal(a.choice.match)
-	if !same {
-		own, usable := b.ownContext(ctx, r, now.shared)
-		list, err := b.candidates(&plan{iccid: a.iccid, choice: now}, own, usable)
-		if none, ok := errors.AsType[*cosa.NoAPNError](err); ok {
-			b.Log.Info("the operator settings have no connection for this SIM any more", "apn", a.candidate.Connection.APN, "reason", none.Error())
-			b.down(ctx, a, r)
-			return false
-		}
-		same = err != nil || !now.lastResort(a.candidate) &&
-			slices.ContainsFunc(list, func(c cosa.Candidate) bool { return c.Connection.Key() == a.candidate.Connection.Key() })
-	}
-	if same {
-		a.choice = now
-		return true
-	}
-	b.Log.Info("the operator settings have another connection for this SIM now", "apn", a.candidate.Connection.APN, "reason", now.match.Reason())
-	b.down(ctx, a, r)
-	return false
-}
-
 // SIMState tells an eUICC without an enabled profile, which most modems take for
 // no card or a broken one, from a slot that is empty.
 func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
@@ -304,83 +267,6 @@ func (b *Bearer) SIMState(s modem.SIMState) modem.SIMState {
 		return modem.SIMNoProfile
 	}
 	return s
-}
-
-// healthy reports whether the link still carries traffic, and renews its lease.
-func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) {
-	reg, err := r.Registration(ctx)
-	if err != nil {
-		return false, err
-	}
-	plmn := b.showRegistration(ctx, r, reg)
-	up, err := r.Status(ctx, a.call)
-	if err != nil {
-		return false, err
-	}
-	if !up || !reg.State.Registered() {
-		b.Log.Warn("the network took the link away", "registration", reg.State, "active", up)
-		reason := "the network has ended the context"
-		if !reg.State.Registered() {
-			reason = "the modem is not registered: " + reg.State.String()
-		}
-		b.Status.Update(func(s *status.Snapshot) {
-			s.State, s.Reason, s.Advice, s.Link, s.Reach = status.Down, reason, "it is brought up again; see `dynamod diag`", nil, nil
-		})
-		// A modem out of coverage for a moment keeps its context, and then what
-		// the kernel has stays right.
-		if !up {
-			b.down(ctx, a, r)
-		}
-		return false, nil
-	}
-	if now := a.choice.at(reg, plmn); now.roam != a.choice.roam || now.plmn != a.choice.plmn {
-		if !b.mayRoam(now.roam) || !a.candidate.Connection.Roaming.Allows(now.roam) {
-			b.Log.Warn("the link may not be used here", "roaming", now.roam.String())
-			b.down(ctx, a, r)
-			return false, nil
-		}
-		// A record may have another type, or another connection, for this place.
-		c := &a.candidate.Connection
-		other := !now.given && now.otherFirst(a.choice.roam) && !sameConnection(now.first(now.roam), c)
-		if other || c.EffectiveIPType(now.roaming) != c.EffectiveIPType(a.choice.roaming) {
-			b.Log.Info("the operator settings have another connection here", "roaming", now.roam.String())
-			b.down(ctx, a, r)
-			return false, nil
-		}
-		if r.AttachCID() != 0 && !(now.shared && now.given) && b.attachAt(now) != b.attachAt(a.choice) {
-			b.Log.Info("the operator settings have another attach here", "roaming", now.roam.String())
-			b.down(ctx, a, r)
-			return false, nil
-		}
-		a.choice = now
-	}
-	switch changed, err := a.lease.news(); {
-	case err != nil:
-		b.Log.Warn("the lease is over", "error", err)
-		b.down(ctx, a, r)
-		return false, nil
-	case changed:
-		spec := a.lease.spec()
-		b.Log.Info("the lease is another one now", "addresses", spec.Addrs, "gateway", spec.Gateway, "gateway6", spec.Gateway6)
-		b.mu.Lock()
-		a.spec = spec
-		b.mu.Unlock()
-	}
-	if err := b.apply(ctx, a.spec); err != nil { // does nothing when nothing is wrong
-		return false, err
-	}
-	reach := b.probe(ctx, a.spec)
-	if err := ctx.Err(); err != nil {
-		return false, err // which says nothing about the link
-	}
-	if reach.State == status.Down {
-		b.Log.Warn("no traffic crosses the link", "reason", reach.Reason)
-		b.down(ctx, a, r)
-		return false, nil
-	}
-	b.show(a, reach)
-	b.Ladder.Well(ofLink...)
-	return true, nil
 }
 
 // down takes a link apart.
@@ -482,21 +368,4 @@ func (b *Bearer) show(a *active, reach Reach) {
 			s.Reach.Result = "limited"
 		}
 	})
-}
-
-// showRegistration returns the network that serves the modem, "" if it does not
-// tell.
-func (b *Bearer) showRegistration(ctx context.Context, r Radio, reg modem.Registration) string {
-	out := &status.Registration{Status: reg.State.String(), Cause: int(reg.Cause)}
-	if reg.AcT != modem.AcTUnknown {
-		out.AcT = reg.AcT.String()
-	}
-	if reg.State.Registered() {
-		if op, err := r.Operator(ctx); err == nil {
-			out.PLMN, out.Operator = op.PLMN, op.Name
-		}
-	}
-	cells := ServingCells(ctx, r, reg, out.PLMN)
-	b.Status.Update(func(s *status.Snapshot) { s.Registration, s.Cells = out, cells })
-	return out.PLMN
 }
