@@ -29,17 +29,18 @@ import (
 // whole profile on the card. The moments are spread over the run by its own
 // progress, not by a clock: after the nth event that the daemon tells.
 func TestKill(t *testing.T) {
-	kills := 8
+	const events = 40 // of a run, about
+	kills := 60
 	if os.Getenv("DYNAMOD_SOAK") != "" {
-		kills = 60
+		kills = 240
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range kills {
 		after := i
-		if i > 6 {
-			after = random.IntN(40)
+		if i >= events {
+			after = random.IntN(events)
 		}
 		t.Run(fmt.Sprintf("after event %d", after), func(t *testing.T) { killAfter(t, after) })
 	}

@@ -1,0 +1,44 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"dynamod/daemon/hook"
+)
+
+// A deletion whose answer was lost is settled by the card: it is done, and reported.
+func TestLostDeletion(t *testing.T) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newCrashWorld(t, crashStory{}, dir)
+		defer w.close()
+		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), -1, false)
+		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+			if err := w.activate(ctx, r, c); err != nil {
+				return err
+			}
+			if err := w.Card.Set("lost tag=BF33"); err != nil {
+				return err
+			}
+			return c.Do(ctx, http.MethodDelete, "/v1/profiles/"+w.old+"?confirm="+w.old, nil, nil, nil)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if left := w.Card.Installed(); len(left) != 1 || left[0].ICCID == w.old || !left[0].Enabled {
+			t.Errorf("on the card: %d profiles", len(left))
+		}
+	})
+}
