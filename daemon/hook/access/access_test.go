@@ -417,6 +417,28 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// A path is the caller's own text, of up to 16 KiB and six times that as JSON:
+// an entry never fills a file, however often there is one.
+func TestAuditOfLongPath(t *testing.T) {
+	a := OpenAudit(filepath.Join(t.TempDir(), "hook"))
+	defer a.Close()
+	long := strings.Repeat("&", 16<<10)
+	for range 100 {
+		if err := a.Write(Entry{What: "DELETE /" + long, Object: long, Status: 404}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := a.Entries()
+	if err != nil || len(entries) < 20 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	for _, e := range entries {
+		if len(e.What) > maxText || len(e.Object) > maxText {
+			t.Fatalf("%d and %d bytes", len(e.What), len(e.Object))
+		}
+	}
+}
+
 func TestNeeds(t *testing.T) {
 	for pattern, want := range map[string]Scope{
 		"GET /healthz": None, "GET /v1/nonce": None, "GET /readyz": Read, "GET /v1/status": Read,

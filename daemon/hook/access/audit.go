@@ -45,6 +45,8 @@ func OpenAudit(dir string) *Audit { return &Audit{dir: dir, max: auditSize / 2} 
 // Write appends one entry. It is not synced: a power cut may cost the last ones,
 // the flash would wear with each.
 func (a *Audit) Write(e Entry) error {
+	// What a caller put into the path is no longer than what a file can take.
+	e.What, e.Object = clip(e.What), clip(e.Object)
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -57,6 +59,17 @@ func (a *Audit) Write(e Entry) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
+}
+
+// maxText bounds a text of an entry, in bytes. As JSON it may have six times as
+// many.
+const maxText = 100
+
+func clip(text string) string {
+	if len(text) > maxText {
+		return text[:maxText]
+	}
+	return text
 }
 
 func (a *Audit) append(line []byte) error {

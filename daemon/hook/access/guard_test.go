@@ -58,7 +58,7 @@ func newRoom(t *testing.T) *room {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	for _, pattern := range []string{"GET /healthz", "GET /v1/status", "POST /v1/activations", "DELETE /v1/profiles/{iccid}"} {
+	for _, pattern := range []string{"GET /healthz", "GET /v1/status", "GET /v1/bundle", "POST /v1/activations", "DELETE /v1/profiles/{iccid}"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
 			m.asked, m.body = append(m.asked, r.Pattern), string(b)
@@ -369,6 +369,22 @@ func TestGuardRates(t *testing.T) {
 	}
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Code") != "too-many-requests" {
 		t.Errorf("after its burst: %d", w.Code)
+	}
+}
+
+// What only an admin may read is written down as a change is.
+func TestGuardWritesDownReads(t *testing.T) {
+	m := newRoom(t)
+	for _, path := range []string{"/v1/status", "/v1/bundle"} {
+		r := m.request("GET", path, "")
+		r.Header.Set("Authorization", "Bearer "+m.admin)
+		if status, code := m.do(r); status != 200 {
+			t.Fatalf("%s: %d %s", path, status, code)
+		}
+	}
+	entries, err := m.audit.Entries()
+	if err != nil || len(entries) != 1 || entries[0].What != "GET /v1/bundle" || entries[0].Caller != "admin" || entries[0].Status != 200 {
+		t.Errorf("the audit log has %+v, %v", entries, err)
 	}
 }
 
