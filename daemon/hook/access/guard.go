@@ -2,8 +2,10 @@ package access
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -90,7 +92,7 @@ func Needs(pattern string) Scope {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := Entry{Time: g.Now().UTC(), From: hostOf(r.RemoteAddr), What: r.Method + " " + r.URL.Path}
 	if f := g.form(r); f != nil {
-		g.deny(w, e, *f)
+		g.deny(w, e, *f, nil)
 		return
 	}
 	pattern := g.Route(r)
@@ -100,26 +102,16 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if pattern != "" {
 		e.What = pattern
 	}
-	caller, err := g.who(w, r)
-	e.Caller, e.Way = caller.Name, caller.Way
+	caller, sig, err := g.who(w, r)
+	e.Caller, e.Way = caller.Name, string(caller.Kind)
 	need := Needs(pattern)
-	switch {
-	case err == nil:
-	case errors.Is(err, errStranger) && need == None && pattern != "":
-	default:
-		// Others behind the same address get in all the while.
-		if wait, ok := g.strangers.take(e.From); !ok {
-			g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "", wait})
-			return
-		}
-		g.Log.Info("request turned down", "from", e.From, "what", e.What, "reason", err)
-		w.Header().Set("WWW-Authenticate", `Bearer realm="dynamod"`)
-		g.deny(w, e, refusalOf(err))
+	if err != nil && !(errors.Is(err, errStranger) && need == None && pattern != "") {
+		g.unknown(w, e, err)
 		return
 	}
 	if caller.Scope < need {
 		g.deny(w, e, Refusal{http.StatusForbidden, "wrong-scope", "this needs the scope " + need.String() + ", the caller has " + caller.Scope.String(),
-			"`dynamod token add` makes a token with another scope", 0})
+			"`dynamod token add` makes a token with another scope", 0}, nil)
 		return
 	}
 	name := caller.Name
@@ -129,6 +121,13 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wait, ok := g.callers.take(name); !ok {
 		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "", wait})
 		return
+	}
+	// Only now: what is remembered is bounded by the callers' rates.
+	if sig != nil {
+		if err := g.nonces.use(caller.Name, sig); err != nil {
+			g.unknown(w, e, err)
+			return
+		}
 	}
 	if pattern == noncePattern {
 		w.Header().Set("Content-Type", "application/json")
@@ -144,6 +143,17 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := g.Audit.record(g.next, w, r, e); err != nil {
 		g.Log.Warn("audit log", "error", err)
 	}
+}
+
+// unknown turns down a request whose sender is not known.
+func (g *Guard) unknown(w http.ResponseWriter, e Entry, err error) {
+	// Others behind the same address get in all the while.
+	if wait, ok := g.strangers.take(e.From); !ok {
+		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "", wait})
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="dynamod"`)
+	g.deny(w, e, refusalOf(err), err)
 }
 
 // form tells what is wrong with how a request is made, whoever sent it.
@@ -180,10 +190,10 @@ func refusalOf(err error) Refusal {
 		return Refusal{http.StatusInternalServerError, "keys-unreadable", "the callers cannot be read", "the router's log says why", 0}
 	case errors.Is(err, errBody):
 		return Refusal{http.StatusRequestEntityTooLarge, "bad-body", err.Error(), "", 0}
-	case errors.Is(err, errReplay), errors.Is(err, errWindow):
-		return Refusal{http.StatusUnauthorized, "stale-signature", err.Error(), "sign each request anew, or with a nonce of GET /v1/nonce where clocks are not set", 0}
+	case errors.Is(err, errReplay), errors.Is(err, errWindow), errors.Is(err, errStarted), errors.Is(err, errClock):
+		return Refusal{http.StatusUnauthorized, "stale-signature", err.Error(), "sign each request anew, with a nonce of GET /v1/nonce where a clock is not set or the router has just started", 0}
 	case errors.Is(err, errNonceFull):
-		return Refusal{http.StatusServiceUnavailable, "too-many-requests", err.Error(), "", window}
+		return Refusal{http.StatusServiceUnavailable, "too-many-requests", err.Error(), "", late}
 	case errors.Is(err, errSignature):
 		return Refusal{http.StatusUnauthorized, "bad-signature", err.Error(), "docs/hook.md shows how a request is signed", 0}
 	}
@@ -192,90 +202,103 @@ func refusalOf(err error) Refusal {
 }
 
 // who finds out who sent a request. One that names somebody who is not known is
-// an error even where nobody need be named.
-func (g *Guard) who(w http.ResponseWriter, r *http.Request) (Caller, error) {
+// an error even where nobody need be named. The nonce of a signature is still to
+// be used.
+func (g *Guard) who(w http.ResponseWriter, r *http.Request) (Key, *signature, error) {
+	input, auth := r.Header.Values("Signature-Input"), r.Header.Values("Authorization")
+	certified := r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+	if len(input) == 0 && len(auth) == 0 && !certified {
+		return Key{}, nil, errStranger
+	}
 	keys, err := g.Keys.Keys()
 	if err != nil {
-		g.Log.Error("callers of the hook", "error", err)
-		return Caller{}, errKeys
+		return Key{}, nil, fmt.Errorf("%w: %w", errKeys, err)
 	}
-	var k *Key
-	switch input, auth := r.Header.Values("Signature-Input"), r.Header.Values("Authorization"); {
+	var (
+		k   *Key
+		sig *signature
+	)
+	switch {
 	case len(input) > 0:
-		if k, err = g.signer(w, r, keys, input); err != nil {
-			return Caller{}, err
+		if k, sig, err = signer(w, r, keys, input); err != nil {
+			return Key{}, nil, err
 		}
 	case len(auth) > 0:
 		scheme, token, _ := strings.Cut(auth[0], " ")
 		if len(auth) > 1 || !strings.EqualFold(scheme, "Bearer") || len(token) > 256 {
-			return Caller{}, errors.New("not one bearer token")
+			return Key{}, nil, errors.New("not one bearer token")
 		}
 		k = keys.ofToken(strings.TrimSpace(token))
-	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
+	default:
 		name := r.TLS.PeerCertificates[0].Subject.CommonName
 		k = keys.ofKind(Certificate, func(k Key) bool { return k.Value == name })
-	default:
-		return Caller{}, errStranger
 	}
 	if k == nil {
-		return Caller{}, errors.New("not a caller of the keys file")
+		return Key{}, nil, errors.New("not a caller of the keys file")
 	}
-	return Caller{k.Name, string(k.Kind), k.Scope}, nil
+	return *k, sig, nil
 }
 
 // signer finds who signed a request. It reads the body for its digest, and puts
-// it back.
-func (g *Guard) signer(w http.ResponseWriter, r *http.Request, keys Keys, input []string) (*Key, error) {
+// it back; of nobody who does not have the key.
+func signer(w http.ResponseWriter, r *http.Request, keys Keys, input []string) (*Key, *signature, error) {
 	value := r.Header.Values("Signature")
 	if len(input) > 1 || len(value) != 1 {
-		return nil, errSignature
+		return nil, nil, errSignature
 	}
 	s, err := parseSignature(input[0], value[0])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	k := keys.ofKind(Signature, func(k Key) bool { return k.Name == s.keyID })
-	if k == nil {
-		return nil, errors.New("a signature by nobody of the keys file")
+	key := random(keyBytes) // of a name that is not there: nothing fits, and nothing tells the two apart
+	if k != nil {
+		if key, err = base64.StdEncoding.DecodeString(k.Value); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := s.verify(r, key); err != nil {
+		return nil, nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return nil, errBody
+		return nil, nil, errBody
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if err := s.covers(r, len(body) > 0); err != nil {
-		return nil, err
-	}
-	key, err := base64.StdEncoding.DecodeString(k.Value)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.verify(r, key); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(body) > 0 {
 		if err := checkDigest(r, body); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return k, g.nonces.use(k.Name, s.nonce, s.created)
+	return k, s, nil
 }
 
 // maxBody bounds what is read to check a signature; it is the API's own limit.
 const maxBody = 64 << 10
 
 // deny turns a request down and writes it down, as long as there are not too
-// many: a flood shall neither wear the flash nor push out what came before.
-func (g *Guard) deny(w http.ResponseWriter, e Entry, f Refusal) {
+// many: a flood shall neither wear the flash nor push out what came before. A
+// known caller is counted apart, so that strangers do not hide what he does.
+func (g *Guard) deny(w http.ResponseWriter, e Entry, f Refusal, reason error) {
 	e.Status, e.Code = f.Status, f.Code
 	g.mu.Lock()
-	if _, ok := g.denied.take(""); ok {
+	_, ok := g.denied.take(e.Caller)
+	if ok {
 		e.Denied, g.skipped = g.skipped, 0
-		g.mu.Unlock()
-		g.write(e)
 	} else {
 		g.skipped++
-		g.mu.Unlock()
+	}
+	g.mu.Unlock()
+	if ok {
+		level := slog.LevelInfo
+		if errors.Is(reason, errKeys) {
+			level = slog.LevelError
+		}
+		g.Log.Log(context.Background(), level, "request turned down", "from", e.From, "what", e.What, "code", e.Code, "reason", reason)
+		g.write(e)
 	}
 	g.Refuse(w, f)
 }

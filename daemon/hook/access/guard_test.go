@@ -78,6 +78,7 @@ func newRoom(t *testing.T) *room {
 			w.WriteHeader(f.Status)
 		},
 	})
+	m.guard.nonces.start = time.Now().Add(-time.Hour) // it did not start just now
 	pool := x509.NewCertPool()
 	pool.AddCert(m.ca.cert)
 	srv := httptest.NewUnstartedServer(m.guard)
@@ -199,7 +200,7 @@ func TestGuard(t *testing.T) {
 		{"signed", "POST", "/v1/activations", signed(nil, 0), 202, ""},
 		{"signed, with a query", "POST", "/v1/activations?x=1", signed(nil, 0), 202, ""},
 		{"signed late", "POST", "/v1/activations", signed(nil, -6*time.Minute), 401, "stale-signature"},
-		{"signed early", "POST", "/v1/activations", signed(nil, 6*time.Minute), 401, "stale-signature"},
+		{"signed early", "POST", "/v1/activations", signed(nil, 2*time.Minute), 401, "stale-signature"},
 		{"signed for another method", "DELETE", "/v1/profiles/8949", signed(func(_ *room, r *http.Request) { r.Method = "POST"; r.URL.Path = "/v1/activations" }, 0), 401, "bad-signature"},
 		{"signed, another body", "POST", "/v1/activations", signed(func(_ *room, r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(`{"code": "mine"}`)), 16
@@ -211,7 +212,7 @@ func TestGuard(t *testing.T) {
 		{"signed by nobody", "POST", "/v1/activations", func(m *room, r *http.Request) {
 			k := NewSignatureKey("nobody", Admin)
 			Sign(r, nil, k, "n", time.Now())
-		}, 401, "not-known"},
+		}, 401, "bad-signature"},
 		{"signed with a guess", "GET", "/v1/status", func(m *room, r *http.Request) {
 			k := NewSignatureKey(m.signer.Name, Admin)
 			Sign(r, nil, k, "n", time.Now())
@@ -334,6 +335,67 @@ func TestGuardClientCertificates(t *testing.T) {
 	}
 	if len(m.asked) != 1 {
 		t.Errorf("came through: %q", m.asked)
+	}
+}
+
+// Somebody without the key makes us read no body, whatever name he gives.
+func TestGuardReadsNoStrangersBody(t *testing.T) {
+	m := newRoom(t)
+	for _, name := range []string{m.signer.Name, "nobody"} {
+		body := &countingBody{}
+		r := httptest.NewRequest("POST", "https://127.0.0.1/v1/activations", body)
+		if err := Sign(r, []byte("{}"), NewSignatureKey(name, Admin), "n", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		m.guard.ServeHTTP(w, r)
+		if w.Code != 401 || w.Header().Get("Code") != "bad-signature" || body.reads > 0 {
+			t.Errorf("%s: %d %s, body read %d times", name, w.Code, w.Header().Get("Code"), body.reads)
+		}
+	}
+}
+
+type countingBody struct{ reads int }
+
+func (b *countingBody) Read(p []byte) (int, error) { b.reads++; return len(p), nil }
+
+// One caller who signs faster than he may leaves room for the nonces of others.
+func TestGuardRatesBeforeNonces(t *testing.T) {
+	m := newRoom(t)
+	m.guard.callers.rate.every = time.Hour // no refill while this machine is slow
+	for i := range 2 * m.guard.callers.burst {
+		r := httptest.NewRequest("GET", "https://127.0.0.1/v1/status", nil)
+		if err := Sign(r, nil, m.signer, fmt.Sprint(i), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		m.guard.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if n := len(m.guard.nonces.seen); n != m.guard.callers.burst {
+		t.Errorf("%d nonces are remembered", n)
+	}
+}
+
+// Strangers cannot keep what a caller is refused out of the log, nor fill the
+// daemon's own.
+func TestGuardFlood(t *testing.T) {
+	m := newRoom(t)
+	for i := range 300 {
+		r := httptest.NewRequest("GET", "https://127.0.0.1/v1/status", nil)
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", i%256)
+		m.guard.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	r := httptest.NewRequest("POST", "https://127.0.0.1/v1/activations", nil)
+	r.Header.Set("Authorization", "Bearer "+m.reader)
+	m.guard.ServeHTTP(httptest.NewRecorder(), r)
+	entries, err := m.audit.Entries()
+	if err != nil || len(entries) == 0 || len(entries) > 30 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	if last := entries[len(entries)-1]; last.Caller != "read" || last.Code != "wrong-scope" || last.Denied < 200 {
+		t.Errorf("the last is %+v", last)
+	}
+	if n := strings.Count(m.log.String(), "\n"); n > 30 {
+		t.Errorf("%d lines of log", n)
 	}
 }
 

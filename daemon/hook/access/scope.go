@@ -33,10 +33,3 @@ func ParseScope(text string) (Scope, error) {
 	}
 	return None, fmt.Errorf("scope %q is none of %s", text, strings.Join(scopeNames[1:], ", "))
 }
-
-// Caller is who sent a request.
-type Caller struct {
-	Name  string // of the line in the keys file; "" for a stranger
-	Way   string // token, signature, certificate
-	Scope Scope
-}

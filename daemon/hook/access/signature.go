@@ -24,6 +24,7 @@ type signature struct {
 	components []string
 	params     string // the inner list as it was sent: the last line of the base
 	created    int64
+	expires    int64 // 0: it does not say
 	nonce      string
 	keyID      string
 	mac        []byte
@@ -93,6 +94,8 @@ func (s *signature) parseParams(rest string) error {
 			}
 			if name == "created" {
 				s.created = n
+			} else {
+				s.expires = n
 			}
 			rest = after[end:]
 		case "keyid", "nonce", "alg", "tag":
@@ -167,7 +170,7 @@ func (s *signature) verify(r *http.Request, key []byte) error {
 		return err
 	}
 	if !hmac.Equal(mac(key, base), s.mac) {
-		return fmt.Errorf("%w: it does not fit", errSignature)
+		return fmt.Errorf("%w: it does not fit, or keyid is not known", errSignature)
 	}
 	return nil
 }
