@@ -88,7 +88,7 @@ var faultRows = []faultRow{
 	{name: "channels used up by a leak", boot: true, ctl: []string{"modem set leak times=3"}, left: 3},
 	{name: "no channel free", ctl: []string{"modem set channels"}, end: status.Failed, code: "card-transport", advice: offAndOn},
 	{name: "error at the end of the package, profile installed", ctl: []string{lastAnswer}},
-	{name: "catBusy", ctl: []string{"card set cat-busy"}, end: status.RolledBack, code: "es10-enableProfile-catBusy", advice: "wait and try again"},
+	{name: "catBusy", ctl: []string{"card set cat-busy"}, end: status.Committed},
 	{name: "refresh refused", ctl: []string{"card set refuse-refresh"}, end: status.RolledBack, code: "es10-enableProfile-undefinedError", advice: "try without"},
 	{name: "REFRESH not acted on", ctl: []string{"modem set no-refresh"}},
 	{name: "REFRESH restarts the modem", ctl: []string{"modem set refresh-restart delay=500ms"}},

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/activation"
 	"dynamod/euicc"
+	"dynamod/euicc/es10"
 	"dynamod/euicc/lpa"
 )
 
@@ -59,11 +61,18 @@ func (g *Gateway) switchProfile(ctx context.Context, c *lpa.Card, change func(c 
 	if imsi, err := d.modem.IMSI(ctx); err == nil {
 		goal.OldIMSI = imsi
 	}
+	var rung modem.Rung
 	if err == nil && !already {
 		if lerr := g.bearer.LeaveProfile(ctx); lerr != nil {
 			g.log.Warn("the modem keeps this profile's attach context", "error", lerr)
 		}
-		err = change(c, d.modem.Dialect().Refresh.Flag)
+		var quiet bool
+		if quiet, err = g.pastToolkit(ctx, d.modem.Dialect().Refresh.Flag, func(refresh bool) error { return change(c, refresh) }); quiet {
+			// No REFRESH comes that would be worth a wait.
+			if i := slices.IndexFunc(d.modem.Dialect().SIMReset, func(r dialect.ResetStep) bool { return len(r.Steps) > 0 }); i > 0 {
+				rung.Index = i
+			}
+		}
 	}
 	g.closeCard(c)
 	if e, ok := errors.AsType[*euicc.Error](err); ok && e.Unknown {
@@ -82,7 +91,7 @@ func (g *Gateway) switchProfile(ctx context.Context, c *lpa.Card, change func(c 
 	if already {
 		goal.OldIMSI = "" // who is registered now may be the goal already
 	}
-	if err := g.resetSIM(ctx, d, goal, modem.Rung{}); err != nil {
+	if err := g.resetSIM(ctx, d, goal, rung); err != nil {
 		return err
 	}
 	if c, err = g.openCard(ctx, nil); err != nil {
@@ -98,6 +107,36 @@ func (g *Gateway) switchProfile(ctx context.Context, c *lpa.Card, change func(c 
 		g.log.Warn("cannot copy notifications off the card yet", "error", err)
 	}
 	return g.showChange(ctx, c)
+}
+
+// toolkitPauses are how long the card's toolkit is waited for. Its sessions are
+// over when the modem has answered them, most of them at once.
+var toolkitPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}
+
+// pastToolkit makes a change that the card puts off (catBusy) as long as its
+// toolkit waits for the modem: it has done nothing then. A toolkit that never
+// ends is got round without REFRESH, which is all that it stands in the way of;
+// the modem is made to read the card again afterwards in any case (SGP.22
+// 5.7.16). quiet says that it was.
+func (g *Gateway) pastToolkit(ctx context.Context, refresh bool, change func(refresh bool) error) (quiet bool, err error) {
+	err = change(refresh)
+	for _, pause := range toolkitPauses {
+		if !errors.Is(err, es10.ErrCATBusy) {
+			return false, err
+		}
+		g.status.Log("the card's toolkit is busy, it is waited for")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false, err
+		}
+		err = change(refresh)
+	}
+	if refresh && errors.Is(err, es10.ErrCATBusy) {
+		g.log.Warn("the card's toolkit stays busy; the profile is switched without REFRESH")
+		return true, change(false)
+	}
+	return false, err
 }
 
 // resetSIM makes the modem read the card again, also when it restarts for it.
