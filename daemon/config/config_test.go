@@ -205,6 +205,7 @@ func TestErrors(t *testing.T) {
 		{"local table", "[uplink]\ntable = 254\n", "t.toml:2:9: table 254 is not ours to use\nhint: 253 to 255 are the kernel's default, main and local tables"},
 		{"bad duration", "[reach]\ntimeout = \"10 sec\"\n", "t.toml:2:11: \"10 sec\" is not a duration\nhint: a number with a unit: \"500ms\", \"90s\", \"5m\", \"1h30m\""},
 		{"impatient with the card", "[modem]\napdu_timeout = \"1s\"\n", "t.toml:2:16: modem.apdu_timeout = \"1s\" is not in 5s..10m"},
+		{"polling", "[reach]\ninterval = \"5s\"\n", "t.toml:2:12: reach.interval = \"5s\" is not in 30s..24h\nhint: \"0s\" checks only after a change"},
 		{"long duration", "[reach]\ntimeout = \"10m\"\n", "t.toml:2:11: reach.timeout = \"10m\" is not in 1s..2m"},
 		{"bad address", "[lpa.resolve]\n\"smdp.example.com\" = \"192.0.2.300:1\"\n", "t.toml:2:22: \"192.0.2.300:1\" is not an address with a port\nhint: address and port: \"192.0.2.1:8443\", \"[2001:db8::1]:8443\""},
 		{"host without quotes", "[lpa.resolve]\nsmdp.example.com = \"192.0.2.1:1\"\n", "t.toml:2:1: [lpa.resolve] has no tables inside\nhint: put names with dots in quotes: \"smdp.example.com\" = ..."},

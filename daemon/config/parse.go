@@ -74,6 +74,9 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.targets(raw.Reach.Targets, &c.Reach.Targets)
 	d.duration("reach.timeout", raw.Reach.Timeout, &c.Reach.Timeout, time.Second, 2*time.Minute)
 	d.duration("reach.interval", raw.Reach.Interval, &c.Reach.Interval, 0, 24*time.Hour)
+	if v := c.Reach.Interval; v != 0 && v < leastInterval {
+		d.failAt("reach.interval", `"0s" checks only after a change`, "reach.interval = %q is not in %s..24h", text(v), text(leastInterval))
+	}
 
 	d.duration("activation.deadline", raw.Activation.Deadline, &c.Activation.Deadline, 30*time.Second, 24*time.Hour)
 	set(raw.Activation.KeepTrying, &c.Activation.KeepTrying)
@@ -211,6 +214,10 @@ func (d *document) dns(raw []string, to *[]netip.Addr) {
 		*to = append(*to, a)
 	}
 }
+
+// leastInterval is the shortest time between two looks at a link that works: modem
+// and kernel announce what changes, and each look costs the card and the radio some.
+const leastInterval = 30 * time.Second
 
 func (d *document) duration(path string, raw *duration, to *time.Duration, lo, hi time.Duration) {
 	if raw == nil {
