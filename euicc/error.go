@@ -103,15 +103,25 @@ func (e *Error) Error() string {
 	case e.Text == "":
 		b.WriteString(e.cause())
 	default:
-		fmt.Fprintf(&b, "%s: %s", e.Text, e.cause())
+		b.WriteString(e.Text)
+		if cause := e.cause(); cause != "" {
+			b.WriteString(": " + cause)
+		}
 	}
 	return b.String()
 }
 
-// cause is the text of Err without the stage, which has been said: a layer below
-// begins with the name of its function, and that is mostly the same.
+// cause is the text of Err without what has been said: the stage, since a layer
+// below begins with the name of its function, and that is mostly the same; and the
+// text, which may be the verdict of such a layer.
 func (e *Error) cause() string {
-	return strings.ReplaceAll(e.Err.Error(), string(e.Stage)+": ", "")
+	parts := ": " + e.Err.Error() + ": "
+	for _, said := range []string{string(e.Stage), e.Text} {
+		if said != "" {
+			parts = strings.ReplaceAll(parts, ": "+said+": ", ": ")
+		}
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(parts, ": "), ": ")
 }
 
 // Unwrap returns the cause.

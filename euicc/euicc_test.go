@@ -467,4 +467,16 @@ func TestErrorSaysTheStageOnce(t *testing.T) {
 	if e.Text = ""; e.Error() != "getBoundProfilePackage: after 6 segments: answer is cut off" {
 		t.Errorf("without text: %q", e.Error())
 	}
+	// What the layer below found is the text, and is not said again.
+	for below, want := range map[string]string{
+		"card open by csim: this firmware blocks it: modem error 3": "open: this firmware blocks it: card open by csim: modem error 3",
+		"card open by csim: this firmware blocks it":                "open: this firmware blocks it: card open by csim",
+		"card open: this firmware blocks it: status word 6881":      "open: this firmware blocks it: card open: status word 6881",
+		"this firmware blocks it":                                   "open: this firmware blocks it",
+	} {
+		e := &Error{Stage: StageOpen, Text: "this firmware blocks it", Err: errors.New(below)}
+		if got := e.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }

@@ -133,7 +133,7 @@ func mainJob(t *testing.T, m atsim.Model) string {
 	if m.Path == atsim.PathNone {
 		want = "not an eSIM host"
 	}
-	if rec.Error == nil || !strings.HasPrefix(rec.Error.Text, "open: "+want) || rec.Error.Code != "esim-blocked" || rec.Error.Advice == "" {
+	if rec.Error == nil || !strings.HasPrefix(rec.Error.Text, "open: "+want) || strings.Count(rec.Error.Text, want) != 1 || rec.Error.Code != "esim-blocked" || rec.Error.Advice == "" {
 		t.Fatalf("the run ended as %s with %+v, want %q", rec.Outcome, rec.Error, want)
 	}
 	if m.Path == atsim.PathNone {
