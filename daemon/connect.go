@@ -131,6 +131,7 @@ func (r *reach) do(ctx context.Context, s std, f func(*hook.Client) error) error
 		return err
 	}
 	opts := gatewayOptions(cfg, s.err)
+	opts.LeaveRun = true
 	// The verb tells what happens; the log has only what goes wrong.
 	opts.Log = newLog(cfg, s.err, max(cfg.Log.Level, slog.LevelWarn))
 	if cfg.Log.Level < slog.LevelInfo {

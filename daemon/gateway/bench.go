@@ -47,12 +47,21 @@ func modemBusy(what, advice string) error {
 	return &activation.Fault{Code: "busy", Text: "the modem is in use", Err: inUse(what), Advice: advice, Retry: euicc.RetryLater}
 }
 
+// endAdvice says how the activation that is under way comes to its end.
+func (g *Gateway) endAdvice() string {
+	select {
+	case <-g.wanted:
+		return "wait for its end, or give it up with `dynamod activate --cancel`"
+	default:
+		return "`dynamod run` takes it up again and ends it"
+	}
+}
+
 // acquireBench takes modem and card for an engineer's own commands. It gives up at
 // once while a run uses them, and soon if another operation does.
 func (g *Gateway) acquireBench(ctx context.Context) (release func(), err error) {
-	const advice = "wait for its end, or give it up with `dynamod activate --cancel`"
 	if what := g.operation(); what != "" {
-		return nil, modemBusy(what, advice)
+		return nil, modemBusy(what, g.endAdvice())
 	}
 	limit := benchWait
 	if g.waiting() {
@@ -68,7 +77,7 @@ func (g *Gateway) acquireBench(ctx context.Context) (release func(), err error) 
 	}
 	if what := g.operation(); what != "" {
 		release()
-		return nil, modemBusy(what, advice)
+		return nil, modemBusy(what, g.endAdvice())
 	}
 	return release, nil
 }

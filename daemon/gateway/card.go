@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (g *Gateway) acquireCard(ctx context.Context) (release func(), err error) {
 // must not meet: its way back could go with them.
 func (g *Gateway) acquireIdle(ctx context.Context) (release func(), err error) {
 	if g.busy() {
-		return nil, errRunning() // at once, not after the run's present step
+		return nil, g.errRunning() // at once, not after the run's present step
 	}
 	release, err = g.acquireCard(ctx)
 	if err != nil {
@@ -44,13 +45,14 @@ func (g *Gateway) acquireIdle(ctx context.Context) (release func(), err error) {
 	}
 	if g.busy() {
 		release()
-		return nil, errRunning()
+		return nil, g.errRunning()
 	}
 	return release, nil
 }
 
-func errRunning() error {
-	return &activation.Fault{Code: "busy", Text: "an activation is running", Err: activation.ErrBusy, Advice: "wait for its end, or give it up with `dynamod activate --cancel`", Retry: euicc.RetryLater}
+func (g *Gateway) errRunning() error {
+	what := cmp.Or(g.operation(), "it waits for an answer")
+	return &activation.Fault{Code: "busy", Text: "an activation is under way", Err: inUse(what), Advice: g.endAdvice(), Retry: euicc.RetryLater}
 }
 
 // openCard opens the ISD-R, which can be repeated: it waits for a modem that goes

@@ -19,7 +19,41 @@ var _ hook.Daemon = (*Gateway)(nil)
 // Submit accepts an activation.
 func (g *Gateway) Submit(r activation.Request) (activation.Record, error) {
 	r.KeepTrying = r.KeepTrying || g.config().Activation.KeepTrying
-	return g.runs.Submit(r)
+	rec, err := g.runs.Submit(r)
+	if err == nil {
+		g.wantRuns()
+	}
+	return rec, err
+}
+
+// keepRuns carries activations out, until ctx ends.
+func (g *Gateway) keepRuns(ctx context.Context) error {
+	select {
+	case <-g.wanted:
+		return g.runs.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// wantRuns has activations carried out from now on; see Options.LeaveRun.
+func (g *Gateway) wantRuns() { g.want.Do(func() { close(g.wanted) }) }
+
+func (g *Gateway) busy() bool {
+	for _, r := range g.runs.Runs() {
+		if !r.State.Ended() {
+			return true
+		}
+	}
+	return false
+}
+
+// waiting reports whether the activation that is under way waits for an answer,
+// which it may do for a day, or for a link on its way back. While it holds a session for it, the card's token
+// keeps others off.
+func (g *Gateway) waiting() bool {
+	r := g.status.Snapshot().Run
+	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink)
 }
 
 // Runs lists the activations.
@@ -29,10 +63,16 @@ func (g *Gateway) Runs() []activation.Record { return g.runs.Runs() }
 func (g *Gateway) Get(id string) (activation.Record, error) { return g.runs.Get(id) }
 
 // Answer answers a waiting activation.
-func (g *Gateway) Answer(id string, a activation.Answer) error { return g.runs.Answer(id, a) }
+func (g *Gateway) Answer(id string, a activation.Answer) error {
+	g.wantRuns()
+	return g.runs.Answer(id, a)
+}
 
 // Cancel cancels an activation.
-func (g *Gateway) Cancel(id string) error { return g.runs.Cancel(id) }
+func (g *Gateway) Cancel(id string) error {
+	g.wantRuns()
+	return g.runs.Cancel(id)
+}
 
 // Profiles lists the profiles on the card.
 func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
@@ -68,6 +108,7 @@ func (g *Gateway) EnableProfile(ctx context.Context, iccid string) error {
 	if err != nil {
 		return err
 	}
+	g.wantRuns()
 	return g.await(ctx, rec.ID)
 }
 

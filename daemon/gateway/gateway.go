@@ -65,6 +65,10 @@ type Options struct {
 	PowerCycle func(ctx context.Context) error
 	// Tree is where devices are looked up.
 	Tree port.Tree
+	// LeaveRun leaves an activation that an earlier process did not end to the
+	// daemon, unless a request has to do with one: whoever looks at the modem for
+	// a moment must not begin a switch of profiles and break it off again.
+	LeaveRun bool
 	// Ready is called when the hook answers; nil is fine.
 	Ready func()
 	// Load reads the configuration again at SIGHUP; nil leaves it as it is.
@@ -94,6 +98,8 @@ type Gateway struct {
 	bearer  *bearer.Bearer
 	ladder  *recovery.Ladder
 	runs    *activation.Orchestrator
+	wanted  chan struct{} // closed once runs may be carried out
+	want    sync.Once
 	hook    *hook.Server
 	audit   *access.Audit
 	tracer  tracer
@@ -200,7 +206,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 			return g.bearer.Run(ctx)
 		}},
 		{Name: "kernel", Run: g.bearer.Watch},
-		{Name: "activation", Run: g.runs.Run},
+		{Name: "activation", Run: g.keepRuns},
 	}
 	if f == nil {
 		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
@@ -211,6 +217,9 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 			verb <- err
 			return err
 		}})
+	}
+	if !opts.LeaveRun {
+		g.wantRuns()
 	}
 	if opts.Ready != nil {
 		opts.Ready()
@@ -277,7 +286,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g = &Gateway{
 		opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
-		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), mute: make(chan muteRestart), life: context.Background(), // until it runs
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), wanted: make(chan struct{}), mute: make(chan muteRestart), life: context.Background(), // until it runs
 	}
 	g.conf.Store(cfg)
 	g.link, g.linkLeft = context.WithCancel(context.Background())
@@ -463,23 +472,6 @@ func (g *Gateway) loadOperators() error {
 	g.operators = db
 	g.mu.Unlock()
 	return nil
-}
-
-func (g *Gateway) busy() bool {
-	for _, r := range g.runs.Runs() {
-		if !r.State.Ended() {
-			return true
-		}
-	}
-	return false
-}
-
-// waiting reports whether the activation that is under way waits for an answer,
-// which it may do for a day, or for a link on its way back. While it holds a session for it, the card's token
-// keeps others off.
-func (g *Gateway) waiting() bool {
-	r := g.status.Snapshot().Run
-	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink)
 }
 
 // Log returns the journal.

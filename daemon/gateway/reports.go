@@ -73,7 +73,7 @@ func (g *Gateway) deliverUntil(ctx context.Context, c *lpa.Card, stop func() boo
 		progress := false
 		for _, e := range g.outbox.Due() {
 			if stop != nil && stop() {
-				return errRunning() // its turn comes again
+				return g.errRunning() // its turn comes again
 			}
 			if err := offer(ctx, c, e); err != nil {
 				failed = fmt.Errorf("%s (%d) to %s: %w", e.Operation, e.Seq, e.Address, err)
