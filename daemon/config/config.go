@@ -74,6 +74,10 @@ type LPA struct {
 	Overlap bool                      // send segments to the card while the rest is still arriving
 	SMDS    []string                  // discovery servers, asked in turn in place of the card's own
 	Proxy   *url.URL                  // HTTP proxy for the way to servers, nil for none
+
+	// AllowPrivate lets servers have addresses of this machine or of private
+	// networks. Those in Resolve may have them anyway.
+	AllowPrivate bool
 }
 
 // The sets of CI roots.

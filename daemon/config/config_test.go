@@ -225,7 +225,7 @@ func TestErrors(t *testing.T) {
 		{"key without its certificate", "[hook]\nkey = \"/a.pem\"\n", "t.toml:2:7: certificate and key go together\nhint: name both, or neither for a self-made certificate"},
 		{"host with a port", "[hook]\nhosts = [\"a.example\", \"b:8443\"]\n", "t.toml:2:23: \"b:8443\" is not a host name\nhint: a name without port: \"router7.example.net\""},
 		{"no targets", "[reach]\ntargets = []\n", "t.toml:2:1: 0 targets are not in 1..8\nhint: a list of 1 to 8 targets"},
-		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, ci, ci_set, min_free, overlap, proxy, resolve, smds, via"},
+		{"columns are characters", "[lpa]\n\"ü\" = 1\n", "t.toml:2:1: unknown key \"ü\"\nhint: known here: aids, allow_private, ci, ci_set, min_free, overlap, proxy, resolve, smds, via"},
 		{"not UTF-8", "[lpa]\nvia = \"\xff\"\n", "t.toml:2:8: not UTF-8\nhint: save the file as UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,6 +43,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.resolve(raw.LPA.Resolve, &c.LPA.Resolve)
 	d.smds(raw.LPA.SMDS, &c.LPA.SMDS)
 	d.proxy(raw.LPA.Proxy, &c.LPA.Proxy)
+	set(raw.LPA.Private, &c.LPA.AllowPrivate)
 
 	d.apn(raw, &c.APN)
 

@@ -22,6 +22,7 @@ type rawConfig struct {
 		Overlap *bool             `toml:"overlap"`
 		SMDS    []string          `toml:"smds"`
 		Proxy   *string           `toml:"proxy"`
+		Private *bool             `toml:"allow_private"`
 		Resolve map[string]string `toml:"resolve"`
 	} `toml:"lpa"`
 	APN struct {

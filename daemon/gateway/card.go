@@ -96,7 +96,7 @@ func (g *Gateway) openCardOf(ctx context.Context, d *device, begin func(server s
 		ExtraCI:        extra,
 		Memory:         &g.memory,
 		Sequential:     !g.config().LPA.Overlap,
-		HTTP:           es9p.Config{Resolve: resolve, Dial: es9p.Through(g.config().LPA.Proxy, g.dial), Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
+		HTTP:           es9p.Config{Resolve: resolve, Dial: g.dialServer, Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
 		Begin:          begin,
 		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
 		Log:            g.log,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/es9p"
 	"dynamod/netlink"
 )
 
@@ -107,8 +109,32 @@ func (g *Gateway) onLink(ctx context.Context) bool {
 	return false
 }
 
-// dial connects to a server by the first way that works.
+// dial connects by the first way that works to what the configuration names.
 func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return g.dialAllowed(ctx, network, address, nil)
+}
+
+// dialServer connects to an SM-DP+ or SM-DS. Whoever made the activation code, the
+// card or the discovery server's answer chose its name.
+func (g *Gateway) dialServer(ctx context.Context, network, address string) (net.Conn, error) {
+	lpa := &g.config().LPA
+	ap, err := netip.ParseAddrPort(address)
+	literal := err == nil
+	anywhere := lpa.AllowPrivate || literal && slices.Contains(slices.Collect(maps.Values(lpa.Resolve)), ap)
+	if literal && !anywhere {
+		if err := checkPublic(ap.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	if anywhere || lpa.Proxy != nil {
+		return es9p.Through(lpa.Proxy, g.dial)(ctx, network, address)
+	}
+	return g.dialAllowed(ctx, network, address, checkPublic)
+}
+
+// dialAllowed connects by the first way that works, to addresses that allow, which
+// may be nil, has no error for.
+func (g *Gateway) dialAllowed(ctx context.Context, network, address string, allow func(netip.Addr) error) (net.Conn, error) {
 	if g.opts.Dial != nil {
 		return g.opts.Dial(ctx, network, address)
 	}
@@ -124,10 +150,12 @@ func (g *Gateway) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	var first error
 	for _, w := range list {
-		d := net.Dialer{Control: bindTo(w.ifname)}
+		d := net.Dialer{Control: allowing(allow, bindTo(w.ifname))}
 		connect := d.DialContext
 		if spec, ok := g.bearer.Active(); w.modem && ok {
-			connect = spec.Dialer().DialContext // with the link's own name servers
+			link := spec.Dialer() // with the link's own name servers
+			link.Allow = allow
+			connect = link.DialContext
 		}
 		conn, err := connect(ctx, network, address)
 		if err == nil {

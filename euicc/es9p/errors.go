@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -80,6 +81,14 @@ func (e *NetworkError) Error() string {
 
 // Unwrap returns the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }
+
+// AddressError is an address that Config.Dial does not connect to, since servers
+// have none of its kind: it is this machine's, or a private network's.
+type AddressError struct{ Address netip.Addr }
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("%s is no address that a server on the internet has", e.Address)
+}
 
 // ErrHeader means that the header of the server's answer is longer than 32 KiB.
 var ErrHeader = errors.New("the header of the answer is too long")

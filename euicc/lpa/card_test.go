@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,7 @@ func TestDiagnose(t *testing.T) {
 		{t.Context(), word(0x6881), "sw-6881"},
 		{t.Context(), &es9p.ClockError{}, "wrong-clock"},
 		{t.Context(), &es9p.ProxyError{Status: 407}, "proxy-407"},
+		{t.Context(), &es9p.NetworkError{Err: &net.OpError{Op: "dial", Err: &es9p.AddressError{Address: netip.MustParseAddr("127.0.0.1")}}}, "net-private"},
 		{t.Context(), &es9p.TLSError{Reason: es9p.TLSCurves, Err: errors.New("x")}, "tls-curves"},
 		{t.Context(), cme(13), "card-transport"},
 		{t.Context(), cme(100), "card-transport"},

@@ -33,6 +33,7 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		sw       *apdu.StatusError
 		lost     *es9p.NetworkError
 		proxy    *es9p.ProxyError
+		inside   *es9p.AddressError
 		resolver *net.DNSError
 		network  net.Error
 	)
@@ -94,6 +95,9 @@ func diagnose(ctx context.Context, stage euicc.Stage, err error, secrets ...stri
 		set("ended", euicc.RetryNow, "the session has ended", "start a new one")
 	case errors.As(err, &proxy):
 		set(fmt.Sprintf("proxy-%d", proxy.Status), euicc.RetryLater, "the proxy does not let us through", "compare [lpa] proxy with what the network's operator says, and whether it allows the server")
+	case errors.As(err, &inside):
+		set("net-private", euicc.RetryAsk, "the server's address is one of this box or of a private network",
+			"compare it with the operator's; a portal that asks for money or consent may stand between, too; a server that is meant to be there is named in [lpa.resolve], or allowed by [lpa] allow_private")
 	case errors.As(err, &lost):
 		switch {
 		case errors.As(err, &resolver):

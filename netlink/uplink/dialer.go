@@ -21,6 +21,10 @@ type Dialer struct {
 	Sources   []netip.Addr // our addresses on the link; the first of the wanted family is taken
 	DNS       []netip.Addr // the link's DNS servers, asked in turn
 
+	// Allow, if not nil, says which addresses are connected to. Its error is for those that are not; of a name's
+	// addresses they are left out, and it is DialContext's where none is left.
+	Allow func(netip.Addr) error
+
 	// RecvBuffer, if not 0, bounds how many bytes the other end may send ahead: SO_RCVBUF.
 	RecvBuffer int
 }
@@ -58,6 +62,9 @@ func (d Dialer) DialContext(ctx context.Context, network, address string) (net.C
 	}
 	addrs, err := d.LookupNetIP(ctx, family, host)
 	if err != nil {
+		return nil, err
+	}
+	if addrs, err = d.allowed(addrs); err != nil {
 		return nil, err
 	}
 	var errs []error
@@ -108,6 +115,24 @@ func (d Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.
 		return nil, fmt.Errorf("look up %s on %s: no address of a family that the link has", host, d.Interface)
 	}
 	return addrs, nil
+}
+
+// allowed leaves out the addresses that Allow does not; with none left the error is Allow's.
+func (d Dialer) allowed(addrs []netip.Addr) (left []netip.Addr, err error) {
+	if d.Allow == nil {
+		return addrs, nil
+	}
+	for _, a := range addrs {
+		if e := d.Allow(a); e == nil {
+			left = append(left, a)
+		} else if err == nil {
+			err = e
+		}
+	}
+	if len(left) > 0 {
+		err = nil
+	}
+	return left, err
 }
 
 func absolute(host string) string {
