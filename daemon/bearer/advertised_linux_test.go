@@ -81,8 +81,13 @@ func TestIPv6OnEthernet(t *testing.T) {
 					}
 					return s, false
 				}
+				// What is meant is known before it is in the kernel.
+				applied := func(s uplink.Spec) bool {
+					st, err := uplink.Read(ctx, b.Kernel, s)
+					return err == nil && len(uplink.Diff(s, st)) == 0
+				}
 				for {
-					if _, ok := six(); ok && b.state() == status.Up {
+					if s, ok := six(); ok && b.state() == status.Up && applied(s) {
 						break
 					}
 					select {
