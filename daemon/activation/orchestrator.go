@@ -84,6 +84,9 @@ type Link interface {
 	// Up registers, activates, configures and probes. It calls stage when it
 	// begins Configuring and Probing, and returns when traffic flows.
 	Up(ctx context.Context, plan Plan, stage func(State)) (Up, error)
+	// Lasts probes the link that Up brought up once more. Its error is that
+	// nothing crosses it any more.
+	Lasts(ctx context.Context) error
 	// Worked tells with which APN a profile last gave a link and since when that
 	// one has worked; ok is false if it never did.
 	Worked(iccid string) (apn string, since time.Time, ok bool)
@@ -105,17 +108,19 @@ type Up struct {
 	Address   string
 }
 
-// Config is what an Orchestrator is made of. All fields but Log and Limits are needed.
+// Config is what an Orchestrator is made of. All fields but LinkHolds, Log and Limits
+// are needed.
 type Config struct {
-	Card     Card
-	Link     Link
-	Journal  *journal.Journal
-	Vault    *Vault
-	Status   *status.Model
-	Deadline time.Duration           // from the switch to traffic
-	Limits   map[State]time.Duration // in place of the table's; Waiting is for an answer
-	Log      *slog.Logger
-	Now      func() time.Time
+	Card      Card
+	Link      Link
+	Journal   *journal.Journal
+	Vault     *Vault
+	Status    *status.Model
+	Deadline  time.Duration           // from the switch to traffic
+	LinkHolds time.Duration           // that a new link has to last where there is a way back
+	Limits    map[State]time.Duration // in place of the table's; Waiting is for an answer
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Orchestrator runs one activation at a time.

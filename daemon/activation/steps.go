@@ -433,19 +433,28 @@ func (r *run) bringUp(ctx context.Context) (State, error) {
 		}
 		r.plan = plan
 	}
-	up, err := r.o.Link.Up(ctx, r.plan, func(s State) {
-		// The link does not wait for the journal: these states resume alike.
-		r.enter(s)
-	})
-	if err != nil {
-		return "", err
+	for try := 1; ; try++ {
+		up, err := r.o.Link.Up(ctx, r.plan, func(s State) {
+			// The link does not wait for the journal: these states resume alike.
+			r.enter(s)
+		})
+		if err != nil {
+			return "", err
+		}
+		figures := r.figures()
+		if err = r.lasts(ctx); err == nil {
+			r.change(func(rec *Record) {
+				rec.APN, rec.APNReason = up.APN, up.APNReason
+				rec.Outcome = status.Committed
+				rec.Figures = figures
+			})
+			return Committed, nil
+		}
+		if try == lastTries || ctx.Err() != nil {
+			return "", err
+		}
+		r.o.Log.Warn("the new link did not last; it is brought up again", "run", r.rec.ID, "error", err)
 	}
-	r.change(func(rec *Record) {
-		rec.APN, rec.APNReason = up.APN, up.APNReason
-		rec.Outcome = status.Committed
-		rec.Figures = r.figures()
-	})
-	return Committed, nil
 }
 
 func (r *run) commit(context.Context) (State, error) {

@@ -89,6 +89,7 @@ const (
 	maxResumes  = 5                 // restarts in one run before it is given up
 	graceTime   = 2 * time.Minute   // beyond the deadline, after a restart: to register again
 	spentEvery  = 8                 // journalled parts of the deadline
+	lastTries   = 2                 // links of the new profile that end while they are to last
 	undoRetries = 5                 // tries to enable the previous profile, each round
 
 	// maxConfirmations is how often a refused confirmation code is asked for

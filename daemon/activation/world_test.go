@@ -43,6 +43,7 @@ type world struct {
 	linkFails map[string]error // by ICCID
 	worked    map[string]time.Time
 	limits    map[State]time.Duration // of the configuration
+	holds     time.Duration           // of it, too
 }
 
 func newWorld(t *testing.T) *world {
@@ -281,6 +282,10 @@ func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
 		return w.linkFails[w.enabled()]
 	})
 	return Up{APN: "lab.test", Interface: "wwan0"}, err
+}
+
+func (w *world) Lasts(ctx context.Context) error {
+	return w.do(ctx, "lasts", func() error { return nil })
 }
 
 func (w *world) Worked(iccid string) (string, time.Time, bool) {

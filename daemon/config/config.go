@@ -154,6 +154,7 @@ type Reach struct {
 // Activation is for a run from activation code to link.
 type Activation struct {
 	Deadline   time.Duration // from the switch to traffic; then back to the previous profile
+	Hold       time.Duration // that the new link has to last before the previous profile is given up
 	KeepTrying bool          // with no previous profile: keep the new one enabled and go on
 	Limits     Limits
 }
@@ -231,7 +232,7 @@ func Default() *Config {
 			Targets: slices.Clone(reach.DefaultTargets),
 			Timeout: 10 * time.Second, Interval: 5 * time.Minute,
 		},
-		Activation: Activation{Deadline: 5 * time.Minute, Limits: Limits{
+		Activation: Activation{Deadline: 5 * time.Minute, Hold: 30 * time.Second, Limits: Limits{
 			Accepted: 5 * time.Minute, Authenticated: 10 * time.Minute, Waiting: 24 * time.Hour,
 			Downloading: 30 * time.Minute, Reporting: 30 * time.Second,
 		}},

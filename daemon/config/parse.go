@@ -80,6 +80,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	}
 
 	d.duration("activation.deadline", raw.Activation.Deadline, &c.Activation.Deadline, 30*time.Second, 24*time.Hour)
+	d.duration("activation.hold", raw.Activation.Hold, &c.Activation.Hold, 0, 10*time.Minute)
 	set(raw.Activation.KeepTrying, &c.Activation.KeepTrying)
 	limits, to := &raw.Activation.Limits, &c.Activation.Limits
 	d.duration("activation.limits.accepted", limits.Accepted, &to.Accepted, 30*time.Second, 24*time.Hour)

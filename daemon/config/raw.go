@@ -59,6 +59,7 @@ type rawConfig struct {
 	} `toml:"reach"`
 	Activation struct {
 		Deadline   *duration `toml:"deadline"`
+		Hold       *duration `toml:"hold"`
 		KeepTrying *bool     `toml:"keep_trying"`
 		Limits     struct {
 			Accepted      *duration `toml:"accepted"`

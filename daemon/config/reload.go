@@ -21,6 +21,7 @@ var fixed = []struct {
 	{"uplink.dns_file", func(c *Config) any { return &c.Uplink.DNSFile }},
 	{"uplink.mtu", func(c *Config) any { return &c.Uplink.MTU }},
 	{"activation.deadline", func(c *Config) any { return &c.Activation.Deadline }},
+	{"activation.hold", func(c *Config) any { return &c.Activation.Hold }},
 	{"activation.limits", func(c *Config) any { return &c.Activation.Limits }},
 	{"state.dir", func(c *Config) any { return &c.State.Dir }},
 	{"state.run", func(c *Config) any { return &c.State.Run }},

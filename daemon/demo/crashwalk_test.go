@@ -225,10 +225,7 @@ const crashKey = "crash-walk"
 
 // activate submits the order and waits for the run's end and a link.
 func (w *crashWorld) activate(ctx context.Context, r *reaper, c *hook.Client) error {
-	req := hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true}
-	var rec activation.Record
-	header := http.Header{"Idempotency-Key": {crashKey}}
-	if err := c.Do(ctx, http.MethodPost, "/v1/activations", header, req, &rec); err != nil {
+	if err := w.submit(ctx, c); err != nil {
 		if r.isDead() {
 			return nil
 		}
@@ -238,6 +235,12 @@ func (w *crashWorld) activate(ctx context.Context, r *reaper, c *hook.Client) er
 		return s.Run != nil && s.Run.Ended != nil && s.State == status.Up
 	})
 	return err
+}
+
+// submit gives the order to the daemon; a second time it is the same one.
+func (w *crashWorld) submit(ctx context.Context, c *hook.Client) error {
+	req := hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true}
+	return c.Do(ctx, http.MethodPost, "/v1/activations", http.Header{"Idempotency-Key": {crashKey}}, req, nil)
 }
 
 // before brings the earlier profile's link up, and then begins the activation.
@@ -323,7 +326,8 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 	if left := w.Card.Pending(); len(left) != 0 {
 		wrong("%d notifications are left on the card", len(left))
 	}
-	order := w.Server.Orders()[0]
+	orders := w.Server.Orders()
+	order := orders[slices.IndexFunc(orders, func(o smdpsim.OrderStatus) bool { return o.MatchingID == w.Profiles[0].ID })]
 	if order.State != smdpsim.StateInstalled || order.Downloads > 2 || order.Result == nil {
 		wrong("order %v after %d attempts, %d downloads", order, order.Attempts, order.Downloads)
 	}
@@ -394,7 +398,7 @@ func crash(t *testing.T, story crashStory, at int, after bool) (points []string,
 }
 
 // denied is a line that is never activated.
-func denied(l *Lab) { l.Operator.deny(l.Profiles[0].ICCID) }
+func denied(l *Lab) { l.Operator.SetLine(l.Profiles[0].ICCID, Line{Denied: true}) }
 
 // crashRow is a line of the table.
 type crashRow struct {

@@ -70,9 +70,11 @@ type Options struct {
 
 // Carrier is the packet side of the operator's network.
 type Carrier interface {
-	// Up lets traffic of the lease pass, Down stops it.
+	// Up lets traffic of the lease pass, Down stops it. Swallow loses all of it
+	// until the next Up, while everything looks as before.
 	Up(atsim.Lease) error
 	Down()
+	Swallow()
 }
 
 // Lab is a modem with a card, and the servers around it.

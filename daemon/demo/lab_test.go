@@ -44,6 +44,8 @@ func (c *memoryCarrier) Up(atsim.Lease) error {
 	return nil
 }
 
+func (c *memoryCarrier) Swallow() {}
+
 func (c *memoryCarrier) Down() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

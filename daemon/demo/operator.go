@@ -27,9 +27,20 @@ type operator struct {
 	mu       sync.Mutex
 	reported map[string]bool // ICCIDs whose installation the SM-DP+ has verified
 	refused  int             // registrations that came before the report
-	denied   map[string]bool // ICCIDs that are never active
+	lines    map[string]Line // by ICCID, of those that have a flaw
+	caller   string          // ICCID of the line that asked for a context last
+	spoiling *time.Timer     // until its traffic ends
 	noData   bool            // told to give no connection
 	core     *atsim.Core
+}
+
+// Line is what the network makes of one subscriber. The zero value is a good one.
+type Line struct {
+	Denied bool          // each registration, as a line that is not active
+	Unseen bool          // it finds no network
+	NoData bool          // its contexts are refused: the service is not subscribed
+	Hollow bool          // its contexts come up and carry nothing
+	Lasts  time.Duration // its contexts carry traffic for so long; 0 is for ever
 }
 
 func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
@@ -38,7 +49,7 @@ func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
 		// Its server is an old one: it knows PAP and no CHAP.
 		{Name: LoginAPN, Types: []string{"IP"}, User: LoginUser, Password: LoginPassword, Methods: []int{1}, Lease: lease},
 	}}
-	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}, denied: map[string]bool{}}
+	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}, lines: map[string]Line{}}
 }
 
 // hear learns from the SM-DP+ that a profile is installed.
@@ -62,26 +73,38 @@ func (o *operator) Register(s atsim.Subscriber) atsim.Registration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := atsim.Registration{Status: 1, AcT: 7, PLMN: PLMN, Operator: Operator, TAC: "0001", CellID: "00000101"}
+	iccid := strings.TrimRight(s.ICCID, "Ff")
+	line := o.lines[iccid]
 	switch {
+	case line.Unseen:
+		return atsim.Registration{Status: 2}
 	case !strings.HasPrefix(s.IMSI, PLMN):
 		return atsim.Registration{Status: 3, AcT: 7, PLMN: PLMN, Operator: Operator, TAC: "0001", CellID: "00000101", RejectCause: 11} // PLMN not allowed
-	case !o.reported[strings.TrimRight(s.ICCID, "Ff")], o.denied[strings.TrimRight(s.ICCID, "Ff")]:
+	case !o.reported[iccid], line.Denied:
 		o.refused++
 		r.Status, r.RejectCause = 3, 8 // EPS and non-EPS services not allowed: the line is not active yet
 	}
 	return r
 }
 
-// causeNoResources is an ESM cause (3GPP TS 24.301, 9.9.4.4).
-const causeNoResources = 26
+// ESM causes (3GPP TS 24.301, 9.9.4.4).
+const (
+	causeNoResources   = 26
+	causeNotSubscribed = 33
+)
 
 // Activate implements atsim.Network.
 func (o *operator) Activate(s atsim.Subscriber, p atsim.PDP) (atsim.Lease, error) {
 	o.mu.Lock()
 	noData := o.noData
+	o.caller = strings.TrimRight(s.ICCID, "Ff")
+	line := o.lines[o.caller]
 	o.mu.Unlock()
-	if noData {
+	switch {
+	case noData:
 		return atsim.Lease{}, &atsim.Reject{Cause: causeNoResources}
+	case line.NoData:
+		return atsim.Lease{}, &atsim.Reject{Cause: causeNotSubscribed}
 	}
 	return o.core.Activate(s, p)
 }
@@ -93,20 +116,37 @@ func (o *operator) dataUp(_ int, l atsim.Lease) error {
 	if o.carrier == nil {
 		return nil
 	}
-	return o.carrier.Up(l)
+	if err := o.carrier.Up(l); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch line := o.lines[o.caller]; {
+	case line.Hollow:
+		o.carrier.Swallow()
+	case line.Lasts > 0:
+		o.spoiling = time.AfterFunc(line.Lasts, o.carrier.Swallow)
+	}
+	return nil
 }
 
 func (o *operator) dataDown(int) {
+	o.mu.Lock()
+	if o.spoiling != nil {
+		o.spoiling.Stop()
+		o.spoiling = nil
+	}
+	o.mu.Unlock()
 	if o.carrier != nil {
 		o.carrier.Down()
 	}
 }
 
-// deny never lets a line register.
-func (o *operator) deny(iccid string) {
+// SetLine says what the network makes of a line.
+func (o *operator) SetLine(iccid string, l Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.denied[iccid] = true
+	o.lines[iccid] = l
 }
 
 // SetNoData tells the network to refuse data connections.

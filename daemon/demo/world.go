@@ -38,7 +38,8 @@ func (c carrier) Up(l atsim.Lease) error {
 	return c.n.Activate(netlab.Lease{Addr: l.Addr, Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU})
 }
 
-func (c carrier) Down() { _ = c.n.Deactivate() } // one that is down already is down
+func (c carrier) Down()    { _ = c.n.Deactivate() } // one that is down already is down
+func (c carrier) Swallow() { _ = c.n.Blackhole(true) }
 
 func leaseOf(o netlab.Options) atsim.Lease {
 	l := o.Lease()

@@ -350,7 +350,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
 		Card: card, Link: g.bearer, Journal: g.journal, Vault: g.vault, Status: g.status,
-		Deadline: cfg.Activation.Deadline, Limits: limitsOf(cfg.Activation.Limits), Log: g.log, Now: now,
+		Deadline: cfg.Activation.Deadline, LinkHolds: cfg.Activation.Hold, Limits: limitsOf(cfg.Activation.Limits), Log: g.log, Now: now,
 	})
 	if err != nil {
 		return nil, nil, err

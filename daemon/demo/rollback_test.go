@@ -1,0 +1,178 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/atcmd/dialect"
+	"dynamod/daemon/config"
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+	"dynamod/euicc/smdpsim"
+)
+
+// registrationLimit is how long the bearer waits for a modem that scans all its
+// bands.
+const registrationLimit = 2 * time.Minute
+
+// rollbackBound is how long a box may be without traffic after a switch to a
+// profile that is no good: the deadline of the new one, then one way through the
+// family's SIM resets and one registration for the earlier one.
+func rollbackBound(family string) time.Duration {
+	bound := config.Default().Activation.Deadline + registrationLimit
+	for _, rung := range dialect.ByName(family).SIMReset {
+		bound += rung.Settle.Std()
+	}
+	return bound
+}
+
+// foreign makes the new profile one of another network, which the lab's refuses.
+func foreign(t *testing.T) func(*Lab) {
+	return func(l *Lab) {
+		upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: "8999970000000000018", IMSI: "999700000000001", MNCDigits: 2, SPN: Operator})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.offer("", smdpsim.Order{UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: "Elsewhere", Owner: owner}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Profiles = []Profile{p}
+	}
+}
+
+// TestRollback activates a profile that is no good on a box whose earlier profile
+// carries its only link, and measures, from the activation on, when that profile
+// carries traffic again: plain, and with the power cut at each record of the
+// journal from the switch on, torn in the write and just after it. The worst of
+// these moments is printed.
+func TestRollback(t *testing.T) {
+	hup := make(chan os.Signal, 1) // see TestCrashWalk
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
+	line := func(line Line) func(*Lab) {
+		return func(l *Lab) { l.Operator.SetLine(l.Profiles[0].ICCID, line) }
+	}
+	bound := rollbackBound("quectel")
+	for _, tt := range []struct {
+		name    string
+		prepare func(*Lab)
+	}{
+		{"never registers: no network answers it", line(Line{Unseen: true})},
+		{"never registers: denied, #8", line(Line{Denied: true})},
+		{"registers without data: not subscribed, #33", line(Line{NoData: true})},
+		{"registers without data: a context that carries nothing", line(Line{Hollow: true})},
+		{"has data for 20 s only", line(Line{Lasts: 20 * time.Second})},
+		{"answers the wrong IMSI: another network's, #11", foreign(t)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			story := crashStory{name: tt.name, prepare: tt.prepare, power: true, outcome: status.RolledBack}
+			points, plain, err := rollback(t, story, -1, false)
+			if err != nil || plain > bound {
+				t.Fatalf("back after %v, the bound is %v: %v", plain, bound, err)
+			}
+			first := slices.IndexFunc(points, func(p string) bool { return strings.HasPrefix(p, "journal\tenabling") })
+			var worst time.Duration
+			moment, tried := "", 0
+			for at := max(first, 0); at < len(points); at++ {
+				if !strings.HasPrefix(points[at], "journal") {
+					continue
+				}
+				for _, after := range []bool{false, true} {
+					_, took, err := rollback(t, story, at, after)
+					what := fmt.Sprintf("%s of point %d (%s)", map[bool]string{false: "in the write", true: "after the write"}[after], at, strings.Fields(points[at])[1])
+					if tried++; err != nil || took > bound {
+						t.Errorf("power cut %s: back after %v, the bound is %v: %v", what, took, bound, err)
+					}
+					if took > worst {
+						worst, moment = took, what
+					}
+				}
+			}
+			if tried == 0 {
+				t.Error("no record of the journal after the switch")
+			}
+			t.Logf("back after %v; of %d power cuts the worst is %s: after %v; the bound is %v", plain.Round(time.Second), tried, moment, worst.Round(time.Second), bound)
+		})
+	}
+}
+
+// rollback tells the story with the power cut at one point, -1 for none, and
+// returns the points that it came by and the time from the activation until the
+// earlier profile carried traffic again.
+func rollback(t *testing.T, story crashStory, at int, after bool) (points []string, took time.Duration, err error) {
+	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-rollback-")
+	if derr != nil {
+		dir = t.TempDir()
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCrashWorld(t, story, dir)
+		defer w.close()
+		frozen := filepath.Join(dir, "frozen")
+		r := newReaper(filepath.Join(dir, "box"), frozen, at, after)
+		var begun time.Time
+		back := func(ctx context.Context, r *reaper, c *hook.Client) error {
+			there, err := r.until(ctx, c, 2*time.Hour, func(s status.Snapshot) bool {
+				return s.State == status.Up && s.SIM != nil && s.SIM.ICCID == w.old && s.Run != nil && s.Run.Outcome == status.RolledBack
+			})
+			if there {
+				took = time.Since(begun)
+			}
+			return err
+		}
+		err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+			if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up }); err != nil {
+				return err
+			}
+			r.arm()
+			begun = time.Now()
+			if err := w.submit(ctx, c); err != nil {
+				return err
+			}
+			if err := back(ctx, r, c); err != nil || r.isDead() {
+				return err
+			}
+			return w.activate(ctx, r, c) // to the run's end
+		})
+		points = r.points
+		if !r.isDead() && err != nil {
+			return
+		}
+		if r.isDead() {
+			took = 0
+			if err = r.restore(); err != nil {
+				return
+			}
+			if err = w.reboot(); err != nil {
+				return
+			}
+		}
+		next := newReaper(filepath.Join(dir, "box"), frozen+"2", -1, false)
+		err = w.daemon(next, func(ctx context.Context, c *hook.Client) error {
+			if took == 0 {
+				if err := back(ctx, next, c); err != nil {
+					return err
+				}
+			}
+			if err := w.activate(ctx, next, c); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Minute) // for what is delivered later
+			return w.check(ctx, c)
+		})
+	})
+	return points, took, err
+}
