@@ -27,11 +27,13 @@ var demoCommand = command{
 	name:    "demo",
 	summary: "run the whole story on the built-in simulators",
 	about: "A simulated modem, eUICC, SM-DP+ and operator's network are started, an activation code is given to the daemon, " +
-		"and the demo succeeds when traffic has crossed the new link. Root is not needed where user namespaces are allowed",
-	example: "dynamod demo\ndynamod demo --raw-ip --dialect generic --json",
+		"and the demo succeeds when traffic has crossed the new link. Root is not needed where user namespaces are allowed. " +
+		"The other stories are told on a box whose earlier profile carries its only link; they succeed when the box can be reached in the end. " + stories(),
+	example: "dynamod demo\ndynamod demo --story rollback\ndynamod demo --raw-ip --dialect generic --json",
 	setup: func(fs *flag.FlagSet) action {
 		s := demo.Story{}
 		var upp list
+		fs.StringVar(&s.Name, "story", "", "`NAME` of another story: rollback, powercut, unplug")
 		fs.BoolVar(&s.JSON, "json", false, "print one JSON object at the end and nothing else")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER), in place of the built-in one")
 		fs.StringVar(&s.Dialect, "dialect", "", dialectUsage())
@@ -51,6 +53,15 @@ var demoCommand = command{
 			return demo.Run(ctx, s)
 		}
 	},
+}
+
+// stories lists what demo tells beside its main story.
+func stories() string {
+	var out []string
+	for _, s := range demo.Stories() {
+		out = append(out, s[0]+": "+s[1])
+	}
+	return strings.Join(out, ". ")
 }
 
 var simCommand = command{

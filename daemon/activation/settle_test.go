@@ -1,8 +1,10 @@
 package activation
 
 import (
+	"fmt"
 	"testing"
 
+	"dynamod/atcmd"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -35,6 +37,40 @@ func TestSettleDownload(t *testing.T) {
 			outcome: status.Failed, code: "transport",
 			check: func(t *testing.T, w *world) {
 				if len(w.abandoned) != 1 || w.sessions != 1 {
+					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
+				}
+			},
+		},
+		{
+			name: "the modem was unplugged, nothing installed: a new session",
+			prepare: func(w *world, _ *Request) {
+				w.fail = func(call string) error {
+					if call == "download" && w.sessions == 1 {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer", Err: fmt.Errorf("AT+CGLA: %w", atcmd.ErrGone)}
+					}
+					return nil
+				}
+			},
+			outcome: status.Committed, enabled: newICCID,
+			check: func(t *testing.T, w *world) {
+				if len(w.abandoned) != 1 || w.sessions != 2 {
+					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
+				}
+			},
+		},
+		{
+			name: "the modem is unplugged in each download: two sessions and no more",
+			prepare: func(w *world, _ *Request) {
+				w.fail = func(call string) error {
+					if call == "download" {
+						return &euicc.Error{Stage: "install", Code: "transport", Unknown: true, Text: "no answer", Err: fmt.Errorf("AT+CGLA: %w", atcmd.ErrGone)}
+					}
+					return nil
+				}
+			},
+			outcome: status.Failed, code: "transport",
+			check: func(t *testing.T, w *world) {
+				if len(w.abandoned) != 2 || w.sessions != 2 {
 					t.Errorf("abandoned %v, %d sessions", w.abandoned, w.sessions)
 				}
 			},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/atcmd"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -310,6 +311,12 @@ func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
 		return "", errors.Join(cause, context.Canceled)
 	}
 	// A retry costs the order an attempt, so only an interruption earns one.
+	if errors.Is(cause, atcmd.ErrGone) {
+		if _, err := r.again(ctx, settled(cause)); err != nil {
+			return "", err
+		}
+		return Accepted, nil // the link went with the modem
+	}
 	if cause != nil {
 		return "", settled(cause)
 	}

@@ -302,7 +302,7 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 	}
 	cfg.Modem.APDUTimeout = 2 * time.Second
 	cfg.Bearer.Deadline = 4 * time.Second
-	cfg.Activation.Deadline = 20 * time.Second
+	cfg.Activation.Deadline, cfg.Activation.Hold = 20*time.Second, 0
 	if f.set != nil {
 		f.set(cfg)
 	}

@@ -25,6 +25,7 @@ import (
 
 // Story says how to run the demo.
 type Story struct {
+	Name    string // one of Stories, "" for the main one
 	JSON    bool
 	UPP     []string // the first one is activated
 	Dialect string
@@ -113,13 +114,25 @@ func network(ctx context.Context, o netlab.Options, args []string) (n netlab.Net
 	return n, nil, nil
 }
 
-// Run tells the whole story, from an activation code to traffic.
-func Run(ctx context.Context, s Story) (err error) {
+// stage is a lab that runs, with a configuration for the daemon in it.
+type stage struct {
+	Story
+	w      *World
+	n      netlab.Network
+	cfg    *config.Config
+	log    *slog.Logger
+	kernel string // real or simulated
+	dir    string
+}
+
+// open makes a lab, calls f, and takes the lab apart.
+func (s Story) open(ctx context.Context, o netlab.Options, lo Options, f func(*stage) error) (err error) {
 	log := slog.New(slog.DiscardHandler)
 	if s.Verbose {
 		log = slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	n, again, err := network(ctx, netlab.Options{RawIP: s.RawIP, Log: log}, s.Args)
+	o.RawIP, o.Log = s.RawIP, log
+	n, again, err := network(ctx, o, s.Args)
 	if err != nil {
 		return err
 	}
@@ -130,47 +143,63 @@ func Run(ctx context.Context, s Story) (err error) {
 		return nil
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	kernel := "real"
+	st := &stage{Story: s, n: n, log: log, kernel: "real"}
 	if _, simulated := n.(*netlab.Simulated); simulated {
-		kernel = "simulated"
+		st.kernel = "simulated"
 		s.say("network namespaces are forbidden here, so the kernel's part is simulated: links, addresses and routes are in memory")
 	}
-	dir, err := os.MkdirTemp("", "dynamod-demo-")
-	if err != nil {
+	if st.dir, err = os.MkdirTemp("", "dynamod-demo-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	w, err := Open(ctx, n, Options{Dir: dir, UPP: s.UPP, Dialect: s.Dialect, RawIP: s.RawIP, Log: log})
-	if err != nil {
+	defer os.RemoveAll(st.dir)
+	lo.Dir, lo.UPP, lo.Dialect, lo.RawIP, lo.Log = st.dir, s.UPP, s.Dialect, s.RawIP, log
+	if st.w, err = Open(ctx, n, lo); err != nil {
 		return err
 	}
-	defer w.Close()
-	cfg, err := config.Load(filepath.Join(dir, "dynamod.toml"))
-	if err != nil {
+	defer st.w.Close()
+	if st.cfg, err = config.Load(st.configPath()); err != nil {
 		return err
 	}
-	order := w.Profiles[0]
-	s.say("modem      %s on %s", s.Dialect, filepath.Join(dir, "modem"))
-	s.say("eUICC      EID %s, empty", w.Card.EID())
-	s.say("SM-DP+     %s at %s, with a profile of %d bytes for code LPA:1$%s$...", SMDP, netlab.SMDPAddr, order.Size, SMDP)
-	var r Result
-	err = gateway.Direct(ctx, cfg, w.gatewayOptions(log, s.Version, s.Floor, cfg), func(c *hook.Client) error {
-		return s.activate(ctx, c, order, &r)
-	})
+	return f(st)
+}
+
+func (s *stage) configPath() string { return filepath.Join(s.dir, "dynamod.toml") }
+
+// daemon runs a daemon in this process for as long as f takes.
+func (s *stage) daemon(ctx context.Context, f func(*hook.Client) error) error {
+	err := gateway.Direct(ctx, s.cfg, s.w.gatewayOptions(s.log, s.Version, s.Floor, s.cfg), f)
 	if err != nil {
-		return errors.Join(append([]error{err}, w.failures()...)...)
+		return errors.Join(append([]error{err}, s.w.failures()...)...)
 	}
-	counters, err := n.Counters()
-	if err != nil {
-		return err
+	return nil
+}
+
+// Run tells a story: the one of Name, or from an activation code to traffic.
+func Run(ctx context.Context, s Story) error {
+	if s.Name != "" {
+		return s.trouble(ctx)
 	}
-	r.Reached, r.Kernel = counters.Reached, kernel
-	for _, p := range w.Card.Installed() {
-		if p.ICCID == r.ICCID {
-			r.SHA256 = hex.EncodeToString(p.SHA256[:])
+	return s.open(ctx, netlab.Options{}, Options{}, func(st *stage) error {
+		w, order := st.w, st.w.Profiles[0]
+		s.say("modem      %s on %s", s.Dialect, filepath.Join(st.dir, "modem"))
+		s.say("eUICC      EID %s, empty", w.Card.EID())
+		s.say("SM-DP+     %s at %s, with a profile of %d bytes for code LPA:1$%s$...", SMDP, netlab.SMDPAddr, order.Size, SMDP)
+		var r Result
+		if err := st.daemon(ctx, func(c *hook.Client) error { return s.activate(ctx, c, order, &r) }); err != nil {
+			return err
 		}
-	}
-	return s.conclude(r, order)
+		counters, err := st.n.Counters()
+		if err != nil {
+			return err
+		}
+		r.Reached, r.Kernel = counters.Reached, st.kernel
+		for _, p := range w.Card.Installed() {
+			if p.ICCID == r.ICCID {
+				r.SHA256 = hex.EncodeToString(p.SHA256[:])
+			}
+		}
+		return s.conclude(r, order)
+	})
 }
 
 // conclude prints the result and judges it.
