@@ -142,22 +142,42 @@ func (m *Modem) PINTries(ctx context.Context) (int, bool, error) {
 // PINMemory knows which PINs were sent to which cards and not accepted, and
 // holds neither. The zero value is ready.
 type PINMemory struct {
+	// Keep, if not nil, is told of a PIN that the card has refused, to be known by
+	// Kept after a restart, which would cost one try each otherwise. digest stands
+	// for card and PIN, and is to be kept under a key: a PIN is easily guessed.
+	// left is how many tries the card had then, -1 if the modem does not tell.
+	Keep func(digest []byte, left int)
+	Kept func(digest []byte) (left int, ok bool)
+
 	mu   sync.Mutex
 	sent map[[sha256.Size]byte]bool
 }
 
-// claim reports whether a PIN may be sent to a card: not twice.
-func (p *PINMemory) claim(key [sha256.Size]byte) bool {
+// claim reports whether a PIN may be sent to a card that has so many tries, -1 if
+// that is not known: not twice. What an earlier process has kept is void where the
+// card has more tries than then, since it has accepted one elsewhere.
+func (p *PINMemory) claim(key [sha256.Size]byte, tries int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sent[key] {
 		return false
+	}
+	if p.Kept != nil {
+		if left, ok := p.Kept(key[:]); ok && (left < 0 || tries <= left) {
+			return false
+		}
 	}
 	if p.sent == nil {
 		p.sent = map[[sha256.Size]byte]bool{}
 	}
 	p.sent[key] = true
 	return true
+}
+
+func (p *PINMemory) refused(key [sha256.Size]byte, left int) {
+	if p.Keep != nil {
+		p.Keep(key[:], left)
+	}
 }
 
 func (p *PINMemory) forget(key [sha256.Size]byte) {
@@ -176,7 +196,7 @@ func (m *Modem) SharePINs(p *PINMemory) {
 
 // EnterPIN unlocks a card that asks for PIN1 and does nothing to one that does
 // not. It sends the PIN at most once, and not at all when it was sent to this
-// card before and not accepted, or not answered (SharePINs; a restart forgets),
+// card before and not accepted, or not answered (SharePINs; see PINMemory.Keep),
 // or, unless lastTry is set, when one try is left. Its errors are ErrPIN,
 // ErrLastTry, ErrPUK or those of the session; none holds the PIN.
 func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
@@ -215,7 +235,10 @@ func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
 	memory := m.pins
 	m.mu.Unlock()
 	key := sha256.Sum256([]byte(iccid + " " + string(pin)))
-	if !memory.claim(key) {
+	if !known {
+		tries = -1
+	}
+	if !memory.claim(key, tries) {
 		return ErrPIN
 	}
 	_, err = m.s.Do(ctx, atcmd.Command{Text: `+CPIN="` + string(pin) + `"`, Timeout: 30 * time.Second, Secret: true})
@@ -227,21 +250,35 @@ func (m *Modem) EnterPIN(ctx context.Context, pin Secret, lastTry bool) error {
 		// Whether the card saw it is unknown; a second try could be one too many.
 		return fmt.Errorf("PIN sent, outcome unknown: %w", err)
 	}
-	if cmeCode(err) == 12 {
+	if cmeCode(err) == cmePUK {
+		memory.refused(key, 0)
 		return ErrPUK
 	}
 	// Also a bare ERROR counts as a refusal: guessing otherwise costs tries. But
 	// a card that was busy and counts as many tries as before has not seen it.
 	left, counted, _ := m.PINTries(ctx)
-	if cmeCode(err) != 16 && known && counted && left == tries {
+	wrong := cmeCode(err) == cmeWrongPassword
+	if !wrong && known && counted && left == tries {
 		memory.forget(key)
 		return fmt.Errorf("PIN did not reach the card: %w", err)
+	}
+	if !counted {
+		left = -1
+	}
+	if wrong || known && counted && left < tries { // and no guess
+		memory.refused(key, left)
 	}
 	if counted {
 		return fmt.Errorf("%w, %s left", ErrPIN, plural(left, "try", "tries"))
 	}
 	return ErrPIN
 }
+
+// Codes of +CME ERROR (27.007, 9.2.1).
+const (
+	cmePUK           = 12
+	cmeWrongPassword = 16
+)
 
 func plural(n int, one, many string) string {
 	if n == 1 {

@@ -153,6 +153,43 @@ func TestPINMemory(t *testing.T) {
 	}
 }
 
+// A refused PIN is not sent by the next process either, unless the card has
+// accepted one elsewhere since; a refusal that is only guessed is not kept.
+func TestPINRefusedBefore(t *testing.T) {
+	const dialect, tries = "quectel", `+QPINC="SC"`
+	count := func(n int) string { return fmt.Sprintf(`+QPINC: "SC",%d,10`, n) }
+	for _, tt := range []struct {
+		name  string
+		first []any // how the first process fares
+		then  []any // the second
+		sent  int   // by both
+	}{
+		{"tries are not told", []any{`+CPIN="4711"`, 16}, []any{`+CPIN="4711"`, 16}, 1},
+		{"a try less", []any{tries, count(3), `+CPIN="4711"`, 16, tries, count(2)}, []any{tries, count(2), `+CPIN="4711"`, 16}, 1},
+		{"a try less, and no code", []any{tries, count(3), `+CPIN="4711"`, &atcmd.FinalError{Command: "+CPIN", Final: "ERROR"}, tries, count(2)}, []any{tries, count(2), `+CPIN="4711"`, 16}, 1},
+		{"accepted in a telephone since", []any{tries, count(3), `+CPIN="4711"`, 16, tries, count(2)}, []any{tries, count(3), `+CPIN="4711"`, ""}, 2},
+		{"an error that may be anything", []any{`+CPIN="4711"`, 100}, []any{`+CPIN="4711"`, ""}, 2},
+		{"no answer", []any{`+CPIN="4711"`, atcmd.ErrTimeout}, []any{`+CPIN="4711"`, ""}, 2},
+	} {
+		kept := map[string]int{}
+		sent := 0
+		for _, fares := range [][]any{tt.first, tt.then} {
+			memory := PINMemory{
+				Keep: func(digest []byte, left int) { kept[string(digest)] = left },
+				Kept: func(digest []byte) (int, bool) { left, ok := kept[string(digest)]; return left, ok },
+			}
+			s := newScript(t, append([]any{"+CPIN?", "+CPIN: SIM PIN"}, fares...)...)
+			m := s.modem(dialect)
+			m.SharePINs(&memory)
+			_ = m.EnterPIN(t.Context(), "4711", false)
+			sent += s.count(`+CPIN="4711"`)
+		}
+		if sent != tt.sent {
+			t.Errorf("%s: sent %d times, want %d", tt.name, sent, tt.sent)
+		}
+	}
+}
+
 func TestSecretNeverPrints(t *testing.T) {
 	type holder struct{ Password Secret }
 	var log strings.Builder

@@ -107,6 +107,15 @@ func (v *Vault) Mark(c euicc.ActivationCode) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// MarkPIN returns the mark of a digest of card and PIN, of which without the
+// device key nothing can be told either, however short a PIN is.
+func (v *Vault) MarkPIN(digest []byte) string {
+	h := hmac.New(sha256.New, v.mark)
+	h.Write([]byte("\x00pin\x00")) // no address begins so
+	h.Write(digest)
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
 // sealed is a request with its secrets in the clear; it exists only inside the seal.
 type sealed struct {
 	Key, Code, Confirmation string

@@ -345,6 +345,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		broken(err)
 		g.lame = append(g.lame, err)
 	}
+	g.keepPINs()
 	g.ladder = g.newLadder()
 	g.buildBearer()
 	card := &runCard{g: g}

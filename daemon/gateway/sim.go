@@ -6,6 +6,7 @@ import (
 
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/config"
+	"dynamod/daemon/learned"
 )
 
 // slotTime is how long a change of the SIM slot may take.
@@ -62,6 +63,20 @@ func (g *Gateway) pin() (modem.Secret, error) {
 	}
 	pin, err := config.ReadSecret(g.config().Modem.PINFile)
 	return modem.Secret(pin), err
+}
+
+// keepPINs has the PINs that a card refused outlive the process: each start would
+// cost a try of those that block the card.
+func (g *Gateway) keepPINs() {
+	g.pins.Keep = func(digest []byte, left int) {
+		if err := g.learned.SetRefusedPIN(g.vault.MarkPIN(digest), learned.RefusedPIN{Left: left}); err != nil {
+			g.log.Warn("that the SIM's PIN was refused is forgotten at a restart", "error", err)
+		}
+	}
+	g.pins.Kept = func(digest []byte) (int, bool) {
+		p, ok := g.learned.RefusedPIN(g.vault.MarkPIN(digest))
+		return p.Left, ok
+	}
 }
 
 // enterPIN gives the SIM the PIN of pin_file if it asks for one. What a card did

@@ -1,9 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +18,7 @@ import (
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/config"
+	"dynamod/netlink/nlsim"
 )
 
 // pipePort is a net.Pipe as a session's port.
@@ -66,5 +72,35 @@ func TestSIMSlot(t *testing.T) {
 			cancel()
 			<-done
 		})
+	}
+}
+
+// TestRefusedPINOutlives: what the card refused is known to the next process, and
+// the file that says so tells nothing of the PIN without the device key.
+func TestRefusedPINOutlives(t *testing.T) {
+	cfg := labConfig(t)
+	if err := os.MkdirAll(cfg.State.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	refused, other := sha256.Sum256([]byte("8900101000000000019 4711")), sha256.Sum256([]byte("8900101000000000019 0815"))
+	for i := range 2 {
+		g, closeAll, err := build(cfg, Options{Kernel: nlsim.New()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			g.pins.Keep(refused[:], 2)
+		}
+		if left, ok := g.pins.Kept(refused[:]); !ok || left != 2 {
+			t.Errorf("process %d: refused %v, %d tries left", i, ok, left)
+		}
+		if _, ok := g.pins.Kept(other[:]); ok {
+			t.Errorf("process %d: another PIN is refused", i)
+		}
+		closeAll()
+	}
+	text, err := os.ReadFile(filepath.Join(cfg.State.Dir, "learned.json"))
+	if err != nil || bytes.Contains(text, []byte(hex.EncodeToString(refused[:8]))) {
+		t.Errorf("%s %v", text, err)
 	}
 }

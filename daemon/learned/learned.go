@@ -24,6 +24,7 @@ const (
 	maxProfiles  = 64
 	maxFirmwares = 32
 	maxModems    = 8
+	maxPINs      = 16
 )
 
 // APN is a connection that carried traffic. It holds no password: that is
@@ -57,6 +58,12 @@ type USBMode struct {
 	At    time.Time `json:"at"`
 }
 
+// RefusedPIN is a PIN that a card did not take.
+type RefusedPIN struct {
+	Left int       `json:"left"` // tries that the card had then, -1 if unknown
+	At   time.Time `json:"at"`
+}
+
 // What changes an attach context.
 const (
 	ByRecord = "record" // an operator's record for the attach
@@ -71,10 +78,11 @@ type Firmware struct {
 }
 
 type file struct {
-	LastGood map[string]APN      `json:"last_good,omitempty"` // by ICCID
-	Attach   map[string]Attach   `json:"attach,omitempty"`    // by IMEI
-	USBMode  map[string]USBMode  `json:"usb_mode,omitempty"`  // by IMEI
-	Firmware map[string]Firmware `json:"firmware,omitempty"`  // by firmware and card
+	LastGood map[string]APN        `json:"last_good,omitempty"` // by ICCID
+	Attach   map[string]Attach     `json:"attach,omitempty"`    // by IMEI
+	USBMode  map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
+	Firmware map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
+	PIN      map[string]RefusedPIN `json:"pin,omitempty"`       // by a mark of card and PIN
 }
 
 // Store is an open file of learned facts. Its methods may be called from any
@@ -146,6 +154,14 @@ func (s *Store) Firmware(key string) (Firmware, bool) { return get(s, &s.f.Firmw
 // SetFirmware remembers f under a key of firmware and card.
 func (s *Store) SetFirmware(key string, f Firmware) error {
 	return set(s, &s.f.Firmware, key, f, maxFirmwares, func(f *Firmware) *time.Time { return &f.At })
+}
+
+// RefusedPIN returns what is known under the mark of a card and a PIN.
+func (s *Store) RefusedPIN(mark string) (RefusedPIN, bool) { return get(s, &s.f.PIN, mark) }
+
+// SetRefusedPIN remembers that a card did not take a PIN.
+func (s *Store) SetRefusedPIN(mark string, p RefusedPIN) error {
+	return set(s, &s.f.PIN, mark, p, maxPINs, func(p *RefusedPIN) *time.Time { return &p.At })
 }
 
 // The maps are named by pointer, because they are read under the lock.

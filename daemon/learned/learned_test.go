@@ -104,6 +104,14 @@ func TestBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for i := range maxPINs + 3 {
+		if err := s.SetRefusedPIN(fmt.Sprintf("%032x", i), RefusedPIN{Left: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := s.RefusedPIN(fmt.Sprintf("%032x", maxPINs+2)); !ok || len(s.f.PIN) != maxPINs {
+		t.Errorf("%d refused PINs, the last is known: %v", len(s.f.PIN), ok)
+	}
 	if fi, _ := os.Stat(path); fi.Size() > 32<<10 {
 		t.Errorf("%d bytes, at most 32 KiB", fi.Size())
 	}
