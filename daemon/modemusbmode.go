@@ -75,17 +75,19 @@ func (u *usbModeVerb) ask(ctx context.Context, s std, now hook.USBMode, req hook
 	if req.Undo {
 		target = now.Before
 	}
-	if u.yes || target == "" || target == now.Mode {
-		return nil
-	}
+	possible := req.Undo // its value may have no name
 	warning := "The modem gets the USB mode " + target
 	for _, m := range now.Modes {
 		if m.Mode == target {
+			possible = true
 			warning += " by " + strings.Join(m.Commands, ", ")
 			if !m.Dials {
 				warning += ".\nThis build starts no data in that mode: the link stays down"
 			}
 		}
+	}
+	if u.yes || target == "" || target == now.Mode || !possible {
+		return nil
 	}
 	t, err := openTerminal(s.in)
 	if err != nil {

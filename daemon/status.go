@@ -225,7 +225,7 @@ func writeRecovery(row func(string, ...string), r *status.Recovery) {
 	row("recovery", cmp.Or(string(r.State), "nothing is wrong"), prefix(r.Symptom+": ", r.Reason), next)
 	row("  advice", r.Advice)
 	for _, u := range r.Rungs {
-		row("  "+u.Rung, fmt.Sprintf("%d times, last %s", u.Count, u.Last.Local().Format(time.DateTime)), u.Reason, prefix("failed: ", u.Error))
+		row("  "+u.Rung, times(u.Count, "once, ", "%d times, last ")+u.Last.Local().Format(time.DateTime), onlyIf(u.Reason != u.Rung, u.Reason), prefix("failed: ", u.Error))
 	}
 }
 

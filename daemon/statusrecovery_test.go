@@ -21,6 +21,7 @@ func TestStatusRecovery(t *testing.T) {
 	}{
 		{"never needed", nil, nil},
 		{"over", &status.Recovery{Rungs: []status.RungUse{use}}, []string{"recovery      nothing is wrong", "radio       3 times, last 2026-11-24 12:05:00, the SIM was there, failed: +CFUN was refused"}},
+		{"once, with no reason but itself", &status.Recovery{Rungs: []status.RungUse{{Rung: "sweep", Count: 1, Last: last, Reason: "sweep"}}}, []string{"  sweep       once, 2026-11-24 12:05:00\n"}},
 		{"given up", &status.Recovery{State: status.GivenUp, Symptom: "sim-lost", Reason: "gone", Advice: "take it out and in again", Next: &next}, []string{
 			"recovery      given-up, sim-lost: gone, begun again at 2026-11-24 14:05:00", "  advice      take it out and in again",
 		}},
