@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
@@ -25,6 +26,9 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, conf *tls.Config,
 	return s.serve(ctx, tls.NewListener(access.Limit(l), conf), guard)
 }
 
+// refusedBody is how long the rest of a request may take that was turned down.
+const refusedBody = 2 * time.Second
+
 // refuse answers a request that the guard turned down.
 func refuse(w http.ResponseWriter, f access.Refusal) {
 	p := &status.Problem{Code: f.Code, Text: f.Text, Advice: f.Advice, Retry: string(euicc.RetryNever)}
@@ -32,7 +36,9 @@ func refuse(w http.ResponseWriter, f access.Refusal) {
 		p.Retry = string(euicc.RetryLater)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.Wait.Seconds()))))
 	}
-	// The body was not read: what follows on this connection is not known.
+	// The body was not read: what follows on this connection is not known, and net/http
+	// waits for the rest of it before it closes.
 	w.Header().Set("Connection", "close")
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBody))
 	writeProblem(w, f.Status, p)
 }

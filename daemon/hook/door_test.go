@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dynamod/daemon/hook/access"
@@ -221,6 +224,73 @@ func TestSignedByOpenSSL(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), `"id":`) {
 			t.Errorf("run %d: %v\n%s", i, err, out)
 		}
+	}
+}
+
+// A stream of events ends soon after its caller was removed.
+func TestEventsOfRemovedCaller(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	token, k := access.NewToken("noc", access.Read)
+	if err := access.Add(path, k, os.WriteFile); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+		guard := access.New(s.remote, access.Options{
+			Keys: access.OpenFile(path), Log: slog.New(slog.DiscardHandler), Now: time.Now, Sane: func() bool { return true }, Refuse: refuse,
+			Route: func(r *http.Request) string { _, pattern := s.remote.Handler(r); return pattern },
+		})
+		r := httptest.NewRequest("GET", "https://127.0.0.1/v1/events", nil).WithContext(t.Context())
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		ended := false
+		go func() {
+			guard.ServeHTTP(w, r)
+			ended = true
+		}()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if ended {
+			t.Fatalf("the stream of a caller ended: %d %s", w.Code, w.Body)
+		}
+		if err := access.Remove(path, "noc", os.WriteFile); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if !ended {
+			t.Error("the stream goes on")
+		}
+	})
+}
+
+// A panic's value may hold anything: over TCP it is not told.
+func TestPanicOverTCP(t *testing.T) {
+	d := openDoor(t)
+	d.daemon.err = panicking{}
+	code, text := d.do(t, "GET", "/v1/profiles", "", access.Read)
+	if code != 500 || !strings.Contains(text, `"code":"internal"`) || strings.Contains(text, "SECRET") {
+		t.Errorf("%d %s", code, text)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Error() string { panic("SECRET") }
+
+// A stranger who announces a body and sends none does not keep his connection,
+// long before the server's limit of a minute.
+func TestRefusedBodyIsNotAwaited(t *testing.T) {
+	d := openDoor(t)
+	c, err := tls.Dial("tcp", d.addr, d.clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	io.WriteString(c, "POST /v1/activations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n")
+	if text, err := io.ReadAll(c); !strings.HasPrefix(string(text), "HTTP/1.1 401 ") || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%.200s, %v", text, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -155,6 +156,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-keepalive.C:
+			if !access.StillKnown(r.Context()) {
+				return
+			}
 			_, err = io.WriteString(w, ":\n\n")
 		case e := <-sub.Events():
 			_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Type, e.Data)

@@ -178,7 +178,11 @@ func (s *Server) Handler(l net.Listener) http.Handler {
 		if s.Panicked != nil {
 			s.Panicked(*p)
 		}
-		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: "a mistake in the program: " + p.Value, Advice: "`dynamod log` has where", Retry: string(euicc.RetryNever)})
+		text := "a mistake in the program"
+		if mux == s.local { // the value may hold anything
+			text += ": " + p.Value
+		}
+		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: text, Advice: "`dynamod log` has where", Retry: string(euicc.RetryNever)})
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,7 +123,27 @@ func TestFile(t *testing.T) {
 	if _, err := f.Keys(); err == nil || !strings.Contains(err.Error(), "may be read by others") {
 		t.Errorf("readable: %v", err)
 	}
-	write("", 0o600, at.Add(3))
+	// Another token of the same length within one tick of the file system's clock.
+	_, k2 := NewToken("noc", Read)
+	write(Keys{k}.String(), 0o600, at.Add(3))
+	f.Keys()
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	write(Keys{k2}.String(), 0o600, at.Add(3))
+	if keys, err := f.Keys(); err != nil || len(keys) != 1 || keys[0] != k2 {
+		t.Errorf("exchanged at once: %v %v", keys, err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Keys(); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+			t.Errorf("somebody else's: %v", err)
+		}
+		os.Chown(path, 0, 0)
+	}
+	write("", 0o600, at.Add(4))
 	if keys, err := f.Keys(); err != nil || len(keys) != 0 {
 		t.Errorf("removed: %v %v", keys, err)
 	}
@@ -356,31 +377,81 @@ func TestLimitListener(t *testing.T) {
 			accepted <- c
 		}
 	}()
-	dial := func() net.Conn {
+	// dial connects from 127.0.0.host.
+	dial := func(host byte) net.Conn {
 		t.Helper()
-		c, err := net.Dial("tcp", in.Addr().String())
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, host)}}
+		c, err := d.Dial("tcp", in.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	var held []net.Conn
-	for range maxConnsFrom {
-		dial()
-		held = append(held, <-accepted)
+	closed := func(name string, c net.Conn, want bool) {
+		t.Helper()
+		at := time.Now().Add(time.Minute)
+		if !want {
+			at = time.Unix(1, 0) // what is closed had its time
+		}
+		c.SetReadDeadline(at)
+		_, err := c.Read(make([]byte, 1))
+		if got := !errors.Is(err, os.ErrDeadlineExceeded); got != want {
+			t.Errorf("%s: closed %v, want %v (%v)", name, got, want, err)
+		}
 	}
-	over := dial()
-	if n, err := over.Read(make([]byte, 1)); err == nil {
-		t.Errorf("one too many got %d bytes", n)
+	conns := func() []*limitedConn {
+		in := l.(*limitListener)
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		return slices.Clone(in.conns)
 	}
-	held[0].Close()
-	held[0].Close() // counts once
-	dial()
+	known := func(c net.Conn) { c.(*limitedConn).known.Store(true) }
+
+	first := dial(1)
+	known(<-accepted)
+	second := dial(1)
 	<-accepted
-	over = dial()
-	if _, err := over.Read(make([]byte, 1)); err == nil {
-		t.Error("closing twice made room for two")
+	var held []net.Conn
+	for range maxConnsFrom - 2 {
+		held = append(held, dial(1))
+		<-accepted
+	}
+	// One too many: the oldest stranger of the same address goes.
+	dial(1)
+	over := <-accepted
+	closed("the oldest stranger", second, true)
+	closed("a caller", first, false)
+	closed("a later stranger", held[0], false)
+	// Somebody else is not in the way, whatever the first has.
+	other := dial(2)
+	<-accepted
+	closed("a stranger of before", held[0], false)
+	// Where all are callers the new one goes.
+	for _, c := range conns() {
+		known(c)
+	}
+	closed("one too many callers", dial(1), true)
+	closed("another's", other, false)
+	over.Close()
+	over.Close() // counts once
+	dial(1)
+	known(<-accepted)
+	closed("closing twice made room for two", dial(1), true)
+
+	// All together: the oldest stranger of any address goes.
+	stranger := dial(3)
+	<-accepted
+	for i := 0; len(conns()) < maxConns; i++ {
+		dial(byte(4 + i/maxConnsFrom))
+		<-accepted
+	}
+	dial(99)
+	<-accepted
+	closed("the oldest stranger of all", stranger, true)
+	closed("a caller in the crowd", first, false)
+	if n := len(conns()); n != maxConns {
+		t.Errorf("%d connections", n)
 	}
 }
 
@@ -389,6 +460,8 @@ func TestHostOf(t *testing.T) {
 		"192.0.2.1:80":              "192.0.2.1",
 		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::",
 		"[2001:db8:1:2::1]:81":      "2001:db8:1:2::",
+		"[fe80::1%eth0]:80":         "fe80::",
+		"[::ffff:192.0.2.1]:80":     "192.0.2.1",
 		"@":                         "@",
 	} {
 		if got := hostOf(address); got != want {

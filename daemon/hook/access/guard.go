@@ -90,7 +90,11 @@ func Needs(pattern string) Scope {
 
 // ServeHTTP answers one request.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e := Entry{Time: g.Now().UTC(), From: hostOf(r.RemoteAddr), What: r.Method + " " + r.URL.Path}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr
+	}
+	e := Entry{Time: g.Now().UTC(), From: from, What: r.Method + " " + r.URL.Path}
 	if f := g.form(r); f != nil {
 		g.deny(w, e, *f, nil)
 		return
@@ -106,8 +110,12 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.Caller, e.Way = caller.Name, string(caller.Kind)
 	need := Needs(pattern)
 	if err != nil && !(errors.Is(err, errStranger) && need == None && pattern != "") {
-		g.unknown(w, e, err)
+		g.unknown(w, r, e, err)
 		return
+	}
+	if caller.Name != "" {
+		keep(r.Context())
+		r = r.WithContext(context.WithValue(r.Context(), knownKey{}, func() bool { return g.knows(caller) }))
 	}
 	if caller.Scope < need {
 		g.deny(w, e, Refusal{http.StatusForbidden, "wrong-scope", "this needs the scope " + need.String() + ", the caller has " + caller.Scope.String(),
@@ -116,7 +124,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := caller.Name
 	if name == "" {
-		name = "from " + e.From
+		name = "from " + hostOf(r.RemoteAddr)
 	}
 	if wait, ok := g.callers.take(name); !ok {
 		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "", wait})
@@ -125,7 +133,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Only now: what is remembered is bounded by the callers' rates.
 	if sig != nil {
 		if err := g.nonces.use(caller.Name, sig); err != nil {
-			g.unknown(w, e, err)
+			g.unknown(w, r, e, err)
 			return
 		}
 	}
@@ -145,10 +153,25 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+type knownKey struct{}
+
+// StillKnown reports whether the caller of a request that was let in is still in
+// the keys file as he was. It is for answers without an end; over the unix socket
+// it is always true.
+func StillKnown(ctx context.Context) bool {
+	known, ok := ctx.Value(knownKey{}).(func() bool)
+	return !ok || known()
+}
+
+func (g *Guard) knows(k Key) bool {
+	keys, err := g.Keys.Keys()
+	return err == nil && slices.Contains(keys, k)
+}
+
 // unknown turns down a request whose sender is not known.
-func (g *Guard) unknown(w http.ResponseWriter, e Entry, err error) {
+func (g *Guard) unknown(w http.ResponseWriter, r *http.Request, e Entry, err error) {
 	// Others behind the same address get in all the while.
-	if wait, ok := g.strangers.take(e.From); !ok {
+	if wait, ok := g.strangers.take(hostOf(r.RemoteAddr)); !ok {
 		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "", wait})
 		return
 	}

@@ -399,6 +399,24 @@ func TestGuardFlood(t *testing.T) {
 	}
 }
 
+// The log has the address itself, the limits are for its network.
+func TestGuardAddresses(t *testing.T) {
+	m := newRoom(t)
+	for i := range 20 {
+		r := httptest.NewRequest("GET", "https://127.0.0.1/v1/status", nil)
+		r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:1", i+1)
+		w := httptest.NewRecorder()
+		m.guard.ServeHTTP(w, r)
+		if want := i >= m.guard.strangers.burst; (w.Code == 429) != want {
+			t.Errorf("address %d: %d", i+1, w.Code)
+		}
+	}
+	entries, err := m.audit.Entries()
+	if err != nil || len(entries) < 2 || entries[1].From != "2001:db8::2" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
 // Who guesses is slowed down, who knows is not.
 func TestGuardRates(t *testing.T) {
 	m := newRoom(t)

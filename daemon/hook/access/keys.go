@@ -12,7 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
+	"syscall"
 )
 
 // Kind is how a caller proves who he is.
@@ -181,10 +181,9 @@ func (keys Keys) ofKind(kind Kind, match func(Key) bool) *Key {
 type File struct {
 	path string
 
-	mu    sync.Mutex
-	mtime time.Time
-	size  int64
-	keys  Keys
+	mu   sync.Mutex
+	read os.FileInfo // of when keys were read, nil for never
+	keys Keys
 }
 
 // OpenFile returns the keys file of that path. It need not be there.
@@ -198,7 +197,7 @@ func (f *File) Keys() (Keys, error) {
 	info, err := os.Stat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.keys, f.mtime = nil, time.Time{}
+		f.keys, f.read = nil, nil
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("keys: %w", err)
@@ -206,7 +205,10 @@ func (f *File) Keys() (Keys, error) {
 		return nil, fmt.Errorf("keys: %s has more than %d bytes", f.path, maxFile)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("keys: %s may be read by others: chmod 600 it", f.path)
-	case !f.mtime.IsZero() && info.ModTime().Equal(f.mtime) && info.Size() == f.size:
+	case !ours(info):
+		return nil, fmt.Errorf("keys: %s belongs to another user: chown it to root", f.path)
+	// The time alone would not do: on some flash file systems it has whole seconds.
+	case f.read != nil && os.SameFile(info, f.read) && info.ModTime().Equal(f.read.ModTime()) && info.Size() == f.read.Size():
 		return f.keys, nil
 	}
 	text, err := os.ReadFile(f.path)
@@ -217,6 +219,12 @@ func (f *File) Keys() (Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: %s: %w", f.path, err)
 	}
-	f.keys, f.mtime, f.size = keys, info.ModTime(), info.Size()
+	f.keys, f.read = keys, info
 	return keys, nil
+}
+
+// ours reports whether a file is ours or root's. Whoever owns it can change it.
+func ours(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || s.Uid == 0 || int(s.Uid) == os.Geteuid()
 }
