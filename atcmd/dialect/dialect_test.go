@@ -3,10 +3,12 @@ package dialect
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestFind(t *testing.T) {
@@ -253,6 +255,32 @@ func FuzzExpand(f *testing.F) {
 		}
 		if strings.Contains(send, "{apn}") && strings.ContainsAny(value, "\"\r\n") {
 			t.Errorf("%q with %q became %q", send, value, got)
+		}
+	})
+}
+
+// FuzzMatch compares patterns, which come from files, with regular expressions
+// that mean the same.
+func FuzzMatch(f *testing.F) {
+	f.Add("EC2*|EG2*", "EG25")
+	f.Add("*a*ab*b", "xaabb")
+	f.Add("a*a", "a")
+	f.Add("|", "")
+	f.Fuzz(func(t *testing.T, pattern, value string) {
+		if !utf8.ValidString(pattern) || !utf8.ValidString(value) || len(pattern) > 100 || len(value) > 100 {
+			return
+		}
+		var alternatives []string
+		for alt := range strings.SplitSeq(strings.ToLower(pattern), "|") {
+			alternatives = append(alternatives, strings.ReplaceAll(regexp.QuoteMeta(alt), `\*`, `.*`))
+		}
+		oracle := regexp.MustCompile(`(?s)^(?:` + strings.Join(alternatives, "|") + `)$`)
+		score, ok := matchAny(pattern, value)
+		if want := oracle.MatchString(strings.ToLower(strings.TrimSpace(value))); ok != want {
+			t.Errorf("%q fits %q: %v, want %v", value, pattern, ok, want)
+		}
+		if score < 0 || score > len(strings.ToLower(pattern)) || !ok && score != 0 {
+			t.Errorf("%q fits %q by %d characters", value, pattern, score)
 		}
 	})
 }

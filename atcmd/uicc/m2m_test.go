@@ -147,3 +147,24 @@ func TestNoLock(t *testing.T) {
 		}
 	}
 }
+
+// FuzzEID reads what an ECASD answers: an EID is 32 decimal digits, with its tag or
+// without.
+func FuzzEID(f *testing.F) {
+	const eid = "\x89\x03\x30\x23\x31\x21\x70\x00\x00\x00\x00\x01\x23\x45\x67\x89"
+	f.Add([]byte("\x5A\x10" + eid))
+	f.Add([]byte(eid))
+	f.Add([]byte("\x5A\x10"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !isEID(data) {
+			return
+		}
+		digits := fmt.Sprintf("%X", data[len(data)-16:])
+		if strings.Trim(digits, "0123456789") != "" || len(data) != 16 && !strings.HasPrefix(fmt.Sprintf("%X", data), "5A10") {
+			t.Errorf("%X is an EID", data)
+		}
+		if len(data) == 16 && !isEID(append([]byte{0x5A, 16}, data...)) {
+			t.Errorf("%X is none behind its tag", data)
+		}
+	})
+}
