@@ -19,7 +19,8 @@ var usimAID = []byte{0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02}
 
 // openCGLA opens by +CCHO. When that fails, leaked channels are closed and it
 // is tried once more; when it still fails, opening the USIM tells whether the
-// card lacks the application or the modem does not reach the card at all.
+// card lacks the application or the modem does not reach the card at all, where
+// the dialect does not know why.
 func (t *Transport) openCGLA(ctx context.Context, aid []byte) (string, *Error) {
 	if !t.clean {
 		t.sweep(ctx)
@@ -34,6 +35,14 @@ func (t *Transport) openCGLA(ctx context.Context, aid []byte) (string, *Error) {
 		if handle, e = t.ccho(ctx, aid); e == nil {
 			return handle, nil
 		}
+	}
+	if t.apdu.Verdict != "" {
+		// What it would tell is known, and the channel might be lost: an EM9191 has no
+		// +CCHC (lpac#187), and has few channels.
+		if e.Kind == nil {
+			e.Kind = ErrUnreachable
+		}
+		return "", e
 	}
 	control, ce := t.ccho(ctx, usimAID)
 	if ce != nil {

@@ -2,6 +2,7 @@ package uicc
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"dynamod/atcmd"
@@ -40,6 +41,26 @@ func TestVerdicts(t *testing.T) {
 		}
 		if tt.kind != nil && !errors.Is(err, tt.kind) || e.Verdict() != tt.verdict || tt.verdict != "" && (!e.Blocked() || e.Hint() != d.APDU.Advice) {
 			t.Errorf("%s: %v, verdict %q, hint %q", tt.name, err, e.Verdict(), e.Hint())
+		}
+	}
+}
+
+// A firmware that is known to block the eUICC loses no channel to being asked, also
+// where it cannot close one.
+func TestVerdictCostsNoChannel(t *testing.T) {
+	f := newFake(t)
+	f.apps = f.apps[1:] // the USIM alone can be opened
+	f.reply = func(cmd string) (atcmd.Reply, error, bool) {
+		return atcmd.Reply{}, errorFinal("+CCHC"), strings.HasPrefix(cmd, "+CCHC")
+	}
+	for _, name := range []string{"sierra-5g", "quectel-lpa"} {
+		for range 5 {
+			if _, err := New(f, dialect.ByName(name).APDU, Options{}).Open(t.Context(), isdrAID); !errors.Is(err, ErrFirmware) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if len(f.open) != 0 {
+			t.Errorf("%s: channels left open: %v", name, f.open)
 		}
 	}
 }
