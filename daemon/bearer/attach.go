@@ -386,7 +386,7 @@ func (b *Bearer) ownContext(ctx context.Context, r Radio, shared bool) (given *c
 	if changed {
 		def = factory(was)
 	}
-	if cid == 0 || !ok && !changed || def.APN == "" || cosa.CheckAPN(def.APN) != "" || slices.Contains([]string{"ims", "sos"}, strings.ToLower(def.APN)) {
+	if cid == 0 || !ok && !changed || def.APN == "" || cosa.CheckAPN(def.APN) != "" || notForData(def.APN) {
 		return nil, false
 	}
 	if !changed {
@@ -396,4 +396,13 @@ func (b *Bearer) ownContext(ctx context.Context, r Radio, shared bool) (given *c
 	return &cosa.Given{
 		Connection: cosa.Connection{APN: def.APN, IPType: ipTypeOf(def.Type)}, Origin: fmt.Sprintf("the modem's own context %d", cid),
 	}, usable
+}
+
+// notForData tells that an APN is by its name for the operator's own services:
+// calls and messages (ims, vzwims, ims.metropcs; xcap for their settings) or
+// emergency calls (sos). Some operators want the attach itself to have one.
+func notForData(apn string) bool {
+	return slices.ContainsFunc(strings.Split(strings.ToLower(apn), "."), func(label string) bool {
+		return strings.HasSuffix(label, "ims") || label == "sos" || label == "xcap"
+	})
 }

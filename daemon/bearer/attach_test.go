@@ -64,6 +64,11 @@ func TestDataKeepsOffTheAttach(t *testing.T) {
 				records: record(`{"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("ims", "data.test"), "ims" },
 			}, `+CGDCONT=1,"IPV4V6","ims"`, "IP, ims IPV4V6, data.test IPV4V6", 2, "IPV4V6 ims",
 		},
+		{
+			"nor is Verizon's", simOptions{
+				records: record(`{"apn": "vzwinternet"}`), modem: lte, core: func(c *atsim.Core) { c.APNs, c.Default = apns("vzwims", "vzwinternet"), "vzwims" },
+			}, `+CGDCONT=1,"IPV6","VZWIMS"`, "IP, VZWIMS IPV6, vzwinternet IPV4V6", 2, "IPV6 VZWIMS",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,6 +101,17 @@ func TestDataKeepsOffTheAttach(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestNotForData(t *testing.T) {
+	for apn, want := range map[string]bool{
+		"ims": true, "IMS": true, "VZWIMS": true, "ims.metropcs": true, "xcap.ims": true, "xcap": true, "sos": true, "ims.mnc001.mcc262.gprs": true,
+		"": false, "internet": false, "imsi.example": false, "sosafe": false, "xcapital": false,
+	} {
+		if notForData(apn) != want {
+			t.Errorf("%q: %v", apn, !want)
+		}
 	}
 }
 
