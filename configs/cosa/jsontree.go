@@ -118,7 +118,7 @@ func (e *jsonError) Error() string { return e.msg }
 // requires it refuses duplicate names, invalid UTF-8, and what exceeds the limits.
 func eachProfile(data []byte, take func(*node) bool) *jsonError {
 	if len(data) > MaxFileBytes {
-		return &jsonError{0, fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), MaxFileBytes), ""}
+		return &jsonError{0, fmt.Sprintf("the file is larger than %d bytes", MaxFileBytes), ""}
 	}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
 		return &jsonError{0, "the file begins with a byte order mark", "save it as UTF-8 without BOM"}
