@@ -194,11 +194,11 @@ func (d Decision) bootstrap() bool {
 
 // dedupe removes candidates that would ask the network for the same again.
 func dedupe(list []Candidate) []Candidate {
-	out := list[:0]
-	for _, c := range list {
-		if !slices.ContainsFunc(out, func(o Candidate) bool { return o.Connection.sameBearer(&c.Connection) }) {
-			out = append(out, c)
-		}
-	}
-	return out
+	seen := make(map[bearer]bool, len(list))
+	return slices.DeleteFunc(list, func(c Candidate) bool {
+		b := c.Connection.bearer()
+		again := seen[b]
+		seen[b] = true
+		return again
+	})
 }

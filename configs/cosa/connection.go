@@ -110,13 +110,17 @@ func (c *Connection) Key() string {
 	return key
 }
 
-// sameBearer tells whether two connections would ask the network for the same.
-func (c *Connection) sameBearer(o *Connection) bool {
-	ca, cu, cp := c.Credentials()
-	oa, ou, op := o.Credentials()
-	return strings.EqualFold(c.APN, o.APN) && ca == oa && cu == ou && cp == op &&
-		c.EffectiveIPType(false) == o.EffectiveIPType(false) &&
-		c.EffectiveIPType(true) == o.EffectiveIPType(true)
+// bearer is what a connection asks the network for.
+type bearer struct {
+	apn, user     string
+	password      Secret
+	auth          Auth
+	home, roaming IPType
+}
+
+func (c *Connection) bearer() bearer {
+	auth, user, password := c.Credentials()
+	return bearer{strings.ToLower(c.APN), user, password, auth, c.EffectiveIPType(false), c.EffectiveIPType(true)}
 }
 
 // ExtField is one fact of a source that has no field of its own.

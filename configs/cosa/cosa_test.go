@@ -328,3 +328,15 @@ func TestOrderIsTotal(t *testing.T) {
 		}
 	}
 }
+
+// A network that a target names over and over is looked at once: reasons for a
+// file of nothing else have to come in time.
+func TestNetworkNamedTwice(t *testing.T) {
+	db := mustNew(t, `[{"id": "a", "name": "A", "targets": [{"mccmnc": ["22210", "222010", "22210"]}, {"mccmnc": ["22210"], "spn": ["A"]}], "connections": [{"apn": "a"}]}]`)
+	if n := len(db.layers[0].find("22210")); n != 2 {
+		t.Errorf("%d references, want one for each target", n)
+	}
+	if r := db.Rationale(SIM{MCCMNC: "22210", SPN: "B"}); len(r.Records) != 1 || r.Records[0].Verdict != Chosen {
+		t.Errorf("%+v", r.Records)
+	}
+}

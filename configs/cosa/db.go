@@ -79,6 +79,7 @@ func newLayer(profiles []OperatorProfile) *layer {
 		}
 	}
 	slices.SortStableFunc(l.byPLMN, func(a, b plmnRef) int { return cmp.Compare(a.plmn, b.plmn) })
+	l.byPLMN = slices.Compact(l.byPLMN) // a target may name one twice
 	return l
 }
 
@@ -179,8 +180,8 @@ func (db *DB) Lookup(dst []Match, sim SIM) []Match {
 	start := len(dst)
 	for _, l := range db.layers {
 		if home != "" {
-			for _, r := range l.find(home) {
-				dst = l.try(dst, start, r.ref, &sim, home)
+			for _, r := range l.find(home) { // the targets of one profile follow each other
+				dst = l.try(dst, max(start, len(dst)-1), r.ref, &sim, home)
 			}
 		}
 		for _, r := range l.byOther {
@@ -192,7 +193,7 @@ func (db *DB) Lookup(dst []Match, sim SIM) []Match {
 }
 
 // try appends the profile of r if its target matches, or replaces an entry of
-// the same profile that is worse.
+// the same profile, from start on, that is worse.
 func (l *layer) try(dst []Match, start int, r ref, sim *SIM, home string) []Match {
 	p := &l.profiles[r.profile]
 	t := &p.Targets[r.target]

@@ -2,7 +2,6 @@ package cosa
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,7 +59,9 @@ const (
 func (db *DB) Rationale(sim SIM) Rationale {
 	d := db.Match(sim)
 	r := Rationale{HomeNetwork: d.HomeNetwork, MNCLengthUnknown: d.MNCLengthUnknown, Outcome: d.Outcome(), Records: []Verdict{}}
+	seen := make(map[*OperatorProfile]bool, len(d.Matches))
 	for i, m := range d.Matches {
+		seen[m.Profile] = true
 		v := verdictOf(m.Profile, Chosen)
 		v.Keys, v.Approximate = m.keys.names(), m.approximate
 		if i < d.Winners {
@@ -73,13 +74,12 @@ func (db *DB) Rationale(sim SIM) Rationale {
 		r.Records = append(r.Records, v)
 	}
 	for _, l := range db.layers {
-		for i, ref := range l.find(d.HomeNetwork) {
+		for _, ref := range l.find(d.HomeNetwork) {
 			p := &l.profiles[ref.profile]
-			seen := func(o plmnRef) bool { return o.profile == ref.profile }
-			if slices.ContainsFunc(d.Matches, func(m Match) bool { return m.Profile == p }) ||
-				slices.ContainsFunc(l.find(d.HomeNetwork)[:i], seen) {
+			if seen[p] {
 				continue
 			}
+			seen[p] = true
 			_, miss := p.Targets[ref.target].match(&sim, d.HomeNetwork)
 			v := verdictOf(p, Missed)
 			v.Why = miss.String() + " differs or is not known"

@@ -98,9 +98,10 @@ func Load(dir string) (*cosa.DB, []*cosa.Problem, error) {
 		embedded[p.ID] = true
 	}
 	profiles, problems := loadDir(dir, embedded)
+	known := map[string]string{} // a file may have very many networks of few MCCs
 	for i := range profiles {
 		if p := &profiles[i]; p.Country == "" {
-			p.Country = countryOf(db, p)
+			p.Country = countryOf(db, p, known)
 		}
 	}
 	with, err := db.With(profiles)
@@ -111,12 +112,23 @@ func Load(dir string) (*cosa.DB, []*cosa.Problem, error) {
 }
 
 // countryOf is the country in which the database knows the profile's MCC, "" if
-// there is none or more than one. Android's and COSA's files do not tell it.
-func countryOf(db *cosa.DB, p *cosa.OperatorProfile) string {
+// there is none or more than one. Android's and COSA's files do not tell it. known
+// keeps the answers by MCC.
+func countryOf(db *cosa.DB, p *cosa.OperatorProfile, known map[string]string) string {
 	for i := range p.Targets {
-		for _, plmn := range slices.Concat(p.Targets[i].MCCMNC, p.Targets[i].MCC) {
-			if countries := db.Countries(plmn); len(countries) == 1 {
-				return countries[0]
+		for _, list := range [][]string{p.Targets[i].MCCMNC, p.Targets[i].MCC} {
+			for _, plmn := range list {
+				mcc := plmn[:3] // checked when the file was read
+				country, there := known[mcc]
+				if !there {
+					if countries := db.Countries(mcc); len(countries) == 1 {
+						country = countries[0]
+					}
+					known[mcc] = country
+				}
+				if country != "" {
+					return country
+				}
 			}
 		}
 	}
