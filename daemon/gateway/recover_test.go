@@ -283,6 +283,25 @@ func (s *standing) await(want status.State, limit time.Duration) {
 	}
 }
 
+// awaitMended waits until a rung has helped. The link may be up for a while after
+// something went wrong, and down for less than a look.
+func (s *standing) awaitMended(limit time.Duration) {
+	s.t.Helper()
+	mended := func(now status.Snapshot) bool {
+		r := now.Recovery
+		return now.State == status.Up && r != nil && r.State == "" && len(r.Rungs) > 0
+	}
+	for begin := time.Now(); ; time.Sleep(time.Second) {
+		now := s.status()
+		if mended(now) {
+			return
+		}
+		if time.Since(begin) > limit {
+			s.t.Fatalf("after %v the link is %s (%s), %+v", limit, now.State, now.Reason, now.Recovery)
+		}
+	}
+}
+
 func (s *standing) fault(name string, f atsim.Fault) {
 	s.t.Helper()
 	if err := s.sim.SetFault(name, f); err != nil {
@@ -346,13 +365,7 @@ func TestRungs(t *testing.T) {
 					t.Fatalf("before anything was wrong: %+v", r)
 				}
 				tt.spoil(s)
-				for range 1200 { // it may be down for less than a look
-					if now := s.status(); now.State == status.Down || now.Recovery != nil {
-						break
-					}
-					time.Sleep(time.Second)
-				}
-				s.await(status.Up, tt.limit)
+				s.awaitMended(tt.limit)
 				if got := s.rungs(); got != tt.rungs {
 					t.Errorf("took %q, want %q", got, tt.rungs)
 				}
