@@ -19,6 +19,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/atsim"
+	"dynamod/atcmd/port"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
@@ -74,34 +75,6 @@ type standingOptions struct {
 }
 
 const standingICCID = "8900101000000000018"
-
-// pipeEnd is the host's end of one port.
-type pipeEnd struct{ net.Conn }
-
-func (p pipeEnd) WriteContext(ctx context.Context, b []byte) error {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(time.Minute)
-	}
-	if err := p.SetWriteDeadline(deadline); err != nil {
-		return atcmd.ErrGone
-	}
-	_, err := p.Write(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return context.DeadlineExceeded
-	} else if err != nil {
-		return atcmd.ErrGone
-	}
-	return nil
-}
-
-func (p pipeEnd) Read(b []byte) (int, error) {
-	n, err := p.Conn.Read(b)
-	if err != nil && n == 0 {
-		err = atcmd.ErrGone
-	}
-	return n, err
-}
 
 // safeLog is a log that tasks may write while the test reads.
 type safeLog struct {
@@ -215,7 +188,7 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 			}
 			ours, theirs := net.Pipe()
 			plug(theirs)
-			return pipeEnd{ours}, nil
+			return port.FromConn(ours), nil
 		},
 		Probe: func(ctx context.Context, spec uplink.Spec) bearer.Reach {
 			st, err := uplink.Read(ctx, k, spec)
