@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/status"
 )
@@ -17,8 +18,12 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) 
 	}
 	plmn := b.showRegistration(ctx, r, reg)
 	up, err := r.Status(ctx, a.call)
-	if err != nil {
+	if modem.NoAnswer(err) {
 		return false, err
+	}
+	if err != nil { // what the modem does not tell, traffic does
+		b.Log.Debug("the modem does not tell whether the context is active", "error", err)
+		up = true
 	}
 	if !up || !reg.State.Registered() {
 		b.Log.Warn("the network took the link away", "registration", reg.State, "active", up)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dynamod/atcmd/atsim"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/status"
 )
@@ -57,6 +58,43 @@ func TestNetworkLetsGo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A modem that refuses to tell whether the context is active has a link all the
+// same, for as long as traffic crosses it.
+func TestModemDoesNotTellContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }})
+		b.run(func() {
+			time.Sleep(10 * time.Second)
+			if b.state() != status.Up {
+				t.Fatalf("the link is %s: %s", b.state(), b.model.Snapshot().Reason)
+			}
+			if err := b.sim.SetFault("cme", atsim.Fault{Command: "+CGACT"}); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				b.Kick()
+				time.Sleep(time.Minute)
+				if b.state() != status.Up {
+					t.Errorf("the link is %s: %s", b.state(), b.model.Snapshot().Reason)
+				}
+			}
+			b.answer("data.test", status.Down)
+			b.Kick()
+			time.Sleep(time.Minute)
+			if b.state() != status.Down {
+				t.Errorf("without traffic the link is %s", b.state())
+			}
+			b.sim.ClearFault("cme")
+			b.answer("data.test", status.Up)
+			b.Kick()
+			time.Sleep(10 * time.Minute)
+			if b.state() != status.Up {
+				t.Errorf("the link does not come back: %s", b.model.Snapshot().Reason)
+			}
+		})
+	})
 }
 
 // What a killed process has left in the kernel goes when its link cannot be
