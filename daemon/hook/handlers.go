@@ -138,16 +138,30 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	rc.SetReadDeadline(time.Time{}) // the server's read limit is for requests, not for streams
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	if after == 0 {
-		b, err := json.Marshal(s.model.Snapshot())
-		if err != nil {
-			s.fail(w, err)
-			return
-		}
-		fmt.Fprintf(w, "event: status\ndata: %s\n\n", b)
+	if after == 0 && s.firstEvent(w) != nil {
+		return
 	}
+	s.follow(w, r, rc, sub)
+}
+
+// firstEvent is the whole status.
+func (s *Server) firstEvent(w http.ResponseWriter) error {
+	b, err := json.Marshal(s.model.Snapshot())
+	if err != nil {
+		s.fail(w, err)
+		return err
+	}
+	_, err = fmt.Fprintf(w, "event: status\ndata: %s\n\n", b)
+	return err
+}
+
+// follow passes events on until the client goes. Its stack is small, since there
+// may be hundreds of them: below 4 KiB with all that called it, the runtime takes
+// back what the first event needed.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, rc *http.ResponseController, sub *status.Subscription) {
 	keepalive := time.NewTicker(30 * time.Second)
 	defer keepalive.Stop()
+	var err error
 	for {
 		if rc.Flush() != nil {
 			return

@@ -31,7 +31,7 @@ type Model struct {
 	last    []byte // encoded cur without its time, to tell a change from none
 	lastRun []byte
 	next    uint64
-	history []Event
+	history []*Event
 	subs    map[*Subscription]struct{}
 }
 
@@ -86,7 +86,7 @@ func (m *Model) Log(text string) {
 }
 
 func (m *Model) emit(kind string, data []byte) {
-	e := Event{ID: m.next, Time: m.now(), Type: kind, Data: data}
+	e := &Event{ID: m.next, Time: m.now(), Type: kind, Data: data}
 	m.next++
 	if len(m.history) == History {
 		m.history = slices.Delete(m.history, 0, 1)
@@ -102,7 +102,7 @@ func (m *Model) emit(kind string, data []byte) {
 func (m *Model) Subscribe(after uint64) *Subscription {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &Subscription{m: m, c: make(chan Event, queue)}
+	s := &Subscription{m: m, c: make(chan *Event, queue)}
 	if after > 0 {
 		for _, e := range m.history {
 			if e.ID > after {
@@ -117,11 +117,11 @@ func (m *Model) Subscribe(after uint64) *Subscription {
 // Subscription receives events until it is closed.
 type Subscription struct {
 	m *Model
-	c chan Event
+	c chan *Event // all subscribers share an event
 }
 
-// Events returns the channel of events; Close does not close it.
-func (s *Subscription) Events() <-chan Event { return s.c }
+// Events returns the channel of events, which are not to be changed; Close does not close it.
+func (s *Subscription) Events() <-chan *Event { return s.c }
 
 // Close ends the subscription.
 func (s *Subscription) Close() {
@@ -132,7 +132,7 @@ func (s *Subscription) Close() {
 
 // offer queues e and drops the oldest when the subscriber is too slow; the
 // model never waits for a reader. Called with the model's lock held.
-func (s *Subscription) offer(e Event) {
+func (s *Subscription) offer(e *Event) {
 	for {
 		select {
 		case s.c <- e:

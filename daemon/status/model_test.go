@@ -11,7 +11,7 @@ func newModel() *Model {
 	return New("test", func() time.Time { t = t.Add(time.Second); return t })
 }
 
-func drain(s *Subscription) (events []Event) {
+func drain(s *Subscription) (events []*Event) {
 	for {
 		select {
 		case e := <-s.Events():

@@ -90,6 +90,23 @@ func Needs(pattern string) Scope {
 
 // ServeHTTP answers one request.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// What admit needs is not kept on the stack of an answer without an end.
+	if admitted, e := g.admit(w, r); admitted != nil && e == nil {
+		g.next.ServeHTTP(w, admitted)
+	} else if admitted != nil {
+		g.record(w, admitted, e)
+	}
+}
+
+func (g *Guard) record(w http.ResponseWriter, r *http.Request, e *Entry) {
+	if err := g.Audit.record(g.next, w, r, *e); err != nil {
+		g.Log.Warn("audit log", "error", err)
+	}
+}
+
+// admit returns the request if it may be made, and what is to be written down of
+// it, nil for nothing. Else it has answered it.
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *Entry) {
 	from, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		from = r.RemoteAddr
@@ -97,7 +114,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := Entry{Time: g.Now().UTC(), From: from, What: r.Method + " " + r.URL.Path}
 	if f := g.form(r); f != nil {
 		g.deny(w, e, *f, nil)
-		return
+		return nil, nil
 	}
 	pattern := g.Route(r)
 	if r.Method == http.MethodGet && r.URL.Path == "/v1/nonce" {
@@ -111,16 +128,12 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	need := Needs(pattern)
 	if err != nil && !(errors.Is(err, errStranger) && need == None && pattern != "") {
 		g.unknown(w, r, e, err)
-		return
-	}
-	if caller.Name != "" {
-		keep(r.Context())
-		r = r.WithContext(context.WithValue(r.Context(), knownKey{}, func() bool { return g.knows(caller) }))
+		return nil, nil
 	}
 	if caller.Scope < need {
 		g.deny(w, e, Refusal{http.StatusForbidden, "wrong-scope", "this needs the scope " + need.String() + ", the caller has " + caller.Scope.String(),
 			"`dynamod token add` makes a token with another scope", 0}, nil)
-		return
+		return nil, nil
 	}
 	name := caller.Name
 	if name == "" {
@@ -128,29 +141,30 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if wait, ok := g.callers.take(name); !ok {
 		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "", wait})
-		return
+		return nil, nil
 	}
 	// Only now: what is remembered is bounded by the callers' rates.
 	if sig != nil {
 		if err := g.nonces.use(caller.Name, sig); err != nil {
 			g.unknown(w, r, e, err)
-			return
+			return nil, nil
 		}
+	}
+	if caller.Name != "" {
+		keep(r.Context())
+		r = r.WithContext(context.WithValue(r.Context(), knownKey{}, func() bool { return g.knows(caller) }))
 	}
 	if pattern == noncePattern {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		io.WriteString(w, `{"nonce":"`+g.nonces.give()+`","expires_in":60}`+"\n")
-		return
+		return nil, nil
 	}
 	// A bundle or a trace is worth as much as a change.
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && need < Admin {
-		g.next.ServeHTTP(w, r)
-		return
+		return r, nil
 	}
-	if err := g.Audit.record(g.next, w, r, e); err != nil {
-		g.Log.Warn("audit log", "error", err)
-	}
+	return r, &e
 }
 
 type knownKey struct{}

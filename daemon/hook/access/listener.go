@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Limits of connections. Each costs some 60 KiB with TLS, and descriptors that
+// Limits of connections. Each costs some 40 KiB with TLS, and descriptors that
 // the modem and the card need too.
 const (
 	maxConns     = 256
