@@ -32,7 +32,11 @@ var profilesCommand = command{
 			})
 		}),
 		profileVerb("enable", "switch to a profile, and back if it gives no link", "It ends when the link is up, with exit code 6 if it is up on the previous profile.", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
-			return p.change(ctx, s, "POST", iccid, "/enable", nil, nil, "enabled")
+			query := url.Values{}
+			if p.noWayBack {
+				query.Set("no_way_back", "true")
+			}
+			return p.change(ctx, s, "POST", iccid, "/enable", query, nil, "enabled")
 		}),
 		profileVerb("disable", "disable a profile", "The enabled one, which carries the link, only with --force.", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
 			return p.change(ctx, s, "POST", iccid, "/disable", url.Values{}, nil, "disabled")
@@ -71,7 +75,7 @@ var profilesListCommand = command{
 
 type profileChange struct {
 	reach
-	yes, force bool
+	yes, force, noWayBack bool
 }
 
 // profileVerb is a verb about one profile; rest are its arguments behind the
@@ -88,6 +92,9 @@ func profileVerb(verb, summary, about string, run func(ctx context.Context, s st
 			p.declare(fs)
 			if verb == "delete" {
 				fs.BoolVar(&p.yes, "yes", false, "delete without asking")
+			}
+			if verb == "enable" {
+				fs.BoolVar(&p.noWayBack, "no-way-back", false, "also a profile that can never be disabled again (policy rule PPR1)")
 			}
 			if verb == "delete" || verb == "disable" {
 				fs.BoolVar(&p.force, "force", false, "also where it cuts the link")

@@ -55,6 +55,9 @@ type Card interface {
 	// Deliver offers what the outbox holds to its receivers, and removes what
 	// they took from the card.
 	Deliver(ctx context.Context) error
+	// Unreported reports whether the server of a profile may not know yet that it
+	// is installed.
+	Unreported(iccid string) bool
 	// Release gives back the card that Preflight took: it is held over several
 	// calls, so that nothing is asked twice, until a profile is switched.
 	Release()

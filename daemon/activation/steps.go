@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dynamod/atcmd"
@@ -40,13 +41,27 @@ func (r *run) preflight(ctx context.Context) (State, error) {
 func checkEnabled(profiles []euicc.Profile, wanted euicc.ICCID) error {
 	for _, p := range profiles {
 		if p.State == euicc.Enabled && p.ICCID != wanted && p.PPR.Has(euicc.PPR1) {
-			return &Fault{
-				Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", p.ICCID.Short()),
-				Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
-			}
+			return Bound(p.ICCID)
 		}
 	}
 	return nil
+}
+
+// Bound refuses a switch from the enabled profile, which must not be disabled.
+func Bound(enabled euicc.ICCID) *Fault {
+	return &Fault{
+		Code: "ppr1-enabled", Text: fmt.Sprintf("the enabled profile %s must not be disabled (policy rule PPR1)", enabled.Short()),
+		Advice: "only its operator can lift that rule", Retry: euicc.RetryNever,
+	}
+}
+
+// NoWayBack refuses a switch to a profile that could not be left again, for which
+// nobody has asked in so many words. more ends the advice.
+func NoWayBack(more string) *Fault {
+	return &Fault{
+		Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
+		Advice: "if that is wanted, ask again with --no-way-back" + more, Retry: euicc.RetryNow,
+	}
 }
 
 // abandon ends the session that an interruption has left open, on the card too
@@ -207,10 +222,7 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 		return euicc.CancelPostponed, err // the order is as good on another card
 	}
 	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && r.rec.Previous != r.rec.ICCID && !r.req.NoWayBack {
-		return euicc.CancelPostponed, &Fault{
-			Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
-			Advice: "if that is wanted, ask again with --no-way-back; the order is kept", Retry: euicc.RetryNow,
-		}
+		return euicc.CancelPostponed, NoWayBack("; the order is kept")
 	}
 	return 0, nil
 }
@@ -388,9 +400,19 @@ func (r *run) installed(ctx context.Context) (State, error) {
 }
 
 // report offers the installation result over the present link: some operators
-// activate the line when it arrives. The run goes on whatever comes of it.
+// activate the line when it arrives. The run goes on whatever comes of it, but to a
+// switch without a way back: a line that is never activated would be the last one.
 func (r *run) report(ctx context.Context) (State, error) {
 	err := r.o.Card.Deliver(ctx)
+	if !r.rec.Cancelled && r.noWayBack() && r.o.Card.Unreported(r.rec.ICCID) {
+		r.change(func(rec *Record) {
+			rec.Error = Problem(Reporting, &Fault{
+				Code: "not-reported", Text: "the profile can never be disabled again (policy rule PPR1), and its server could not be told that it is installed: its line may not be active", Err: err, Retry: euicc.RetryLater,
+				Advice: "`dynamod profiles enable " + rec.ICCID + " --no-way-back` enables it when `dynamod notifications` has no report of it left",
+			})
+		})
+		return Undoing, nil
+	}
 	if !r.rec.Cancelled {
 		return Enabling, err
 	}
@@ -402,6 +424,11 @@ func (r *run) report(ctx context.Context) (State, error) {
 		})
 	})
 	return Notifying, nil // with what could not be delivered
+}
+
+// noWayBack reports whether the switch is from a profile to one that stays.
+func (r *run) noWayBack() bool {
+	return strings.Contains(r.rec.PolicyRules, euicc.PPR1.String()) && r.rec.Previous != "" && r.rec.Previous != r.rec.ICCID
 }
 
 func (r *run) iccid() (euicc.ICCID, error) { return euicc.ParseICCID(r.rec.ICCID) }

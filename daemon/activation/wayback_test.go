@@ -118,6 +118,13 @@ func TestWayBack(t *testing.T) {
 			[]outage{dead(newICCID)}, status.Failed, newICCID, "", time.Hour,
 		},
 		{
+			"the new profile cannot be left again (PPR1), and its installation cannot be reported", func(w *world, r *Request) {
+				w.md.PPR, r.NoWayBack = euicc.PPR1, true
+				w.metadata = map[string]euicc.Metadata{newICCID: {Class: euicc.ClassOperational, PPR: euicc.PPR1}, oldICCID: {Class: euicc.ClassProvisioning}}
+			},
+			[]outage{{"deliver", "", time.Minute}}, status.RolledBack, oldICCID, "", time.Hour,
+		},
+		{
 			"a switch that the enabled profile forbids (PPR1)", func(w *world, _ *Request) {
 				w.lost = func(call string) error { // its rule came with an update since the run agreed
 					if call == "download" {

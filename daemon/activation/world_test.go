@@ -215,6 +215,12 @@ func (w *world) Deliver(ctx context.Context) error {
 	return w.do(ctx, "deliver", func() error { w.delivered += len(w.pending); w.pending = nil; return nil })
 }
 
+func (w *world) Unreported(string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending) > 0
+}
+
 func (w *world) Release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,7 @@ import (
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
 	"dynamod/daemon/status"
+	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
 	"dynamod/netlink"
 	"dynamod/netlink/uplink"
@@ -43,8 +45,9 @@ import (
 type crashStory struct {
 	name    string
 	prepare func(*Lab)
-	first   bool // the card is empty, and the router has another uplink
-	power   bool // modem and card lose their power with the daemon
+	first   bool              // the card is empty, and the router has another uplink
+	power   bool              // modem and card lose their power with the daemon
+	earlier euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
 	outcome status.Outcome
 	enabled int // which profile: 0 the earlier one, 1 the new one
 	stride  int // each how manieth stop is tried, but in the soak
@@ -83,6 +86,9 @@ type crashWorld struct {
 	story crashStory
 	old   string // ICCID
 	stop  context.CancelFunc
+	away  atomic.Bool  // the modem is unplugged
+	gone  atomic.Int64 // for how long, as a time.Duration; 0 means until it is plugged in
+	ahead atomic.Int64 // by how much the daemon's clock is
 }
 
 // newCrashWorld makes a world in a bubble of its own time; dir has the identities.
@@ -101,7 +107,7 @@ func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	lab, err := New(Options{Dir: dir, Dialect: "quectel", Earlier: earlier, Carrier: carrier{n}, Lease: leaseOf(n.Options()), Hosts: []string{netlab.SMDPAddr.String()}, Log: log})
+	lab, err := New(Options{Dir: dir, Dialect: "quectel", Earlier: earlier, EarlierIs: story.earlier, Carrier: carrier{n}, Lease: leaseOf(n.Options()), Hosts: []string{netlab.SMDPAddr.String()}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +125,9 @@ func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
 	if err := os.WriteFile(filepath.Join(dir, "operators.d", "lab.json"), operatorsFile(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if !story.power { // somebody else keeps the modem on
-		ours, theirs := net.Pipe()
-		w.wg.Go(func() { lab.Modem.Serve(ctx, theirs) })
-		t.Cleanup(func() { ours.Close() })
+	if !story.power {
+		w.gone.Store(int64(restart))
+		w.keepOn(ctx)
 	}
 	return w
 }
@@ -165,6 +170,7 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 		logTo = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
 	opts := w.gatewayOptions(slog.New(reapedLog{logTo, r}), "crash walk", time.Time{}, cfg)
+	opts.Now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 	opts.Kernel = reapedKernel{opts.Kernel, r}
 	dial, dhcp, probe := opts.Dial, opts.DHCP, opts.Probe
 	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -192,6 +198,9 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 	opts.OpenPort = func(context.Context, string) (atcmd.Port, error) {
 		if r.isDead() {
 			return nil, errReaped
+		}
+		if w.away.Load() {
+			return nil, fmt.Errorf("memory: %w", syscall.ENODEV)
 		}
 		ours, theirs := net.Pipe()
 		w.wg.Go(func() { w.Modem.Serve(ctx, theirs) })

@@ -48,10 +48,11 @@ const (
 
 // Options say what a Lab is made of.
 type Options struct {
-	Dir       string   // files for clients: modem, ci.pem, dynamod.toml, lab.json
-	UPP       []string // files of profile packages; none makes one
-	Earlier   []byte   // profile package that is enabled on the card from the start
-	Dialect   string   // the modem's personality
+	Dir       string            // files for clients: modem, ci.pem, dynamod.toml, lab.json
+	UPP       []string          // files of profile packages; none makes one
+	Earlier   []byte            // profile package that is enabled on the card from the start
+	EarlierIs euiccsim.Metadata // its name, class and rules; without a name it is an operational one
+	Dialect   string            // the modem's personality
 	RawIP     bool
 	CI, CIKey string // PEM files; none makes a CI
 	Keep      bool   // identities and card survive in Dir
@@ -153,7 +154,7 @@ func New(o Options) (_ *Lab, err error) {
 		return nil, err
 	}
 	if o.Earlier != nil {
-		if err := l.preload(o.Earlier); err != nil {
+		if err := l.preload(o.Earlier, o.EarlierIs); err != nil {
 			return nil, err
 		}
 	}
@@ -322,13 +323,17 @@ func (l *Lab) Replug(ctx context.Context) error {
 }
 
 // preload puts a profile package on the card as if an earlier activation had
-// installed and enabled it: the operator knows its line.
-func (l *Lab) preload(upp []byte) error {
+// installed and enabled it: the operator knows its line. Without a name the
+// metadata are those of an operational profile.
+func (l *Lab) preload(upp []byte, md euiccsim.Metadata) error {
 	iccid, err := smdpsim.UPPICCID(upp)
 	if err != nil {
 		return err
 	}
-	md := euiccsim.Metadata{ICCID: iccid, Provider: Operator, Name: "Earlier profile", Class: euiccsim.ClassOperational}
+	if md.Name == "" {
+		md = euiccsim.Metadata{Name: "Earlier profile", Class: euiccsim.ClassOperational}
+	}
+	md.ICCID, md.Provider = iccid, Operator
 	raw, err := md.Encode()
 	if err != nil {
 		return err

@@ -36,7 +36,8 @@ type reaper struct {
 	armed  bool // counting
 	dead   bool
 	points []string
-	state  string // of the run, by its last record
+	state  string             // of the run, by its last record
+	reach  func(state string) // is told of each record of the run; nil is fine
 	died   chan struct{}
 	open   map[net.Conn]bool
 	failed error // of freezing
@@ -258,6 +259,9 @@ func (l reapedLog) Handle(ctx context.Context, rec slog.Record) error {
 		l.r.mu.Lock()
 		l.r.state = state
 		l.r.mu.Unlock()
+		if l.r.reach != nil {
+			l.r.reach(state)
+		}
 		switch l.r.enter("journal", state) {
 		case dies:
 			l.r.failed = errors.Join(l.r.failed, l.r.tear())

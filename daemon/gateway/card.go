@@ -12,6 +12,7 @@ import (
 	"dynamod/atcmd/modem"
 	"dynamod/atcmd/uicc"
 	"dynamod/daemon/activation"
+	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 	"dynamod/euicc/ci"
@@ -433,6 +434,12 @@ func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, err
 
 func (r *runCard) Deliver(ctx context.Context) error {
 	return r.use(ctx, func(c *lpa.Card) error { return r.g.send(ctx, c, nil) })
+}
+
+func (r *runCard) Unreported(iccid string) bool {
+	return r.g.uncollected.Load() || slices.ContainsFunc(r.g.outbox.Entries(), func(e outbox.Entry) bool {
+		return e.ICCID == iccid && e.Operation == euicc.EventInstall.String()
+	})
 }
 
 func (r *runCard) Figures() status.Figures {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dynamod/daemon/activation"
@@ -84,33 +85,48 @@ func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
 }
 
 // EnableProfile switches to a profile and waits for the end: a switch is a run
-// of its own, with the way back written first.
-func (g *Gateway) EnableProfile(ctx context.Context, iccid string) error {
+// of its own, with the way back written first. Where the profile's policy rules
+// allow none (PPR1), noWayBack has to say that this is wanted.
+func (g *Gateway) EnableProfile(ctx context.Context, iccid string, noWayBack bool) error {
 	profiles, err := g.Profiles(ctx)
 	if err != nil {
 		return err
 	}
-	previous, found := "", false
+	var previous, wanted *status.Profile
 	for _, p := range profiles {
-		found = found || p.ICCID == iccid
-		if p.State != euicc.Enabled.String() {
-			continue
-		}
 		if p.ICCID == iccid {
-			return nil
+			wanted = &p
 		}
-		previous = p.ICCID
+		if p.State == euicc.Enabled.String() {
+			previous = &p
+		}
 	}
-	if !found {
+	switch {
+	case wanted == nil:
 		return noProfile(iccid)
+	case previous == nil:
+		previous = &status.Profile{}
+	case previous.ICCID == iccid:
+		return nil
+	case stays(*previous):
+		id, err := euicc.ParseICCID(previous.ICCID)
+		if err != nil {
+			return err
+		}
+		return activation.Bound(id)
+	case stays(*wanted) && !noWayBack:
+		return activation.NoWayBack("")
 	}
-	rec, err := g.runs.Switch(iccid, previous)
+	rec, err := g.runs.Switch(iccid, previous.ICCID)
 	if err != nil {
 		return err
 	}
 	g.wantRuns()
 	return g.await(ctx, rec.ID)
 }
+
+// stays reports whether the profile must never be disabled.
+func stays(p status.Profile) bool { return strings.Contains(p.PolicyRules, euicc.PPR1.String()) }
 
 // await waits for a run's end and returns its error.
 func (g *Gateway) await(ctx context.Context, id string) error {

@@ -54,7 +54,7 @@ func (d *fakeDaemon) Get(id string) (activation.Record, error) {
 func (d *fakeDaemon) Answer(string, activation.Answer) error                { return d.err }
 func (d *fakeDaemon) Cancel(string) error                                   { return d.err }
 func (d *fakeDaemon) Profiles(context.Context) ([]status.Profile, error)    { return nil, d.err }
-func (d *fakeDaemon) EnableProfile(context.Context, string) error           { return d.err }
+func (d *fakeDaemon) EnableProfile(context.Context, string, bool) error     { return d.err }
 func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error    { return d.err }
 func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { return d.err }
 func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
