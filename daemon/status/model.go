@@ -102,13 +102,15 @@ func (m *Model) emit(kind string, data []byte) {
 func (m *Model) Subscribe(after uint64) *Subscription {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &Subscription{m: m, c: make(chan *Event, queue)}
+	var missed []*Event
 	if after > 0 {
-		for _, e := range m.history {
-			if e.ID > after {
-				s.offer(e)
-			}
+		if first := slices.IndexFunc(m.history, func(e *Event) bool { return e.ID > after }); first >= 0 {
+			missed = m.history[first:]
 		}
+	}
+	s := &Subscription{m: m, c: make(chan *Event, queue+len(missed))}
+	for _, e := range missed {
+		s.offer(e)
 	}
 	m.subs[s] = struct{}{}
 	return s

@@ -63,6 +63,26 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A client that comes back gets all that is kept, and what comes before it reads.
+func TestReplayOfAllThatIsKept(t *testing.T) {
+	m := newModel()
+	for range History + 10 {
+		m.Log("x")
+	}
+	s := m.Subscribe(1)
+	defer s.Close()
+	m.Log("y")
+	events := drain(s)
+	if len(events) != History+1 || events[0].ID != 11 || events[History].ID != History+11 {
+		t.Errorf("%d events, the first is %d", len(events), events[0].ID)
+	}
+	s = m.Subscribe(History + 1000)
+	defer s.Close()
+	if events := drain(s); len(events) != 0 {
+		t.Errorf("from the future: %d events", len(events))
+	}
+}
+
 func TestSlowSubscriberLosesTheOldest(t *testing.T) {
 	m := newModel()
 	s := m.Subscribe(0)
