@@ -538,7 +538,7 @@ func TestAudit(t *testing.T) {
 	f.Close()
 	b := OpenAudit(dir)
 	defer b.Close()
-	if err := b.Write(Entry{What: "after", Status: 1}); err != nil {
+	if err := b.Write(Entry{Caller: "noc", What: "after", Status: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := b.Entries(); len(after) < 2 || after[len(after)-1].What != "after" || after[len(after)-2].Status != 1999 {
@@ -553,7 +553,7 @@ func TestAuditOfLongPath(t *testing.T) {
 	defer a.Close()
 	long := strings.Repeat("&", 16<<10)
 	for range 100 {
-		if err := a.Write(Entry{What: "DELETE /" + long, Object: long, Status: 404}); err != nil {
+		if err := a.Write(Entry{Caller: "noc", What: "DELETE /" + long, Object: long, Status: 404}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -565,6 +565,52 @@ func TestAuditOfLongPath(t *testing.T) {
 		if len(e.What) > maxText || len(e.Object) > maxText {
 			t.Fatalf("%d and %d bytes", len(e.What), len(e.Object))
 		}
+	}
+}
+
+// However long strangers go on, what callers did stays.
+func TestAuditOfStrangers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hook")
+	a := OpenAudit(dir)
+	defer a.Close()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 3000 {
+		if i%1000 == 0 {
+			if err := a.Write(Entry{Time: at, Caller: "noc", Way: "token", What: "DELETE /v1/profiles/{iccid}", Status: 204}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at = at.Add(30 * time.Second)
+		if err := a.Write(Entry{Time: at, From: "192.0.2.1", What: "GET /v1/status", Status: 401, Code: "not-known"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := a.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSortedFunc(entries, func(a, b Entry) int { return a.Time.Compare(b.Time) }) {
+		t.Error("not in order")
+	}
+	done := 0
+	for _, e := range entries {
+		if e.Caller != "" {
+			done++
+		}
+	}
+	if done != 3 || len(entries) < 50 {
+		t.Errorf("%d of 3 changes are left, with %d entries", done, len(entries))
+	}
+	var size int64
+	for _, name := range []string{"strangers", "strangers.1"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	if size > strangersSize {
+		t.Errorf("%d bytes", size)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,21 +27,26 @@ type Entry struct {
 }
 
 // Audit keeps the last entries in two files, "audit" and before it "audit.1",
-// of half the size each, so that a flash chip is only ever appended to.
+// of half the size each, so that a flash chip is only ever appended to. Who was
+// turned away and is not known is in "strangers" and "strangers.1": he may come as
+// often as he likes and pushes out nothing but his like.
 type Audit struct {
-	dir string
-	max int64
-
-	mu   sync.Mutex
-	file *os.File
-	size int64
+	known, strangers roll
 }
 
-// auditSize bounds both files together.
-const auditSize = 64 << 10
+// auditSize and strangersSize bound both files together.
+const (
+	auditSize     = 64 << 10
+	strangersSize = 16 << 10
+)
 
 // OpenAudit opens the log in dir.
-func OpenAudit(dir string) *Audit { return &Audit{dir: dir, max: auditSize / 2} }
+func OpenAudit(dir string) *Audit {
+	return &Audit{
+		known:     roll{path: filepath.Join(dir, "audit"), max: auditSize / 2},
+		strangers: roll{path: filepath.Join(dir, "strangers"), max: strangersSize / 2},
+	}
+}
 
 // Write appends one entry. It is not synced: a power cut may cost the last ones,
 // the flash would wear with each.
@@ -51,11 +57,11 @@ func (a *Audit) Write(e Entry) error {
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	line = append(line, '\n')
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.append(line); err != nil {
-		a.close()
+	to := &a.known
+	if e.Caller == "" && e.Way == "" {
+		to = &a.strangers
+	}
+	if err := to.write(append(line, '\n')); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
@@ -72,66 +78,23 @@ func clip(text string) string {
 	return text
 }
 
-func (a *Audit) append(line []byte) error {
-	path := filepath.Join(a.dir, "audit")
-	if a.file != nil && a.size+int64(len(line)) > a.max {
-		a.close()
-		if err := os.Rename(path, path+".1"); err != nil {
-			return err
-		}
-	}
-	if a.file == nil {
-		if err := os.MkdirAll(a.dir, 0o700); err != nil {
-			return err
-		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-		if err != nil {
-			return err
-		}
-		info, err := f.Stat()
-		if err != nil {
-			f.Close()
-			return err
-		}
-		a.file, a.size = f, info.Size()
-		// A line that a power cut tore shall not swallow the next.
-		if last := make([]byte, 1); a.size > 0 {
-			if _, err := f.ReadAt(last, a.size-1); err == nil && last[0] != '\n' {
-				line = append([]byte{'\n'}, line...)
-			}
-		}
-		if a.size+int64(len(line)) > a.max {
-			return a.append(line)
-		}
-	}
-	n, err := a.file.Write(line)
-	a.size += int64(n)
-	return err
-}
-
-func (a *Audit) close() {
-	if a.file != nil {
-		a.file.Close()
-		a.file = nil
-	}
-}
-
-// Close closes the file; a later Write opens it again.
+// Close closes the files; a later Write opens them again.
 func (a *Audit) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.close()
+	for _, r := range []*roll{&a.known, &a.strangers} {
+		r.mu.Lock()
+		r.close()
+		r.mu.Unlock()
+	}
 	return nil
 }
 
-// Entries returns what is kept, oldest first. Lines that are damaged are left out.
+// Entries returns what is kept by time, oldest first. Lines that are damaged are
+// left out.
 func (a *Audit) Entries() ([]Entry, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	var out []Entry
-	for _, name := range []string{"audit.1", "audit"} {
-		text, err := os.ReadFile(filepath.Join(a.dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, r := range []*roll{&a.strangers, &a.known} {
+		text, err := r.read()
+		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
 		for line := range bytes.Lines(text) {
@@ -141,5 +104,84 @@ func (a *Audit) Entries() ([]Entry, error) {
 			}
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Entry) int { return a.Time.Compare(b.Time) })
 	return out, nil
+}
+
+// roll is a file that is appended to up to a size, and then takes the place of the
+// one before it.
+type roll struct {
+	path string
+	max  int64 // of one file
+
+	mu   sync.Mutex
+	file *os.File
+	size int64
+}
+
+// write appends a line, which is shorter than max.
+func (r *roll) write(line []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.append(line)
+	if err != nil {
+		r.close()
+	}
+	return err
+}
+
+func (r *roll) append(line []byte) error {
+	if r.file != nil && r.size+int64(len(line)) > r.max {
+		r.close()
+		if err := os.Rename(r.path, r.path+".1"); err != nil {
+			return err
+		}
+	}
+	if r.file == nil {
+		if err := os.MkdirAll(filepath.Dir(r.path), 0o700); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(r.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return err
+		}
+		r.file, r.size = f, info.Size()
+		// A line that a power cut tore shall not swallow the next.
+		if last := make([]byte, 1); r.size > 0 {
+			if _, err := f.ReadAt(last, r.size-1); err == nil && last[0] != '\n' {
+				line = append([]byte{'\n'}, line...)
+			}
+		}
+		if r.size > 0 && r.size+int64(len(line)) > r.max {
+			return r.append(line)
+		}
+	}
+	n, err := r.file.Write(line)
+	r.size += int64(n)
+	return err
+}
+
+func (r *roll) close() {
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+}
+
+func (r *roll) read() (text []byte, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, path := range []string{r.path + ".1", r.path} {
+		t, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		text = append(text, t...)
+	}
+	return text, nil
 }
