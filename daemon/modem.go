@@ -85,7 +85,7 @@ func writeModem(w io.Writer, m hook.Modem) {
 		writeRows(row, m)
 	}
 	if c := m.CardWay; c != nil {
-		way := cmp.Or(onlyIf(c.Way != "", "by +"+strings.ToUpper(c.Way)), onlyIf(len(c.Order) == 0, "no way by AT commands"), "no way found yet of "+strings.ToUpper(strings.Join(c.Order, " and ")))
+		way := cmp.Or(onlyIf(c.Way != "", "by +"+strings.ToUpper(c.Way)), onlyIf(len(c.Order) == 0, "no way by AT commands"), "no way found yet of "+strings.ReplaceAll(strings.ToUpper(strings.Join(c.Order, "+")), "+", " and "))
 		row("card", way, onlyIf(c.Remembered, "remembered"), onlyIf(c.Way != "", fmt.Sprintf("%d bytes a block", c.BlockSize)+onlyIf(c.Learned, " (learned)")), verdictText(c.Verdict))
 		row("  error", c.Error)
 	}

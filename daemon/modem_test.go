@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"dynamod/daemon/hook"
 )
 
 // enough cancels when it has seen so many lines.
@@ -112,5 +114,14 @@ func TestATRefusesSecretArguments(t *testing.T) {
 		if strings.Contains(c, "SECRET") {
 			t.Errorf("sent: %s", c)
 		}
+	}
+}
+
+// Until a card was reached the ways that will be tried are named.
+func TestModemCardWay(t *testing.T) {
+	var b strings.Builder
+	writeModem(&b, hook.Modem{CardWay: &hook.ModemCardWay{Order: []string{"cgla", "csim"}}})
+	if !strings.Contains(b.String(), "no way found yet of CGLA and CSIM\n") {
+		t.Error(b.String())
 	}
 }

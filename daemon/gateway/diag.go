@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"dynamod/atcmd"
 	"dynamod/atcmd/modem"
 	"dynamod/atcmd/port"
 	"dynamod/daemon/activation"
@@ -78,6 +79,9 @@ func (b *box) Port(context.Context) (string, error) {
 // answersWrongly reports whether a port could be opened and what is behind it does
 // not answer as a modem.
 func answersWrongly(err error) bool {
+	if errors.Is(err, atcmd.ErrDesync) { // it did, until a moment ago
+		return true
+	}
 	f, ok := errors.AsType[*activation.Fault](err)
 	return ok && f.Code == "modem-silent"
 }
