@@ -18,6 +18,7 @@ import (
 const (
 	firstBackoff = 3 * time.Second
 	lastBackoff  = time.Hour
+	lastLook     = 5 * time.Minute // where only the modem has to be asked
 	firstSlow    = 5 * time.Minute
 	lastSlow     = 24 * time.Hour
 )

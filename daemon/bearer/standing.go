@@ -66,7 +66,7 @@ func (b *Bearer) Run(ctx context.Context) error {
 				next = min(next, wait)
 			default:
 				next = backoff
-				backoff = min(3*backoff, lastBackoff)
+				backoff = min(3*backoff, lastLook)
 			}
 			if !ok {
 				b.Log.Warn("the link is down", "error", err, "next", next)

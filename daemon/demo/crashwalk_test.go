@@ -5,6 +5,7 @@ package demo
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -144,23 +145,38 @@ func (w *crashWorld) close() {
 func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Client) error) error {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
-	ln, err := w.n.ListenInternet("tcp", netip.AddrPortFrom(netlab.SMDPAddr, smdpPort).String())
+	serve := func(port uint16, s interface {
+		Handler() http.Handler
+		TLSConfig() *tls.Config
+	}) (end func(), err error) {
+		ln, err := w.n.ListenInternet("tcp", netip.AddrPortFrom(netlab.SMDPAddr, port).String())
+		if err != nil {
+			return nil, err
+		}
+		srv := &http.Server{Handler: r.server(s.Handler()), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			srv.Serve(tlsListener(ln, s))
+		}()
+		return func() { srv.Close(); <-served }, nil
+	}
+	smdp, err := serve(smdpPort, w.Server)
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: r.server(w.Server.Handler()), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		srv.Serve(tlsListener(ln, w.Server))
-	}()
-	defer func() { srv.Close(); <-served }()
+	defer smdp()
+	smds, err := serve(smdsPort, w.SMDS)
+	if err != nil {
+		return err
+	}
+	defer smds()
 
 	cfg := config.Default()
 	run := filepath.Join(w.dir, "box")
 	cfg.Modem.Port, cfg.Modem.Dialect = "memory", "quectel"
 	cfg.LPA.CI = []string{filepath.Join(w.dir, "ci.pem")}
-	cfg.LPA.Resolve = map[string]netip.AddrPort{SMDP: netip.AddrPortFrom(netlab.SMDPAddr, smdpPort)}
+	cfg.LPA.Resolve = map[string]netip.AddrPort{SMDP: netip.AddrPortFrom(netlab.SMDPAddr, smdpPort), SMDS: netip.AddrPortFrom(netlab.SMDPAddr, smdsPort)}
 	cfg.Uplink.Interface, cfg.Uplink.DNSFile = w.n.Options().Interface(), filepath.Join(run, "run", "resolv.conf")
 	cfg.Reach.Targets = []string{netlab.ReachTarget}
 	cfg.State.Dir, cfg.State.Run = filepath.Join(run, "state"), filepath.Join(run, "run")

@@ -149,6 +149,13 @@ func (o *operator) SetLine(iccid string, l Line) {
 	o.lines[iccid] = l
 }
 
+// Line is what SetLine said last.
+func (o *operator) Line(iccid string) Line {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lines[iccid]
+}
+
 // SetNoData tells the network to refuse data connections.
 func (o *operator) SetNoData(on bool) {
 	o.mu.Lock()

@@ -54,7 +54,7 @@ func foreign(t *testing.T) func(*Lab) {
 
 // TestRollback activates a profile that is no good on a box whose earlier profile
 // carries its only link, and measures, from the activation on, when that profile
-// carries traffic again: plain, and with the power cut at each record of the
+// carries traffic again: plain, and with the power cut at the records of the
 // journal from the switch on, torn in the write and just after it. The worst of
 // these moments is printed.
 func TestRollback(t *testing.T) {
@@ -83,13 +83,9 @@ func TestRollback(t *testing.T) {
 			if err != nil || plain > bound {
 				t.Fatalf("back after %v, the bound is %v: %v", plain, bound, err)
 			}
-			first := slices.IndexFunc(points, func(p string) bool { return strings.HasPrefix(p, "journal\tenabling") })
 			var worst time.Duration
 			moment, tried := "", 0
-			for at := max(first, 0); at < len(points); at++ {
-				if !strings.HasPrefix(points[at], "journal") {
-					continue
-				}
+			for _, at := range records(points) {
 				for _, after := range []bool{false, true} {
 					_, took, err := rollback(t, story, at, after)
 					what := fmt.Sprintf("%s of point %d (%s)", map[bool]string{false: "in the write", true: "after the write"}[after], at, strings.Fields(points[at])[1])
@@ -107,6 +103,25 @@ func TestRollback(t *testing.T) {
 			t.Logf("back after %v; of %d power cuts the worst is %s: after %v; the bound is %v", plain.Round(time.Second), tried, moment, worst.Round(time.Second), bound)
 		})
 	}
+}
+
+// records are the journal's records from the switch on; outside the soak of those
+// that tell how much of the deadline is spent the first and the last ones.
+func records(points []string) (list []int) {
+	state := func(at int) string { return strings.Fields(points[at])[1] }
+	for at, p := range points {
+		if strings.HasPrefix(p, "journal") && (len(list) > 0 || state(at) == "enabling") {
+			list = append(list, at)
+		}
+	}
+	if soak() {
+		return list
+	}
+	all := slices.Clone(list)
+	return slices.DeleteFunc(list, func(at int) bool {
+		i := slices.Index(all, at)
+		return i > 0 && i+1 < len(all) && state(all[i-1]) == state(at) && state(all[i+1]) == state(at)
+	})
 }
 
 // rollback tells the story with the power cut at one point, -1 for none, and
