@@ -3,6 +3,7 @@ package cosa
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -103,8 +104,7 @@ func (d Decision) records(req Request) (list []Candidate, dropped []string) {
 	if req.Modem != nil && req.Purpose == Internet && !d.bootstrap() {
 		modem = []Candidate{{Connection: req.Modem.Connection, Source: SourceModem, Reason: "given by " + req.Modem.Origin}}
 	}
-	for first, last := 0, d.Winners; first < last; first, last = d.nextSource(first) {
-		group := d.Matches[first:last]
+	for group := range d.groups() {
 		if group[0].Profile.Source > SourceModem {
 			list, modem = append(list, modem...), nil
 		}
@@ -126,6 +126,18 @@ func (d Decision) records(req Request) (list []Candidate, dropped []string) {
 		}
 	}
 	return append(list, modem...), dropped
+}
+
+// groups yields the winners and, where all of them allow it, the best matches of
+// the next source, and so on.
+func (d Decision) groups() iter.Seq[[]Match] {
+	return func(yield func([]Match) bool) {
+		for first, last := 0, d.Winners; first < last; first, last = d.nextSource(first) {
+			if group := d.Matches[first:last]; !yield(group) || !fallsBack(group) {
+				return
+			}
+		}
+	}
 }
 
 // inOrder gives the connections by AutoConnectOrder, those without one last and

@@ -122,9 +122,19 @@ func (d Decision) Outcome() Outcome {
 // the same order, so that a fact of the SIM that arrives late and changes
 // nothing disturbs nothing, nor does an operators.d that is read again.
 func (d Decision) Equal(o Decision) bool {
-	return slices.EqualFunc(d.Matches[:d.Winners], o.Matches[:o.Winners], func(a, b Match) bool {
+	return slices.EqualFunc(d.used(), o.used(), func(a, b Match) bool {
 		return a.keys == b.keys && (a.Profile == b.Profile || reflect.DeepEqual(a.Profile, b.Profile))
 	})
+}
+
+// used are the matches whose connections are candidates: the winners, and where
+// they allow it the best of the sources below.
+func (d Decision) used() []Match {
+	var out []Match
+	for group := range d.groups() {
+		out = append(out, group...)
+	}
+	return out
 }
 
 // Reason says in one line which record was chosen, where it stands and which

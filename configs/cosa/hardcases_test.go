@@ -186,6 +186,15 @@ func TestEqualAfterReload(t *testing.T) {
 	if before.Equal(changed) {
 		t.Error("another APN in the record leaves the decision as it was")
 	}
+	// So does a record that is only there to fall back to.
+	falling := `[{"id": "own", "name": "Own", "source": "operator", "allowFallback": true, "targets": [{"mccmnc": ["31026"]}], "connections": [{"apn": "own"}]}]`
+	db := func(below string) *DB {
+		return mustNew(t, falling, `[{"id": "below", "name": "Below", "targets": [{"mccmnc": ["31026"]}], "connections": [{"apn": "`+below+`"}]}]`)
+	}
+	host := SIM{MCCMNC: "31026"}
+	if was := db("a").Match(host); !was.Equal(db("a").Match(host)) || was.Equal(db("b").Match(host)) || was.Equal(mustNew(t, falling).Match(host)) {
+		t.Error("what is fallen back to does not count as it should")
+	}
 	if slices.ContainsFunc(before.Matches, func(m Match) bool { return m.Profile == nil }) {
 		t.Error("a match without a profile")
 	}

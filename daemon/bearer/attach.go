@@ -193,7 +193,11 @@ func (b *Bearer) settleAttach(ctx context.Context, r Radio, p *plan, kind dialec
 		return again, nil // most routers are where they were
 	}
 	if err := b.noteAttach(ctx, r, call.Context, facts.ICCID, learned.ByRecord); err != nil {
-		return false, err
+		if ctx.Err() != nil {
+			return false, err
+		}
+		b.Log.Warn("the record for the attach is not used", "apn", call.Context.APN, "error", err)
+		return false, nil // a full disk is no reason to stay without a link
 	}
 	b.Log.Info("attach context", "apn", call.Context.APN, "type", call.Context.Type, "reason", record.Reason)
 	err = defineAttach(ctx, r, call)
@@ -307,7 +311,10 @@ func (b *Bearer) restoreAttach(ctx context.Context, r Radio, was learned.Attach)
 			b.reattach(ctx, r)
 		}
 	}
-	return b.Learned.ForgetAttach(b.modemID())
+	if err := b.Learned.ForgetAttach(b.modemID()); err != nil {
+		b.Log.Warn("after a restart the attach context is put back once more", "error", err)
+	}
+	return nil
 }
 
 // putBackAttach undoes what a failed round of tries did to a shared context.

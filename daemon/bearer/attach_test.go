@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -304,6 +305,50 @@ func TestAttachRecord(t *testing.T) {
 					t.Errorf("%s, link %s, attach context %q: %s", b.state(), b.link(), b.context(1), b.model.Snapshot().Reason)
 				}
 			})
+		})
+	})
+}
+
+// What cannot be noted is not changed, at the first try and at the next: the
+// link comes up with the attach as it is. What was noted before is put back.
+func TestAttachOnAFullDisk(t *testing.T) {
+	options := func() simOptions {
+		return simOptions{records: record(attachRecord + `, {"apn": "data.test"}`), modem: lte, core: func(c *atsim.Core) {
+			c.APNs, c.Default = apns("data.test", "attach.test", "default.test"), "default.test"
+		}}
+	}
+	full := func(t *testing.T, b *simBench) {
+		if err := os.RemoveAll(b.dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("before the first change", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, options())
+			full(t, b)
+			for range 3 {
+				if _, err := b.up(); err != nil || b.link() != "data.test v4+v6" || b.context(1) != "IP " {
+					t.Errorf("link %s, attach context %q, %v", b.link(), b.context(1), err)
+				}
+				b.Down(t.Context())
+			}
+			if n := b.writes(); n != 0 {
+				t.Errorf("the attach context was written %d times", n)
+			}
+		})
+	})
+	t.Run("after it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, options())
+			if _, err := b.up(); err != nil || b.context(1) != "IPV4V6 attach.test" {
+				t.Fatalf("attach context %q, %v", b.context(1), err)
+			}
+			full(t, b)
+			b.setRecords(record(`{"apn": "data.test"}`))
+			b.Down(t.Context())
+			if _, err := b.up(); err != nil || b.link() != "data.test v4+v6" || b.context(1) != "IP " {
+				t.Errorf("link %s, attach context %q, %v", b.link(), b.context(1), err)
+			}
 		})
 	})
 }

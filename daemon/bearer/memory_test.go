@@ -321,6 +321,63 @@ func TestOutOfTime(t *testing.T) {
 	})
 }
 
+// A modem that does not tell its network for a moment is where it was: no link
+// goes for it, and no refused connection is asked for again.
+func TestServingNetworkIsNotTold(t *testing.T) {
+	fails := atsim.Fault{Command: "+COPS"}
+	t.Run("roaming in the home country", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{
+				records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test"); c.Cell.PLMN = "00102" },
+				bearer: func(c *Config) { c.Roaming = func(s cosa.RoamState) bool { return s < cosa.International } },
+			})
+			b.run(func() {
+				time.Sleep(time.Minute)
+				if err := b.sim.SetFault("cme", fails); err != nil {
+					t.Fatal(err)
+				}
+				for range 3 {
+					b.Kick()
+					time.Sleep(time.Minute)
+				}
+				if asked := b.asked(); b.link() != "data.test v4+v6" || asked != "data.test IPV4V6" {
+					t.Errorf("link %s, asked for %q: %s", b.link(), asked, b.model.Snapshot().Reason)
+				}
+				b.sim.ClearFault("")
+				b.core.Set(func(c *atsim.Core) { c.Cell.PLMN = "26201" })
+				time.Sleep(10 * time.Minute)
+				if b.link() != "down" {
+					t.Errorf("abroad: %s", b.link())
+				}
+			})
+		})
+	})
+	t.Run("refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSimBench(t, simOptions{
+				records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test"); c.APNs[0].NotSubscribed = true },
+				bearer: func(c *Config) { c.NetworkAssigned = false },
+			})
+			b.run(func() {
+				for range 6 {
+					if err := b.sim.SetFault("cme", fails); err != nil {
+						t.Fatal(err)
+					}
+					b.Kick()
+					time.Sleep(20 * time.Second)
+					b.sim.ClearFault("")
+					b.Kick()
+					time.Sleep(20 * time.Second)
+				}
+				// Once before the network is known, and once when it is.
+				if n := len(b.core.Asked()); n > 2 {
+					t.Errorf("asked %d times in 4 minutes", n)
+				}
+			})
+		})
+	})
+}
+
 // Where no APN is known the error says what to do, and where to look.
 func TestNoAPNSaysWhatToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,6 +58,9 @@ func (p *pace) under(c circumstances, list []cosa.Candidate) {
 	for i := range list {
 		p.list = append(p.list, paceKey(&list[i].Connection))
 	}
+	if c.plmn == "" {
+		c.plmn = p.of.plmn // that the modem does not tell it is no news
+	}
 	if p.of == c {
 		return
 	}

@@ -151,8 +151,12 @@ func (b *Bearer) chooseFor(sim cosa.SIM) choice {
 	return choice{sim: sim, db: db, match: db.Match(sim)}
 }
 
-// at adds where the modem is registered.
+// at adds where the modem is registered. A modem that does not tell its network
+// for a moment is where it was.
 func (c choice) at(reg modem.Registration, plmn string) choice {
+	if plmn == "" && c.roaming == reg.State.Roaming() {
+		plmn = c.plmn
+	}
 	c.plmn, c.act, c.roaming = plmn, actOf(reg.AcT), reg.State.Roaming()
 	c.roam = cosa.RoamStateOf(c.roaming, c.match.HomeNetwork, plmn)
 	return c

@@ -18,6 +18,11 @@ import (
 type recordStep struct{ records, link, asked string }
 
 func TestRecordsChange(t *testing.T) {
+	// falling is a record that has nothing which works, and lets others be tried.
+	falling := strings.Replace(record(`{"apn": "old.test"}`), "{", `{"source": "operator", "allowFallback": true, `, 1)
+	below := func(apn string) string {
+		return `[` + falling + `, {"id": "below", "name": "Below", "targets": [{"mccmnc": ["00101"]}], "connections": [{"apn": "` + apn + `"}]}]`
+	}
 	assigned := func(c *atsim.Core) { c.APNs, c.Default = apns("given.test", "new.test"), "given.test" }
 	off := func(c *Config) { c.NetworkAssigned = false }
 	for _, tt := range []struct {
@@ -43,6 +48,12 @@ func TestRecordsChange(t *testing.T) {
 		{"the record goes", nil, off, "", []recordStep{
 			{record(`{"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},
 			{"", "down", ""},
+		}},
+		{"the record goes that another one fell back to", func(c *atsim.Core) { c.APNs = apns("data.test", "new.test") }, off, "", []recordStep{
+			{below("data.test"), "data.test v4+v6", "old.test IPV4V6, data.test IPV4V6"},
+			{below("data.test"), "data.test v4+v6", ""},
+			{below("new.test"), "new.test v4+v6", "old.test IPV4V6, new.test IPV4V6"},
+			{falling, "down", "old.test IPV4V6"},
 		}},
 		{"the record gets a rule that forbids it here", nil, nil, "26201", []recordStep{
 			{record(`{"apn": "data.test"}`), "data.test v4+v6", "data.test IPV4V6"},

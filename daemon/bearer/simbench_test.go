@@ -66,6 +66,7 @@ type simBench struct {
 	kernel  *nlsim.Kernel
 	model   *status.Model
 	store   *learned.Store
+	dir     string // that it is in
 
 	mu      sync.Mutex
 	records *cosa.DB
@@ -164,7 +165,8 @@ func newSimBench(t *testing.T, o simOptions) *simBench {
 	if err := errors.Join(m.Init(t.Context()), m.EnableEvents(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if b.store, err = learned.Open(filepath.Join(t.TempDir(), "learned.json"), time.Now); err != nil {
+	b.dir = t.TempDir()
+	if b.store, err = learned.Open(filepath.Join(b.dir, "learned.json"), time.Now); err != nil {
 		t.Fatal(err)
 	}
 	bc := Config{

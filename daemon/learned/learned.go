@@ -91,8 +91,9 @@ type Store struct {
 	path string
 	now  func() time.Time
 
-	mu sync.Mutex
-	f  file
+	mu      sync.Mutex
+	f       file
+	unsaved bool // the file could not be written, and lacks something of f
 }
 
 // Open reads the file at path; none is an empty store. A damaged file is an
@@ -128,9 +129,10 @@ func (s *Store) Forget(iccid string) error { return forget(s, &s.f.LastGood, icc
 // false if it was not changed, or is as it was again.
 func (s *Store) Attach(imei string) (Attach, bool) { return get(s, &s.f.Attach, imei) }
 
-// SetAttach remembers the attach context that is about to be changed.
+// SetAttach remembers the attach context that is about to be changed. After an
+// error, such as that of a full disk, it knows no more than before.
 func (s *Store) SetAttach(imei string, a Attach) error {
-	return set(s, &s.f.Attach, imei, a, maxModems, func(a *Attach) *time.Time { return &a.At })
+	return note(s, &s.f.Attach, imei, a, maxModems, func(a *Attach) *time.Time { return &a.At })
 }
 
 // ForgetAttach notes that the attach context is as it was.
@@ -140,9 +142,10 @@ func (s *Store) ForgetAttach(imei string) error { return forget(s, &s.f.Attach, 
 // false if it was not, or has it again.
 func (s *Store) USBMode(imei string) (USBMode, bool) { return get(s, &s.f.USBMode, imei) }
 
-// SetUSBMode remembers the data function that is about to be changed.
+// SetUSBMode remembers the data function that is about to be changed. Errors are
+// as for SetAttach.
 func (s *Store) SetUSBMode(imei string, m USBMode) error {
-	return set(s, &s.f.USBMode, imei, m, maxModems, func(m *USBMode) *time.Time { return &m.At })
+	return note(s, &s.f.USBMode, imei, m, maxModems, func(m *USBMode) *time.Time { return &m.At })
 }
 
 // ForgetUSBMode notes that the data function is as it was.
@@ -173,17 +176,38 @@ func get[V any](s *Store, m *map[string]V, key string) (V, bool) {
 	return v, ok
 }
 
-// set keeps v under key, and makes room by dropping the oldest. The date alone is
-// no reason to write: flash wears.
+// note is set for what has to be on the disk before the modem is changed: what
+// could not be written is not known, or the next try would take it for noted.
+func note[V comparable](s *Store, m *map[string]V, key string, v V, limit int, at func(*V) *time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := maps.Clone(*m)
+	err := put(s, m, key, v, limit, at)
+	if err != nil {
+		*m = before
+	}
+	return err
+}
+
+// set keeps v under key. Where it cannot be written it is known until the end of
+// the process.
 func set[V comparable](s *Store, m *map[string]V, key string, v V, limit int, at func(*V) *time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return put(s, m, key, v, limit, at)
+}
+
+// put makes room by dropping the oldest. The date alone is no reason to write:
+// flash wears.
+func put[V comparable](s *Store, m *map[string]V, key string, v V, limit int, at func(*V) *time.Time) error {
 	old, ok := (*m)[key]
 	*at(&v) = *at(&old)
-	if ok && v == old {
+	if ok && v == old && !s.unsaved {
 		return nil
 	}
-	*at(&v) = s.now().UTC()
+	if !ok || v != old {
+		*at(&v) = s.now().UTC()
+	}
 	if *m == nil {
 		*m = map[string]V{}
 	}
@@ -201,7 +225,7 @@ func set[V comparable](s *Store, m *map[string]V, key string, v V, limit int, at
 func forget[V any](s *Store, m *map[string]V, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := (*m)[key]; !ok {
+	if _, ok := (*m)[key]; !ok && !s.unsaved {
 		return nil
 	}
 	delete(*m, key)
@@ -213,7 +237,7 @@ func (s *Store) save() error {
 	if err == nil {
 		err = durable.WriteFile(s.path, append(b, '\n'), 0o600)
 	}
-	if err != nil {
+	if s.unsaved = err != nil; s.unsaved {
 		return fmt.Errorf("learned: %w", err)
 	}
 	return nil

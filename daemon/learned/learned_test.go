@@ -134,3 +134,44 @@ func TestDamagedFileIsAnEmptyStore(t *testing.T) {
 		t.Errorf("%+v %v", f, ok)
 	}
 }
+
+// What cannot be written is no note of how a modem was, however often it is
+// tried; what worked is known all the same, and written when that is possible.
+func TestUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	path := filepath.Join(dir, "learned.json")
+	s, err := Open(path, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = "490154203237518"
+	good := APN{Key: "lab.test"}
+	for range 2 { // a second time changes nothing
+		if err := s.SetAttach(key, Attach{CID: 1, APN: "lab.test"}); err == nil {
+			t.Error("an attach context is noted")
+		}
+		if err := s.SetUSBMode(key, USBMode{Value: "1"}); err == nil {
+			t.Error("a USB mode is noted")
+		}
+		if err := s.SetLastGood(key, good); err == nil {
+			t.Error("what worked is written")
+		}
+	}
+	_, attach := s.Attach(key)
+	_, mode := s.USBMode(key)
+	if got, ok := s.LastGood(key); attach || mode || !ok || got.Key != good.Key {
+		t.Errorf("attach %v, mode %v, what worked %v", attach, mode, got)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetLastGood(key, good); err != nil {
+		t.Error(err)
+	}
+	if s, err = Open(path, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := s.LastGood(key); !ok || got.At.IsZero() {
+		t.Errorf("after a restart: %v", got)
+	}
+}
