@@ -90,9 +90,9 @@ type Link interface {
 	// Lasts probes the link that Up brought up once more. Its error is that
 	// nothing crosses it any more.
 	Lasts(ctx context.Context) error
-	// Worked tells with which APN a profile last gave a link and since when that
-	// one has worked; ok is false if it never did.
-	Worked(iccid string) (apn string, since time.Time, ok bool)
+	// Worked tells with which APN a profile last gave a link, and when; ok is
+	// false if it never did.
+	Worked(iccid string) (apn string, last time.Time, ok bool)
 	// Hold keeps the day-two work (renewal, retries, recovery) off the modem
 	// until the returned function is called.
 	Hold() (release func())

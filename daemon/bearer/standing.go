@@ -344,6 +344,11 @@ func (b *Bearer) Active() (uplink.Spec, bool) {
 }
 
 func (b *Bearer) show(a *active, reach Reach) {
+	if reach.State == status.Up {
+		if err := b.Learned.SetWorked(a.iccid); err != nil {
+			b.Log.Warn("cannot remember when the profile worked", "error", err)
+		}
+	}
 	b.Status.Update(func(s *status.Snapshot) {
 		s.State, s.Reason, s.Advice = reach.State, "", ""
 		if reach.State == status.Limited {

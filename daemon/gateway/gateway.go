@@ -321,6 +321,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	if g.learned, err = learned.Open(filepath.Join(cfg.State.Dir, "learned.json"), now); err != nil {
 		g.log.Warn("what was learned is lost", "error", err)
 	}
+	opened = append(opened, g.learned)
 	if g.outbox, err = outbox.Open(filepath.Join(cfg.State.Dir, "outbox"), now, g.log); err != nil {
 		broken(err)
 		g.lame = append(g.lame, err)

@@ -79,6 +79,7 @@ type Firmware struct {
 
 type file struct {
 	LastGood map[string]APN        `json:"last_good,omitempty"` // by ICCID
+	Worked   map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
 	Attach   map[string]Attach     `json:"attach,omitempty"`    // by IMEI
 	USBMode  map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
 	Firmware map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
@@ -94,6 +95,10 @@ type Store struct {
 	mu      sync.Mutex
 	f       file
 	unsaved bool // the file could not be written, and lacks something of f
+
+	written   time.Time // when f.Worked was; the latest date in it, after Open
+	working   string    // ICCID of the last SetWorked, or with the latest date, after Open
+	unflushed bool      // f.Worked has later dates than the file
 }
 
 // Open reads the file at path; none is an empty store. A damaged file is an
@@ -111,6 +116,11 @@ func Open(path string, now func() time.Time) (*Store, error) {
 		s.f = file{}
 		return s, fmt.Errorf("learned: %s: %w", path, err)
 	}
+	for _, iccid := range slices.Sorted(maps.Keys(s.f.Worked)) {
+		if at := s.f.Worked[iccid]; at.After(s.written) {
+			s.working, s.written = iccid, at
+		}
+	}
 	return s, nil
 }
 
@@ -122,8 +132,50 @@ func (s *Store) SetLastGood(iccid string, a APN) error {
 	return set(s, &s.f.LastGood, iccid, a, maxProfiles, func(a *APN) *time.Time { return &a.At })
 }
 
+// workedEvery is how often a date of SetWorked alone is a reason to write.
+const workedEvery = 24 * time.Hour
+
+// Worked tells when a profile's link was last seen to carry traffic.
+func (s *Store) Worked(iccid string) (time.Time, bool) { return get(s, &s.f.Worked, iccid) }
+
+// SetWorked notes that a profile's link carries traffic now. That is written when
+// the profile is another one or a day is over, and with whatever else is written;
+// Close writes the rest.
+func (s *Store) SetWorked(iccid string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now().UTC().Round(time.Second)
+	_, known := s.f.Worked[iccid]
+	if s.f.Worked == nil {
+		s.f.Worked = map[string]time.Time{}
+	}
+	s.f.Worked[iccid] = now
+	for len(s.f.Worked) > maxProfiles {
+		delete(s.f.Worked, slices.MinFunc(slices.Sorted(maps.Keys(s.f.Worked)), func(a, b string) int { return s.f.Worked[a].Compare(s.f.Worked[b]) }))
+	}
+	s.unflushed = true
+	// A clock may have been set back by years.
+	if known && iccid == s.working && now.Sub(s.written).Abs() < workedEvery {
+		return nil
+	}
+	s.working = iccid
+	return s.save()
+}
+
+// Close writes what SetWorked has not.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unflushed {
+		return nil
+	}
+	return s.save()
+}
+
 // Forget drops what is known of a profile that is deleted.
-func (s *Store) Forget(iccid string) error { return forget(s, &s.f.LastGood, iccid) }
+func (s *Store) Forget(iccid string) error {
+	return errors.Join(forget(s, &s.f.Worked, iccid), forget(s, &s.f.LastGood, iccid))
+}
 
 // Attach returns the attach context that a modem had before it was changed, and
 // false if it was not changed, or is as it was again.
@@ -240,5 +292,6 @@ func (s *Store) save() error {
 	if s.unsaved = err != nil; s.unsaved {
 		return fmt.Errorf("learned: %w", err)
 	}
+	s.written, s.unflushed = s.now(), false
 	return nil
 }

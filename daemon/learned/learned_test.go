@@ -175,3 +175,79 @@ func TestUnwritable(t *testing.T) {
 		t.Errorf("after a restart: %v", got)
 	}
 }
+
+// The date of the last traffic is written once a day, with the other facts, and at
+// the end; a box that is restarted often does not wear its flash by it.
+func TestWorked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "learned.json")
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s, err := Open(path, func() time.Time { return clock })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const one, other = "8900000000000000001", "8900000000000000002"
+	var last os.FileInfo
+	step := func(after time.Duration, iccid string, wrote bool) {
+		t.Helper()
+		clock = clock.Add(after)
+		if err := s.SetWorked(iccid); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := last == nil || !os.SameFile(last, now); got != wrote {
+			t.Errorf("%v later, with %s: written %v, want %v", after, iccid, got, wrote)
+		}
+		last = now
+		if at, ok := s.Worked(iccid); !ok || !at.Equal(clock) {
+			t.Errorf("%v, %v, want %v", at, ok, clock)
+		}
+	}
+	step(0, one, true)
+	step(time.Minute, one, false)
+	step(23*time.Hour, one, false)
+	step(time.Hour, one, true)
+	step(time.Minute, other, true)
+	step(time.Minute, one, true) // back again
+	step(-20*365*24*time.Hour, one, true)
+	step(time.Hour, one, false)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = Open(path, func() time.Time { return clock }); err != nil {
+		t.Fatal(err)
+	}
+	if at, ok := s.Worked(one); !ok || !at.Equal(clock) {
+		t.Errorf("after Close the file has %v, %v, want %v", at, ok, clock)
+	}
+	if err := s.Forget(one); err != nil {
+		t.Error(err)
+	}
+	if _, ok := s.Worked(one); ok {
+		t.Error("not forgotten")
+	}
+}
+
+// A restart alone is no reason to write.
+func TestWorkedAfterRestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "learned.json")
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 3 {
+		s, err := Open(path, func() time.Time { return clock })
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.Stat(path)
+		if err := s.SetWorked("8900000000000000001"); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Stat(path); err != nil || i > 0 && !os.SameFile(before, after) {
+			t.Errorf("start %d wrote: %v", i, err)
+		}
+		clock = clock.Add(time.Hour)
+	}
+}
