@@ -66,7 +66,19 @@ func (g *Gateway) openDoor(ctx context.Context, cfg config.Hook) error {
 	print := access.Fingerprint(cert)
 	g.log.Info("the API is offered over TCP", "listen", l.Addr().String(), "fingerprint", print)
 	g.status.Update(func(s *status.Snapshot) { s.Door = &status.Door{Listen: l.Addr().String(), Fingerprint: print} })
-	return g.hook.ServeTLS(ctx, l, access.TLS(cert, clients, g.doorTime), access.Options{
+	conf := access.TLS(cert, clients, g.doorTime)
+	if cfg.Certificate != "" {
+		conf.Certificates, conf.GetCertificate = nil, access.Renewed(cert, cfg.Certificate, cfg.Key, func(c tls.Certificate, err error) {
+			if err != nil {
+				g.log.Warn("the certificate of the API has changed and cannot be used", "error", err)
+				return
+			}
+			print := access.Fingerprint(c)
+			g.log.Info("the API has another certificate", "fingerprint", print)
+			g.status.Update(func(s *status.Snapshot) { s.Door = &status.Door{Listen: l.Addr().String(), Fingerprint: print} })
+		})
+	}
+	return g.hook.ServeTLS(ctx, l, conf, access.Options{
 		Keys: access.OpenFile(filepath.Join(g.hookDir(), "keys")), Audit: g.audit, Log: g.log,
 		Hosts: append(names, "localhost"), Now: g.clock.now, Sane: g.clock.sane,
 	})

@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"dynamod/daemon/config"
 	"dynamod/daemon/durable"
@@ -100,6 +102,49 @@ func TestDoor(t *testing.T) {
 	}
 	if len(prints) != 1 {
 		t.Errorf("another certificate at the second start: %v", prints)
+	}
+}
+
+// A certificate that is given and renewed is taken, and told, without a restart.
+func TestDoorOfGivenCertificate(t *testing.T) {
+	g := newGateway(t)
+	dir := t.TempDir()
+	pem := filepath.Join(dir, "tls.pem")
+	renew := func() string {
+		t.Helper()
+		if err := os.RemoveAll(pem); err != nil {
+			t.Fatal(err)
+		}
+		c, err := access.OwnCertificate(dir, time.Now(), nil, durable.WriteFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return access.Fingerprint(c)
+	}
+	first := renew()
+	cfg := *g.config()
+	cfg.Hook = config.Hook{Listen: "127.0.0.1:0", Certificate: pem, Key: pem}
+	g.conf.Store(&cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.keepDoor(ctx) }()
+	for i, want := range []string{first, ""} {
+		if want == "" {
+			want = renew()
+		}
+		c, err := tls.Dial("tcp", doorStatus(t, g).Listen, &tls.Config{InsecureSkipVerify: true}) // whose it is, is what is asked here
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].Raw)
+		c.Close()
+		if got := hex.EncodeToString(sum[:]); got != want || doorStatus(t, g).Fingerprint != want {
+			t.Errorf("%d: the certificate is %s, status says %s, want %s", i, got, doorStatus(t, g).Fingerprint, want)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -354,6 +354,10 @@ func TestDoorUnderAttack(t *testing.T) {
 		"two hosts":         "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
 		"a host in the URL": "GET http://evil.example/v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
 		"a proxy's wish":    "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
+		"HTTP/1.0":          "GET /v1/status HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+		"no host, HTTP/1.0": "GET /v1/status HTTP/1.0\r\n\r\n",
+		"a body on demand":  "POST /v1/activations HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: 10000\r\n\r\n",
+		"a key by name":     "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nSignature-Input: sig=();keyid=\"fleet\"\r\nSignature: sig=:AAAA:\r\n\r\n",
 		"not HTTP":          "\x16\x03\x01\x00\x00 AT+CPIN?\r\n\r\n",
 	} {
 		c := dial()

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,6 +18,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -31,6 +33,43 @@ func LoadCertificate(certFile, keyFile string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	return c, nil
+}
+
+// Renewed is for tls.Config's GetCertificate, without Certificates beside it: it
+// gives c, which was read from the two files, until they change to another pair
+// that fits, which changed is told. One that is half written is not taken.
+func Renewed(c tls.Certificate, certFile, keyFile string, changed func(tls.Certificate, error)) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var (
+		mu    sync.Mutex
+		files = [2]string{certFile, keyFile}
+		read  [2]os.FileInfo
+	)
+	look := func() (now [2]os.FileInfo, same bool) {
+		same = true
+		for i, path := range files {
+			now[i], _ = os.Stat(path) // nil where it is being exchanged
+			same = same && now[i] != nil && read[i] != nil && os.SameFile(now[i], read[i]) && now[i].ModTime().Equal(read[i].ModTime()) && now[i].Size() == read[i].Size()
+		}
+		return now, same
+	}
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now, same := look()
+		if same || now[0] == nil || now[1] == nil {
+			return &c, nil
+		}
+		read = now
+		next, err := LoadCertificate(certFile, keyFile)
+		switch {
+		case err != nil:
+			changed(c, err)
+		case !bytes.Equal(next.Certificate[0], c.Certificate[0]):
+			c = next
+			changed(c, nil)
+		}
+		return &c, nil
+	}
 }
 
 // OwnCertificate returns the self-made certificate of dir, which it makes at the
