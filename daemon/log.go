@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
+	"dynamod/daemon/status"
 )
 
 var logCommand = command{
@@ -110,7 +112,10 @@ func writeLog(w io.Writer, records []hook.LogRecord) {
 		}
 	}
 	for i, rec := range records {
+		var change status.SIMChange
 		switch story := runs[decoded[i]]; {
+		case rec.Kind == gateway.SIMChangeKind && json.Unmarshal(rec.Data, &change) == nil:
+			fmt.Fprintf(w, "%s  the SIM changed without an activation: ICCID %s in place of %s\n", rec.Time.Local().Format(time.DateTime), clean(change.To, ""), clean(change.From, ""))
 		case decoded[i] == "":
 			fmt.Fprintf(w, "%s  %s %s\n", rec.Time.Local().Format(time.DateTime), clean(rec.Kind, ""), clean(string(rec.Data), ""))
 		case story != nil:
@@ -122,7 +127,11 @@ func writeLog(w io.Writer, records []hook.LogRecord) {
 
 func writeStory(w io.Writer, story []entry) {
 	first, last := story[0].rec, story[len(story)-1].rec
-	fmt.Fprintf(w, "activation %s from %s, %s\n", clean(first.ID, ""), clean(cmp.Or(first.SMDP, "?"), ""), first.Started.Local().Format(time.DateTime))
+	from := "from " + cmp.Or(first.SMDP, "?")
+	if f := first.Fallback; f != nil {
+		from = "because of " + f.Text
+	}
+	fmt.Fprintf(w, "activation %s %s, %s\n", clean(first.ID, ""), clean(from, ""), first.Started.Local().Format(time.DateTime))
 	if first.After != "" {
 		fmt.Fprintf(w, "  the code of activation %s once more\n", clean(first.After, ""))
 	}

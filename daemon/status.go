@@ -172,6 +172,9 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	if m := s.SIM; m != nil {
 		row("SIM", m.State, prefix("ICCID ", m.ICCID), prefix("IMSI ", m.IMSI), prefix("home network ", m.HomePLMN), m.SPN, pointed("PIN tries left: ", m.PINTries))
 	}
+	if c := s.SIMChange; c != nil {
+		row("  changed", "from ICCID "+c.From+" to "+c.To, "without an activation", c.At.Local().Format(time.DateTime))
+	}
 	if r := s.Registration; r != nil {
 		row("registration", r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN), number("reject cause ", r.Cause))
 	}
@@ -185,12 +188,20 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Alarm, s.Outbox.Error)
 	}
 	writeRecovery(row, s.Recovery)
+	if f := s.Fallback; f != nil {
+		next := ""
+		if f.Next != nil {
+			next = "another profile is tried at " + f.Next.Local().Format(time.DateTime)
+		}
+		row("fallback", prefix("this profile stands in for ", f.Preferred), prefix("no switch: ", f.Reason), next)
+	}
 	if r := s.Run; r != nil {
 		what := stateText(r)
 		if r.Ended != nil {
 			what = string(r.Outcome)
 		}
 		row("activation", r.ID, what, r.Started.Local().Format(time.DateTime))
+		row("  why", r.Why)
 		row("  profile", prefix("ICCID ", r.ICCID), r.Provider, r.Profile)
 		if p := r.Progress; p != nil && r.Ended == nil && p.Total > 0 {
 			row("  download", fmt.Sprintf("%d of %d bytes", p.Done, p.Total))

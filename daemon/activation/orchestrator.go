@@ -231,6 +231,10 @@ func (o *Orchestrator) Forget(iccid string) error {
 // the same way back as an activation: previous is the ICCID of the profile that
 // is enabled now, or "".
 func (o *Orchestrator) Switch(iccid, previous string) (Record, error) {
+	return o.switchTo(Record{ICCID: iccid, Previous: previous})
+}
+
+func (o *Orchestrator) switchTo(rec Record) (Record, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -239,8 +243,8 @@ func (o *Orchestrator) Switch(iccid, previous string) (Record, error) {
 	if o.current != nil {
 		return Record{}, o.busy()
 	}
-	rec := Record{ID: rand.Text()[:13], State: Enabling, ICCID: iccid, Previous: previous, Started: o.Now().UTC().Round(time.Millisecond)}
-	rec.PreviousAPN, _, _ = o.Link.Worked(previous)
+	rec.ID, rec.State, rec.Started = rand.Text()[:13], Enabling, o.Now().UTC().Round(time.Millisecond)
+	rec.PreviousAPN, _, _ = o.Link.Worked(rec.Previous)
 	if err := o.append(rec); err != nil {
 		return Record{}, stateFault(err)
 	}

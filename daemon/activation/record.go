@@ -32,6 +32,7 @@ type Record struct {
 	Previous      string              `json:"previous,omitempty"`     // ICCID of the way back
 	PreviousAPN   string              `json:"previous_apn,omitempty"` // that it last had a link with
 	BackTo        string              `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
+	Fallback      *Fallback           `json:"fallback,omitempty"`     // why it began by itself; nil where somebody asked for it
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
@@ -74,8 +75,13 @@ func Runs(records []journal.Record) []Record {
 
 // View is the run as the faces show it.
 func (r Record) View() *status.Run {
+	why := ""
+	if r.Fallback != nil {
+		why = r.Fallback.Text
+	}
 	return &status.Run{
-		ID: r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
+		Why: why,
+		ID:  r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
 		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous, BackTo: r.BackTo,
 		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
 		Started: r.Started, Ended: r.Ended, Figures: r.Figures,

@@ -472,6 +472,9 @@ func (r *run) bringUp(ctx context.Context) (State, error) {
 			// The link does not wait for the journal: these states resume alike.
 			r.enter(s)
 		})
+		if err == nil {
+			err = r.worthIt()
+		}
 		if err != nil {
 			return "", err
 		}

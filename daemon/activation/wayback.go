@@ -43,6 +43,9 @@ func (r *run) undo(ctx context.Context) (State, error) {
 				return "", err
 			}
 			r.o.Log.Error("no way back yet", "run", r.rec.ID, "round", round+1, "error", err)
+			if r.rec.Fallback != nil && r.rec.Outcome == status.RolledBack && r.rec.BackTo == "" {
+				return Notifying, nil // as it was before; whoever began this tries again
+			}
 		}
 		if !r.rest(ctx, restTimes[min(round, len(restTimes)-1)]) {
 			return Notifying, cmp.Or(ctx.Err(), err)
@@ -103,6 +106,9 @@ func (r *run) homes(profiles []euicc.Profile, round int) []euicc.ICCID {
 	previous, _ := euicc.ParseICCID(r.rec.Previous)
 	if len(profiles) == 0 {
 		return []euicc.ICCID{previous}
+	}
+	if r.rec.Fallback != nil {
+		return r.rec.Fallback.homes(profiles)
 	}
 	type home struct {
 		id   euicc.ICCID

@@ -104,6 +104,8 @@ type Config struct {
 	Roaming   func(cosa.RoamState) bool
 	Settings              // at first; see Change
 	Pulse     *task.Pulse // of Run; nil is fine
+	// Saw is called with the ICCID at each look at a SIM that can be used; nil is fine.
+	Saw func(iccid string)
 }
 
 // Settings are what of a Config may change while the bearer runs.

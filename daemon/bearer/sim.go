@@ -94,3 +94,15 @@ func (b *Bearer) lockedSIM(ctx context.Context, r Radio) error {
 func noSIM(state modem.SIMState) *activation.Fault {
 	return &activation.Fault{Code: "no-sim", Text: "no SIM can be used: " + string(state), Advice: simAdvice[state], Retry: euicc.RetryLater}
 }
+
+// sawSIM tells of the SIM that is there, whether or not it ever registers.
+func (b *Bearer) sawSIM(iccid string) {
+	b.Status.Update(func(s *status.Snapshot) {
+		if s.SIM == nil || s.SIM.State != string(modem.SIMReady) || s.SIM.ICCID != iccid {
+			s.SIM = &status.SIM{State: string(modem.SIMReady), ICCID: iccid}
+		}
+	})
+	if b.Saw != nil {
+		b.Saw(iccid)
+	}
+}

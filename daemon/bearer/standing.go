@@ -215,6 +215,7 @@ func (b *Bearer) look(ctx context.Context) error {
 	if err != nil {
 		return b.noteCard(err)
 	}
+	b.sawSIM(iccid)
 	if a := b.current(); a != nil && a.iccid != iccid {
 		b.down(ctx, a, r) // another SIM: nothing of the old one's is of use
 	} else if a != nil {

@@ -38,6 +38,7 @@ type Config struct {
 	LPA        LPA
 	APN        APN
 	Bearer     Bearer
+	Fallback   Fallback
 	Uplink     Uplink
 	Reach      Reach
 	Activation Activation
@@ -221,9 +222,10 @@ const (
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Modem:  Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
-		LPA:    LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
-		Bearer: Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power"},
+		Modem:    Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
+		LPA:      LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
+		Bearer:   Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power"},
+		Fallback: Fallback{After: 30 * time.Minute, Hold: time.Hour, Return: 12 * time.Hour},
 		Uplink: Uplink{
 			Interface: Auto, Apply: ApplySelf, Metric: 700, Table: 700, DefaultRoute: true,
 			DNSFile: defaultRun + "/" + dnsName,

@@ -113,6 +113,9 @@ ip_type = "ipv4"
 [bearer]
 network_assigned = false
 data_apn_in_attach = true
+[fallback]
+order = ["8949020000012345678F", "last-success"]
+return = "0s"
 [state]
 run = "/tmp/lab/run"
 [reach]
@@ -146,6 +149,8 @@ level = "debug"
 		{"data APN in the attach", c.Bearer.DataAPNInAttach, true},
 		{"name servers", fmt.Sprint(c.Uplink.DNS), "[9.9.9.9 2620:fe::fe]"},
 		{"dns file follows run", c.Uplink.DNSFile, "/tmp/lab/run/resolv.conf"},
+		{"fallback", strings.Join(c.Fallback.Order, " "), "8949020000012345678 last-success"},
+		{"no return", c.Fallback.Return, time.Duration(0)},
 		{"interval", c.Reach.Interval, time.Duration(0)},
 		{"level", c.Log.Level.String(), "DEBUG"},
 	} {
@@ -210,6 +215,9 @@ func TestErrors(t *testing.T) {
 		{"bad address", "[lpa.resolve]\n\"smdp.example.com\" = \"192.0.2.300:1\"\n", "t.toml:2:22: \"192.0.2.300:1\" is not an address with a port\nhint: address and port: \"192.0.2.1:8443\", \"[2001:db8::1]:8443\""},
 		{"host without quotes", "[lpa.resolve]\nsmdp.example.com = \"192.0.2.1:1\"\n", "t.toml:2:1: [lpa.resolve] has no tables inside\nhint: put names with dots in quotes: \"smdp.example.com\" = ..."},
 		{"bad ICCID", "[apn]\napn = \"a\"\niccid = \"12345\"\n", "t.toml:3:9: ICCID of 5 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
+		{"bad ICCID to fall back to", "[fallback]\norder = [\"last-success\", \"last\"]\n", "t.toml:2:26: ICCID of 4 characters is not valid\nhint: \"last-success\", or 18 to 20 digits that begin with 89 (ITU-T E.118)"},
+		{"twice the same", "[fallback]\norder = [\"last-success\", \"last-success\"]\n", "t.toml:2:26: profile 2 is there twice\nhint: name each profile once"},
+		{"return too often", "[fallback]\nreturn = \"30m\"\n", "t.toml:2:10: fallback.return = \"30m\" is not in 1h..720h\nhint: \"0s\" never returns; each return interrupts a link that works"},
 		{"bad APN", "[apn]\napn = \"http://x\"\n", "t.toml:2:7: APN \"http://x\" has the character ':'\nhint: letters, digits, dot and hyphen; \"\" lets the network assign one"},
 		{"apn missing", "[apn]\nauth = \"pap\"\n", "t.toml:2:8: apn.auth needs [apn] apn\nhint: add apn = \"...\"; without it the operator settings are used"},
 		{"enum", "[lpa]\nci_set = \"both\"\n", "t.toml:2:10: \"both\" is not a value of lpa.ci_set\nhint: one of \"live\", \"test\""},

@@ -56,6 +56,8 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	set(raw.Bearer.InAttach, &c.Bearer.DataAPNInAttach)
 	oneOf(d, "bearer.recovery", raw.Bearer.Recovery, &c.Bearer.Recovery, RecoveryRungs...)
 
+	d.fallback(raw, &c.Fallback)
+
 	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
 	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)
 	d.integer("uplink.metric", raw.Uplink.Metric, &c.Uplink.Metric, 0, math.MaxInt32, "")
@@ -322,9 +324,9 @@ func (d *document) apn(raw *rawConfig, to *APN) {
 		}
 	}
 	if r.ICCID != nil {
-		iccid := strings.TrimRight(*r.ICCID, "Ff")
-		if len(iccid) < 18 || len(iccid) > 20 || strings.Trim(iccid, "0123456789") != "" || !strings.HasPrefix(iccid, "89") {
-			d.failAt("apn.iccid", "18 to 20 digits that begin with 89 (ITU-T E.118)", "ICCID of %d characters is not valid", len(*r.ICCID))
+		iccid, why := cleanICCID(*r.ICCID)
+		if why != "" {
+			d.failAt("apn.iccid", "18 to 20 digits that begin with 89 (ITU-T E.118)", "%s", why)
 		}
 		to.ICCID = iccid
 	}

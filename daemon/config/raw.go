@@ -41,6 +41,12 @@ type rawConfig struct {
 		InAttach *bool     `toml:"data_apn_in_attach"`
 		Recovery *string   `toml:"recovery"`
 	} `toml:"bearer"`
+	Fallback struct {
+		Order  []string  `toml:"order"`
+		After  *duration `toml:"after"`
+		Hold   *duration `toml:"hold"`
+		Return *duration `toml:"return"`
+	} `toml:"fallback"`
 	Uplink struct {
 		Interface    *string  `toml:"interface"`
 		Apply        *string  `toml:"apply"`

@@ -30,6 +30,7 @@ import (
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/bundle"
 	"dynamod/daemon/config"
+	"dynamod/daemon/fallback"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/hook/access"
 	"dynamod/daemon/journal"
@@ -97,6 +98,7 @@ type Gateway struct {
 	lame    []error // what was wrong with outbox and vault at the start
 	bearer  *bearer.Bearer
 	ladder  *recovery.Ladder
+	watch   *fallback.Watch
 	runs    *activation.Orchestrator
 	wanted  chan struct{} // closed once runs may be carried out
 	want    sync.Once
@@ -209,7 +211,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "activation", Run: g.keepRuns},
 	}
 	if f == nil {
-		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
+		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
 	} else {
 		tasks = append(tasks, task.Task{Name: "verb", Run: func(context.Context) error {
 			defer stop()
@@ -347,7 +349,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 		g.lame = append(g.lame, err)
 	}
 	g.keepPINs()
-	g.ladder = g.newLadder()
+	g.ladder, g.watch = g.newLadder(), g.newWatch()
 	g.buildBearer()
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
@@ -382,7 +384,7 @@ func (g *Gateway) buildBearer() {
 			MTU: cfg.Uplink.MTU, DefaultRoute: cfg.Uplink.DefaultRoute, Metric: uint32(cfg.Uplink.Metric),
 			Table: uint32(cfg.Uplink.Table), DNSFile: cfg.Uplink.DNSFile,
 		},
-		PIN: g.pin, Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse,
+		PIN: g.pin, Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse, Saw: g.watch.Saw,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
 		Given: g.configuredAPN,
 		Roaming: func(s cosa.RoamState) bool {

@@ -77,7 +77,18 @@ type Firmware struct {
 	At        time.Time `json:"at"`
 }
 
+// Standing is how long a profile has been enabled, and how long of that it has
+// been without traffic. The times are of the monotonic clock, summed up over
+// restarts: dates jump by years on a box without a clock of its own.
+type Standing struct {
+	ICCID  string `json:"iccid"`
+	Run    string `json:"run,omitempty"` // the last activation that is accounted for
+	OnMS   int64  `json:"on_ms,omitempty"`
+	DeadMS int64  `json:"dead_ms,omitempty"`
+}
+
 type file struct {
+	Standing *Standing             `json:"standing,omitempty"`
 	LastGood map[string]APN        `json:"last_good,omitempty"` // by ICCID
 	Worked   map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
 	Attach   map[string]Attach     `json:"attach,omitempty"`    // by IMEI
@@ -217,6 +228,27 @@ func (s *Store) RefusedPIN(mark string) (RefusedPIN, bool) { return get(s, &s.f.
 // SetRefusedPIN remembers that a card did not take a PIN.
 func (s *Store) SetRefusedPIN(mark string, p RefusedPIN) error {
 	return set(s, &s.f.PIN, mark, p, maxPINs, func(p *RefusedPIN) *time.Time { return &p.At })
+}
+
+// Standing returns what is known of the enabled profile, nothing of a new card.
+func (s *Store) Standing() Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f.Standing == nil {
+		return Standing{}
+	}
+	return *s.f.Standing
+}
+
+// SetStanding remembers it.
+func (s *Store) SetStanding(v Standing) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f.Standing != nil && *s.f.Standing == v {
+		return nil
+	}
+	s.f.Standing = &v
+	return s.save()
 }
 
 // The maps are named by pointer, because they are read under the lock.

@@ -44,8 +44,10 @@ type Snapshot struct {
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
 	Recovery     *Recovery     `json:"recovery,omitempty"`
-	Door         *Door         `json:"hook,omitempty"`     // the API over TCP; nil where it is not wanted
-	Warnings     []string      `json:"warnings,omitempty"` // what is wrong with the box itself, such as a file that cannot be read
+	Fallback     *Fallback     `json:"fallback,omitempty"`   // nil where it is off, or has nothing to say
+	SIMChange    *SIMChange    `json:"sim_change,omitempty"` // the last one since the daemon was started
+	Door         *Door         `json:"hook,omitempty"`       // the API over TCP; nil where it is not wanted
+	Warnings     []string      `json:"warnings,omitempty"`   // what is wrong with the box itself, such as a file that cannot be read
 }
 
 // Door is the HTTP API over TCP.
@@ -71,6 +73,7 @@ type Run struct {
 	PolicyRules string     `json:"policy_rules,omitempty"`
 	Previous    string     `json:"previous,omitempty"` // ICCID of the way back
 	BackTo      string     `json:"back_to,omitempty"`  // ICCID of another one that it went back to
+	Why         string     `json:"why,omitempty"`      // it began, where nobody asked for it: fallback: ..., return: ...
 	APN         string     `json:"apn,omitempty"`
 	APNReason   string     `json:"apn_reason,omitempty"`
 	Progress    *Progress  `json:"progress,omitempty"`
@@ -281,4 +284,18 @@ type RungUse struct {
 	Last   time.Time `json:"last"`
 	Reason string    `json:"reason,omitempty"` // of the last time
 	Error  string    `json:"error,omitempty"`  // of the last time
+}
+
+// Fallback is what happens to a profile that dies.
+type Fallback struct {
+	Preferred string     `json:"preferred,omitempty"` // ICCID of the profile that another one stands in for
+	Reason    string     `json:"reason,omitempty"`    // why there is no switch that would be due
+	Next      *time.Time `json:"next,omitempty"`      // when there is one, if nothing changes
+}
+
+// SIMChange is a change of the SIM's ICCID that no activation has made.
+type SIMChange struct {
+	From string    `json:"from"` // ICCID
+	To   string    `json:"to"`
+	At   time.Time `json:"at"`
 }
