@@ -47,6 +47,8 @@ type crashStory struct {
 	name    string
 	prepare func(*Lab)
 	first   bool              // the card is empty, and the router has another uplink
+	uplink  bool              // the router has another uplink
+	set     func(*config.Config)
 	power   bool              // modem and card lose their power with the daemon
 	earlier euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
 	outcome status.Outcome
@@ -95,7 +97,7 @@ type crashWorld struct {
 // newCrashWorld makes a world in a bubble of its own time; dir has the identities.
 func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
 	t.Helper()
-	n, err := netlab.NewSimulated(netlab.Options{SingleUplink: !story.first})
+	n, err := netlab.NewSimulated(netlab.Options{SingleUplink: !story.first && !story.uplink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +183,9 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 	cfg.Reach.Targets = []string{netlab.ReachTarget}
 	cfg.State.Dir, cfg.State.Run = filepath.Join(run, "state"), filepath.Join(run, "run")
 	cfg.Operators.Dir = filepath.Join(w.dir, "operators.d")
+	if w.story.set != nil {
+		w.story.set(cfg)
+	}
 	logTo := slog.DiscardHandler
 	if os.Getenv("DYNAMOD_TEST_LOG") != "" {
 		logTo = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})

@@ -8,20 +8,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"runtime/pprof"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"text/tabwriter"
 	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
-	"dynamod/daemon/demo/netlab"
-	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/euicc/smdpsim"
@@ -121,7 +121,7 @@ func pinFile(c *config.Config) { writePIN(c, PIN) }
 func wrongPIN(c *config.Config) { writePIN(c, "9999") }
 
 func writePIN(c *config.Config, pin string) {
-	c.Modem.PINFile = filepath.Join(c.State.Dir, "..", "pin")
+	c.Modem.PINFile = filepath.Join(filepath.Dir(c.Operators.Dir), "pin")
 	if err := os.WriteFile(c.Modem.PINFile, []byte(pin), 0o600); err != nil {
 		panic(err)
 	}
@@ -139,31 +139,32 @@ func triedOnce(w *World) error {
 	return nil
 }
 
-// faultTime bounds one row. None comes near it but for a fault of the daemon.
-const faultTime = 2 * time.Minute
+// faultTime bounds one row, in the time of its bubble.
+const faultTime = 10 * time.Minute
 
 // TestFaultTable gives an activation each fault that modem, card and network can
 // have, and prints how it ends: up on the new profile, back on the earlier one or
 // failed, with the reason and what to do; with no logical channel open on the
-// card, no goroutine left, and the link of the enabled profile back. The rows
-// mostly wait, so that many of them run side by side. DYNAMOD_TEST_LOG=FAULT runs
-// one alone, with the daemon's log.
+// card, no goroutine left (its bubble sees to that), and the link of the enabled
+// profile back. Seconds are simulated. DYNAMOD_TEST_LOG=FAULT runs one alone, with
+// the daemon's log.
 func TestFaultTable(t *testing.T) {
+	// The first use of a signal starts a goroutine that must not be a bubble's.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	ends := make([]faultEnd, len(faultRows))
 	var wg sync.WaitGroup
-	room := make(chan struct{}, 20)
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
 	alone := os.Getenv("DYNAMOD_TEST_LOG")
 	for i, f := range faultRows {
 		if alone != "" && alone != f.name {
 			continue
 		}
+		room <- struct{}{}
 		wg.Go(func() {
-			room <- struct{}{}
 			defer func() { <-room }()
-			pprof.Do(t.Context(), pprof.Labels("fault", f.name), func(ctx context.Context) { ends[i] = f.run(ctx) })
-			if left := goroutines(f.name); left != "" {
-				ends[i].fail("goroutines are left:\n%s", left)
-			}
+			ends[i] = f.run(t)
 		})
 	}
 	wg.Wait()
@@ -213,68 +214,60 @@ type faultEnd struct {
 
 func (e *faultEnd) fail(format string, a ...any) { e.errs = append(e.errs, fmt.Errorf(format, a...)) }
 
-// goroutines returns the stacks of what was started under a row's label and has not
-// ended. The rows run side by side, so that their number alone tells nothing.
-func goroutines(label string) string {
-	var left string
-	for range 500 { // the last ones are on their way out
-		var b bytes.Buffer
-		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
-			return err.Error()
-		}
-		left = ""
-		for stack := range strings.SplitSeq(b.String(), "\n\n") {
-			// The runtime's own for signals begins with whoever is first to want one.
-			if strings.Contains(stack, fmt.Sprintf("%q:%q", "fault", label)) && !strings.Contains(stack, "os/signal.loop") {
-				left += stack + "\n\n"
-			}
-		}
-		if left == "" {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return left
-}
-
 // run is one activation in a lab of its own, on a card with an enabled profile.
-func (f faultRow) run(ctx context.Context) (e faultEnd) {
-	if err := f.activate(ctx, &e); err != nil {
-		e.fail("%w; it was %s: %s", err, e.end, e.text)
+func (f faultRow) run(t *testing.T) (e faultEnd) {
+	dir, err := os.MkdirTemp("/dev/shm", "dynamod-fault-")
+	if err != nil {
+		if dir, err = os.MkdirTemp("", "dynamod-fault-"); err != nil {
+			e.fail("%w", err)
+			return e
+		}
 	}
+	defer os.RemoveAll(dir)
+	story := crashStory{uplink: true, set: func(c *config.Config) {
+		c.Modem.APDUTimeout = 2 * time.Second
+		c.Bearer.Deadline = 4 * time.Second
+		c.Activation.Deadline = 20 * time.Second
+		if f.set != nil {
+			f.set(c)
+		}
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		w := newCrashWorld(t, story, dir)
+		defer w.close()
+		if err := f.activate(t.Context(), w, &e); err != nil {
+			e.fail("%w; it was %s: %s", err, e.end, e.text)
+		}
+	})
 	return e
 }
 
-func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("DYNAMOD_TEST_LOG") == f.name {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// ctl carries out lines of sim ctl.
+func (w *crashWorld) ctl(ctx context.Context, lines ...string) error {
+	for _, line := range lines {
+		var err error
+		switch args := strings.Fields(line); {
+		case args[0] == "modem" && args[1] == "unplug":
+			d := time.Duration(0)
+			if len(args) > 2 {
+				d, err = time.ParseDuration(strings.TrimPrefix(args[2], "for="))
+			}
+			err = errors.Join(err, w.unplug(d))
+		case line == "modem replug":
+			w.replug <- struct{}{}
+		default:
+			_, _, err = w.command(ctx, ctlRequest{Args: args})
+		}
+		if err != nil {
+			return fmt.Errorf("sim ctl %s: %w", line, err)
+		}
 	}
+	return nil
+}
+
+func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) error {
 	ctx, cancel := context.WithTimeout(ctx, faultTime)
 	defer cancel()
-	n, err := netlab.NewSimulated(netlab.Options{Log: log})
-	if err != nil {
-		return err
-	}
-	defer n.Close()
-	dir, err := os.MkdirTemp("", "lab") // a socket's path is short
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	o := Options{Dir: dir, Dialect: "quectel", Log: log}
-	if f.at != "" {
-		o.APDUDelay = 30 * time.Millisecond // so that no state is over before it was seen
-	}
-	const earlier = "8900101000009999991"
-	if o.Earlier, err = smdpsim.TestProfile(smdpsim.ProfileData{ICCID: earlier, IMSI: "001010000009999", SPN: Operator}); err != nil {
-		return err
-	}
-	w, err := Open(ctx, n, o)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
 	order := w.Profiles[0]
 	if f.pin {
 		upp, err := w.newProfile(PIN)
@@ -285,41 +278,34 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 			return err
 		}
 	}
-	ctl := func(lines ...string) error {
-		for _, line := range lines {
-			if _, _, err := w.command(ctx, ctlRequest{Args: strings.Fields(line)}); err != nil {
-				return fmt.Errorf("sim ctl %s: %w", line, err)
-			}
-		}
-		return nil
-	}
 	mend := func() error {
-		return ctl(append([]string{"modem clear", "card clear", "network clear"}, f.mend...)...)
-	}
-	cfg, err := config.Load(filepath.Join(dir, "dynamod.toml"))
-	if err != nil {
-		return err
-	}
-	cfg.Modem.APDUTimeout = 2 * time.Second
-	cfg.Bearer.Deadline = 4 * time.Second
-	cfg.Activation.Deadline, cfg.Activation.Hold = 20*time.Second, 0
-	if f.set != nil {
-		f.set(cfg)
+		return w.ctl(ctx, append([]string{"modem clear", "card clear", "network clear"}, f.mend...)...)
 	}
 	if f.boot {
-		if err := errors.Join(ctl(f.ctl...), w.await(ctx, true)); err != nil {
+		if err := w.ctl(ctx, f.ctl...); err != nil {
 			return err
+		}
+		time.Sleep(restart)
+	}
+	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), -1, false)
+	var mu sync.Mutex
+	struck, setErr := f.at == "", error(nil)
+	r.reach = func(state string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !struck && state == string(f.at) {
+			struck, setErr = true, w.ctl(ctx, f.ctl...)
 		}
 	}
 	var rec activation.Record
-	err = gateway.Direct(ctx, cfg, w.gatewayOptions(log, "test", time.Time{}, cfg), func(c *hook.Client) error {
+	err := w.daemon(r, func(dctx context.Context, c *hook.Client) error {
 		up := func() error { // the enabled profile has its link
 			for {
 				var snap status.Snapshot
 				if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &snap); err != nil {
 					return err
 				}
-				if snap.State == status.Up && w.plugged() {
+				if snap.State == status.Up && !w.away.Load() {
 					return nil
 				}
 				if err := wait(ctx); err != nil {
@@ -327,18 +313,14 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 				}
 			}
 		}
-		due := f.ctl
-		switch {
-		case f.boot:
-			due = nil
-		case f.at == "":
-			if err := errors.Join(up(), ctl(due...)); err != nil {
-				return err
-			}
-			due = nil
-		default:
+		if !f.boot {
 			if err := up(); err != nil {
 				return err
+			}
+			if f.at == "" {
+				if err := w.ctl(ctx, f.ctl...); err != nil {
+					return err
+				}
 			}
 		}
 		begun, before := time.Now(), w.Modem.Stats().Commands
@@ -346,15 +328,8 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 			return err
 		}
 		for rec.Ended == nil {
-			if due == nil {
-				if err := wait(ctx); err != nil {
-					return err
-				}
-			} else if rec.State == f.at {
-				if err := ctl(due...); err != nil {
-					return err
-				}
-				due = nil
+			if err := wait(ctx); err != nil {
+				return err
 			}
 			if err := c.Do(ctx, "GET", "/v1/activations/"+rec.ID, nil, nil, &rec); err != nil {
 				return err
@@ -371,7 +346,13 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 				e.code, e.text, e.advice = rec.Error.Code, rec.Error.Text, rec.Error.Advice
 			}
 		}
-		if due != nil {
+		mu.Lock()
+		reached, err := struck, setErr
+		mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if !reached {
 			return fmt.Errorf("the run was never in state %s", f.at)
 		}
 		if !e.waited {
@@ -384,7 +365,7 @@ func (f faultRow) activate(ctx context.Context, e *faultEnd) error {
 	})
 	e.channels = w.Card.Channels()
 	if f.check != nil {
-		err = errors.Join(err, f.check(w))
+		err = errors.Join(err, f.check(w.World))
 	}
 	return err
 }

@@ -94,9 +94,7 @@ func (w *crashWorld) begin(f walkFault) error {
 		if err != nil {
 			return err
 		}
-		w.gone.Store(int64(fault.Delay))
-		w.away.Store(true)
-		return w.Modem.SetFault(name, fault)
+		return w.unplug(fault.Delay)
 	case f.part == "network" && name == "blackhole":
 		return w.n.Blackhole(true)
 	case f.part == "network" && name == "portal":
@@ -130,6 +128,13 @@ func (w *crashWorld) begin(f walkFault) error {
 		return nil
 	}
 	return w.parts()[f.part].set(f.line)
+}
+
+// unplug takes the modem away, for d or until it is plugged in again.
+func (w *crashWorld) unplug(d time.Duration) error {
+	w.gone.Store(int64(d))
+	w.away.Store(true)
+	return w.Modem.SetFault("unplug", atsim.Fault{})
 }
 
 func (w *crashWorld) filler() string { return filepath.Join(w.dir, "box", "state", "filler") }
