@@ -65,11 +65,8 @@ type Ending struct {
 
 const earlierICCID = "8900101000009999991"
 
-// Limits of these stories, which are minutes on a router.
-const (
-	storyDeadline = 6 * time.Second
-	storyHold     = time.Second
-)
+// storyDeadline is minutes on a router.
+const storyDeadline = 6 * time.Second
 
 // teller follows the daemon and tells what happens.
 type teller struct {
@@ -107,7 +104,6 @@ func (s Story) trouble(ctx context.Context) error {
 		t.say("the box    a router with a %s modem and no other way in; profile %s carries its link", s.Dialect, earlierICCID)
 		t.say("the order  profile %s waits at %s", t.order.ICCID, SMDP)
 		t.say("the story  %s", story.about)
-		st.cfg.Activation.Hold = storyHold
 		if err := story.tell(t, ctx); err != nil {
 			return err
 		}
@@ -304,14 +300,6 @@ func (t *teller) powercut(ctx context.Context) error {
 	if !ok {
 		return &ExitError{Code: exitImpossible, Err: errors.New("the daemon that is killed needs a network namespace, which is forbidden here"), Text: "run as root, or `dynamod demo --story rollback`"}
 	}
-	f, err := os.OpenFile(t.configPath(), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "\n[activation]\nhold = %q\n", storyHold)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
 	c := hook.Dial(t.cfg.Hook.Socket)
 	var log bytes.Buffer // read when the daemon has ended
 	var done <-chan error
@@ -324,6 +312,7 @@ func (t *teller) powercut(ctx context.Context) error {
 		if t.Verbose {
 			cmd.Stderr = t.Err
 		}
+		var err error
 		if done, err = n.Start(ctx, cmd); err != nil {
 			return err
 		}

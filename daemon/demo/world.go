@@ -175,6 +175,10 @@ dns_file = %q
 [reach]
 targets = [%q]
 
+[activation]
+# Nobody wants to wait in a lab; a router takes 30s.
+hold = "1s"
+
 [state]
 dir = %q
 run = %q
