@@ -37,7 +37,6 @@ import (
 	"dynamod/daemon/status"
 	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
-	"dynamod/netlink"
 	"dynamod/netlink/uplink"
 )
 
@@ -46,8 +45,8 @@ import (
 type crashStory struct {
 	name    string
 	prepare func(*Lab)
-	first   bool              // the card is empty, and the router has another uplink
-	uplink  bool              // the router has another uplink
+	first   bool // the card is empty, and the router has another uplink
+	uplink  bool // the router has another uplink
 	set     func(*config.Config)
 	power   bool              // modem and card lose their power with the daemon
 	earlier euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
@@ -87,6 +86,7 @@ type crashWorld struct {
 	n     *netlab.Simulated
 	dir   string
 	story crashStory
+	stops int    // of the daemon
 	old   string // ICCID
 	stop  context.CancelFunc
 	away  atomic.Bool  // the modem is unplugged
@@ -230,27 +230,6 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 	return gateway.Direct(ctx, cfg, opts, func(c *hook.Client) error { return f(ctx, c) })
 }
 
-// until polls until the snapshot is as wanted, or the daemon is dead.
-func (r *reaper) until(ctx context.Context, c *hook.Client, limit time.Duration, is func(status.Snapshot) bool) (bool, error) {
-	var snap status.Snapshot
-	for begin := time.Now(); time.Since(begin) < limit; {
-		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
-			return false, err
-		}
-		if is(snap) {
-			return true, nil
-		}
-		select {
-		case <-r.died:
-			return false, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
-	return false, fmt.Errorf("not so within %v: link %s (%s), run %+v", limit, snap.State, snap.Reason, snap.Run)
-}
-
 const crashKey = "crash-walk"
 
 // activate submits the order and waits for the run's end and a link.
@@ -311,14 +290,6 @@ func (w *crashWorld) afterwards() (toLink time.Duration, err error) {
 	return toLink, err
 }
 
-// reboot loses what a router loses with its power.
-func (w *crashWorld) reboot() error {
-	k, name := w.n.NLSim(), w.n.Options().Interface()
-	k.RemoveLink(name)
-	k.AddLink(netlink.Link{Name: name, Type: netlink.TypeEthernet, HWAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
-	return os.RemoveAll(filepath.Join(w.dir, "box", "run"))
-}
-
 // check compares the world with the story's end.
 func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 	var bad []error
@@ -358,14 +329,14 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 	}
 	orders := w.Server.Orders()
 	order := orders[slices.IndexFunc(orders, func(o smdpsim.OrderStatus) bool { return o.MatchingID == w.Profiles[0].ID })]
-	if order.State != smdpsim.StateInstalled || order.Downloads > 2 || order.Result == nil {
+	if order.State != smdpsim.StateInstalled || order.Downloads > 1+w.stops || order.Result == nil {
 		wrong("order %v after %d attempts, %d downloads", order, order.Attempts, order.Downloads)
 	}
 	seqs := map[int64]int{}
 	installations := 0
 	for _, n := range w.Server.Notifications() {
 		seqs[n.Seq]++
-		if !n.Verified || seqs[n.Seq] > 2 {
+		if !n.Verified || seqs[n.Seq] > 1+w.stops {
 			wrong("notification %d (%s) for the %d. time, verified %v", n.Seq, n.Operation, seqs[n.Seq], n.Verified)
 		}
 		if n.Result != nil && seqs[n.Seq] == 1 {
@@ -389,7 +360,8 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 
 // crash tells the story with a stop at one point, -1 for none, and returns the
 // points that it came by and the time until there was a link.
-func crash(t *testing.T, story crashStory, at int, after bool) (points []string, toLink time.Duration, err error) {
+// With again, which counts from the next start, that daemon is stopped there too.
+func crash(t *testing.T, story crashStory, at int, after bool, again int) (points []string, toLink time.Duration, err error) {
 	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-crash-")
 	if derr != nil {
 		dir = t.TempDir()
@@ -412,23 +384,24 @@ func crash(t *testing.T, story crashStory, at int, after bool) (points []string,
 				at = -1 // it came by fewer points than the first time
 			}
 		}
-		if r.isDead() {
-			if err = r.restore(); err != nil {
+		if err = w.stopped(r); err != nil {
+			return
+		}
+		if again >= 0 {
+			r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen-again"), again, after)
+			r.arm()
+			if err = w.before(r); err != nil && !r.isDead() {
+				err = fmt.Errorf("before the second stop: %w", err)
 				return
 			}
-			if story.power {
-				if err = w.reboot(); err != nil {
-					return
-				}
+			if err = w.stopped(r); err != nil {
+				return
 			}
 		}
 		toLink, err = w.afterwards()
 	})
 	return points, toLink, err
 }
-
-// denied is a line that is never activated.
-func denied(l *Lab) { l.Operator.SetLine(l.Profiles[0].ICCID, Line{Denied: true}) }
 
 // crashRow is a line of the table.
 type crashRow struct {
@@ -440,7 +413,8 @@ type crashRow struct {
 // before the point had an effect and once after it, and starts it again: journal
 // records (torn, and whole), AT commands and APDUs, requests to the server, changes
 // in the kernel. The end has to be the same each time. Other stories are sampled,
-// and walked through in the soak.
+// and walked through in the soak, where each stop is followed by a second one in
+// what the next daemon does.
 func TestCrashWalk(t *testing.T) {
 	// The first use of a signal starts a goroutine that must not be a bubble's.
 	hup := make(chan os.Signal, 1)
@@ -456,7 +430,7 @@ func TestCrashWalk(t *testing.T) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
-			points, _, err := crash(t, story, -1, false)
+			points, _, err := crash(t, story, -1, false, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -470,7 +444,13 @@ func TestCrashWalk(t *testing.T) {
 			stops := story.stops(points)
 			for at := range points {
 				for _, after := range stops[at] {
-					seen, took, err := crash(t, story, at, after)
+					seen, took, err := crash(t, story, at, after, -1)
+					if err == nil && soak() { // and once more, somewhere in what the next daemon does
+						again := (7*at + 3) % 40
+						if _, _, err = crash(t, story, at, after, again); err != nil {
+							err = fmt.Errorf("stopped again at point %d after the start: %w", again, err)
+						}
+					}
 					kind, _, _ := strings.Cut(points[at], "\t")
 					if at < len(seen) {
 						kind, _, _ = strings.Cut(seen[at], "\t")

@@ -343,7 +343,7 @@ func (w *crashWorld) whole(p walkPoint) error {
 // while or not before the run: no end is outside the legal ones, and the link of
 // the profile that they leave enabled comes back. DYNAMOD_SOAK=1 tries all points,
 // or one of 25 slices with DYNAMOD_SLICE=3/25; else it is always the same sample,
-// another one with DYNAMOD_SEED. DYNAMOD_POINTS=TEXT tries those whose names hold
+// another one with DYNAMOD_SEED. DYNAMOD_FAULT=TEXT tries those whose names hold
 // TEXT.
 func TestFaultWalk(t *testing.T) {
 	hup := make(chan os.Signal, 1)
@@ -367,7 +367,9 @@ func TestFaultWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d points", len(points))
-	points = chosen(t, points)
+	if points = chosen(t, points); len(points) == 0 {
+		t.Fatal("there is no such point")
+	}
 	type result struct {
 		walkEnd
 		err error
@@ -427,7 +429,7 @@ const sampleSize = 300
 
 // chosen are the points to try.
 func chosen(t *testing.T, points []walkPoint) []walkPoint {
-	if text := os.Getenv("DYNAMOD_POINTS"); text != "" {
+	if text := os.Getenv("DYNAMOD_FAULT"); text != "" {
 		return slices.DeleteFunc(points, func(p walkPoint) bool { return !strings.Contains(p.String(), text) })
 	}
 	if part, parts := 0, 0; soak() {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,7 +18,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
 	"dynamod/netlink"
 	"dynamod/netlink/uplink"
 )
@@ -277,4 +281,45 @@ func (l reapedLog) Handle(ctx context.Context, rec slog.Record) error {
 
 func tlsListener(l net.Listener, s interface{ TLSConfig() *tls.Config }) net.Listener {
 	return tls.NewListener(l, s.TLSConfig())
+}
+
+// until polls until the snapshot is as wanted, or the daemon is dead.
+func (r *reaper) until(ctx context.Context, c *hook.Client, limit time.Duration, is func(status.Snapshot) bool) (bool, error) {
+	var snap status.Snapshot
+	for begin := time.Now(); time.Since(begin) < limit; {
+		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+			return false, err
+		}
+		if is(snap) {
+			return true, nil
+		}
+		select {
+		case <-r.died:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return false, fmt.Errorf("not so within %v: link %s (%s), run %+v", limit, snap.State, snap.Reason, snap.Run)
+}
+
+// stopped leaves of a daemon that was stopped what was on its disk then.
+func (w *crashWorld) stopped(r *reaper) error {
+	if !r.isDead() {
+		return nil
+	}
+	w.stops++
+	if err := r.restore(); err != nil || !w.story.power {
+		return err
+	}
+	return w.reboot()
+}
+
+// reboot loses what a router loses with its power.
+func (w *crashWorld) reboot() error {
+	k, name := w.n.NLSim(), w.n.Options().Interface()
+	k.RemoveLink(name)
+	k.AddLink(netlink.Link{Name: name, Type: netlink.TypeEthernet, HWAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
+	return os.RemoveAll(filepath.Join(w.dir, "box", "run"))
 }

@@ -199,3 +199,6 @@ func (w *crashWorld) keepOn(ctx context.Context) {
 		}
 	})
 }
+
+// denied is a line that is never activated.
+func denied(l *Lab) { l.Operator.SetLine(l.Profiles[0].ICCID, Line{Denied: true}) }
