@@ -244,7 +244,7 @@ func (s *Store) Standing() Standing {
 func (s *Store) SetStanding(v Standing) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.f.Standing != nil && *s.f.Standing == v {
+	if s.f.Standing != nil && *s.f.Standing == v && !s.unsaved {
 		return nil
 	}
 	s.f.Standing = &v

@@ -251,3 +251,36 @@ func TestWorkedAfterRestart(t *testing.T) {
 		clock = clock.Add(time.Hour)
 	}
 }
+
+// How the enabled profile does is there after a restart, and written only when it
+// is another.
+func TestStanding(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "learned.json")
+	s, err := Open(path, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Standing(); got != (Standing{}) {
+		t.Errorf("of a new card: %+v", got)
+	}
+	want := Standing{ICCID: "8900000000000000018", Run: "RUN1", OnMS: 3600_000, DeadMS: 1}
+	if err := s.SetStanding(want); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetStanding(want); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the same was written twice")
+	}
+	want.DeadMS = 0
+	if err := s.SetStanding(want); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path, time.Now); err != nil || s.Standing() != want {
+		t.Errorf("%+v, %v", s.Standing(), err)
+	}
+}
