@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -210,17 +209,46 @@ func (d *dataCall) close() error {
 // hangUp ends a call from data mode. Whether it worked is found out by the
 // resynchronisation that follows.
 func (s *Session) hangUp() {
-	if p, ok := s.port.(interface {
+	if err := HangUp(s.ctx, s.port); err != nil {
+		s.log.Debug("hanging up", "err", err)
+	}
+}
+
+// HangUp takes a port that nobody reads out of data mode, by DTR where it has
+// that, else by Escape. Whether the modem heard it shows when it is asked something.
+func HangUp(ctx context.Context, p Port) error {
+	if p, ok := p.(interface {
 		DropDTR(context.Context, time.Duration) error
-	}); ok && p.DropDTR(s.ctx, guardTime) == nil {
-		return
+	}); ok && p.DropDTR(ctx, guardTime) == nil {
+		return nil
 	}
-	if !s.wait(guardTime, nil) {
-		return
+	return Escape(ctx, p)
+}
+
+// Escape takes a port that nobody reads out of data mode by the escape sequence,
+// and hangs up. It is for ports without DTR, and for modems that ignore it (&D0). A
+// modem in command mode takes it for an odd line.
+func Escape(ctx context.Context, p Port) error {
+	quiet := func() error { // V.250 annex and TIES: three times S2 between two silences
+		t := time.NewTimer(guardTime)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	s.raw("+++") // V.250 annex and TIES: three times S2 between two silences
-	if !s.wait(guardTime, nil) {
-		return
+	for _, text := range []string{"+++", "ATH\r"} {
+		if err := quiet(); err != nil {
+			return err
+		}
+		write, done := context.WithTimeout(ctx, defaultStep)
+		err := p.WriteContext(write, []byte(text))
+		done()
+		if err != nil {
+			return err
+		}
 	}
-	s.raw("ATH" + strings.TrimSuffix(s.opts.Terminator, "\n"))
+	return quiet() // whoever closes the port now takes back what the modem has not read
 }

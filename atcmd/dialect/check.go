@@ -117,6 +117,9 @@ func (d *Dialect) Problems() []*Problem {
 			c.fail(at+".address", `such as ["dhcp"]`, "the host would get no address")
 		}
 	}
+	if d.Dial.Send != "" {
+		c.steps("dial", []Step{d.Dial})
+	}
 	for i, q := range d.Signal {
 		at := fmt.Sprintf("signal[%d]", i)
 		c.send(at+".send", q.Send)

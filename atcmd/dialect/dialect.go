@@ -52,6 +52,7 @@ type Dialect struct {
 	Attach   AttachContext `toml:"attach"`
 	Auth     []AuthCommand `toml:"auth"`   // tried in order
 	Data     []DataCall    `toml:"data"`   // the first that lists the function is used
+	Dial     Step          `toml:"dial"`   // puts a port into data mode for PPP; empty: D*99***{cid}#
 	Signal   []SignalQuery `toml:"signal"` // beyond +CSQ and +CESQ, tried in order
 	USSD     USSD          `toml:"ussd"`
 	Cells    []CellQuery   `toml:"cells"` // beyond +CEREG and its kin, tried in order
@@ -72,7 +73,7 @@ type Match struct {
 type Ports struct {
 	USB string `toml:"usb"` // as in Match; empty fits every composition
 	AT  []int  `toml:"at"`  // bInterfaceNumber, the best port first
-	PPP []int  `toml:"ppp"` // ports that are better left to a dialled connection; nothing dials yet
+	PPP []int  `toml:"ppp"` // ports for a dialled connection, the best first
 
 	Row
 }
@@ -323,6 +324,9 @@ const (
 	// CGPADDRNet is +CGPADDR on an Ethernet-like interface without DHCP: the
 	// modem plays a /24 around the address, with its first host as the gateway.
 	CGPADDRNet Address = "paddr-net"
+	// IPCP is what the two ends of a PPP connection agree on (RFC 1332, RFC 5072).
+	// No data call has it: it comes with the dialled connection.
+	IPCP Address = "ipcp"
 )
 
 // DataCall brings a context to the host's interface.

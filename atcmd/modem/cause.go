@@ -162,6 +162,12 @@ func (m *Modem) activationError(ctx context.Context, cid int, err error) error {
 	if !answered(err) {
 		return err
 	}
+	return m.Refused(ctx, cid, err)
+}
+
+// Refused explains with the help of +CEER why a context did not come up, where err
+// says only that it did not.
+func (m *Modem) Refused(ctx context.Context, cid int, err error) *ActivationError {
 	e := &ActivationError{CID: cid, Cause: causeOfCME(cmeCode(err)), Err: err}
 	if e.Cause == CauseUnknown {
 		reply, err := m.s.Do(ctx, atcmd.Command{Text: "+CEER", Tags: []string{"+CEER"}, Bare: true})

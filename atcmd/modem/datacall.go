@@ -29,6 +29,8 @@ type Lease struct {
 	// fallback where no DHCP server answers. Otherwise Config is what to set.
 	Source dialect.Address
 	Config IPConfig
+	// Interface is the network interface, "" for the modem's own.
+	Interface string
 }
 
 var (

@@ -39,10 +39,7 @@ type Radio interface {
 	Operator(ctx context.Context) (modem.Operator, error)
 	Signal(ctx context.Context) (modem.Signal, error)
 	Cells(ctx context.Context) ([]modem.Cell, error)
-	Function(ctx context.Context) (dialect.Kind, error)
-	Up(ctx context.Context, call modem.Call) (modem.Lease, error)
-	Status(ctx context.Context, call modem.Call) (bool, error)
-	Down(ctx context.Context, call modem.Call) error
+	Carrier
 
 	Contexts(ctx context.Context) ([]modem.Context, error)
 	ActiveContexts(ctx context.Context) (map[int]bool, error)
@@ -51,7 +48,20 @@ type Radio interface {
 	SetAuth(ctx context.Context, c modem.Context, a modem.Auth) error
 	Attach(ctx context.Context, attach bool) error
 	AttachCID() int
+}
+
+// Carrier is how a context's packets reach this machine: by the modem's network
+// interface, started with AT commands, or by PPP. That something has happened to one
+// is told by Kick.
+type Carrier interface {
+	// Function tells which of them it is, or what keeps it from being tried.
+	Function(ctx context.Context) (dialect.Kind, error)
+	// OnlyCID is the one context that it carries, 0 where it carries any.
 	OnlyCID(function dialect.Kind) int
+	// Up starts the call, and says where its addresses come from.
+	Up(ctx context.Context, call modem.Call) (modem.Lease, error)
+	Status(ctx context.Context, call modem.Call) (bool, error)
+	Down(ctx context.Context, call modem.Call) error
 }
 
 // Keeper keeps the connections that came with activations, each for its
@@ -359,8 +369,8 @@ func (b *Bearer) up(ctx context.Context, p *plan, stage func(activation.State), 
 // and a raw IP interface of a modem in another mode is raw IP all the same.
 func (b *Bearer) function(ctx context.Context, r Radio) (dialect.Kind, error) {
 	kind, err := r.Function(ctx)
-	if err != nil {
-		return "", err
+	if err != nil || kind == dialect.PPP { // whose interface comes with the call
+		return kind, err
 	}
 	ifname, err := b.Interface()
 	if err != nil {

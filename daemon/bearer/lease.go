@@ -195,7 +195,7 @@ func (b *Bearer) obtain(ctx context.Context, ifname string, call modem.Call, lea
 	four, six := families(call.Context.Type, lease, dhcp)
 	six = six && b.Advertised != nil && b.Apply
 	identifier := lease.Config.Identifier
-	if six && !dhcp && identifier.IsValid() {
+	if six && !dhcp && lease.Source != dialect.IPCP && identifier.IsValid() {
 		// Without a link layer nobody makes the link-local address but us.
 		s.Addrs = []netip.Prefix{netip.PrefixFrom(identifier, 128)}
 		s.Gateway6 = netip.Addr{}

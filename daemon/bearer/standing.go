@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
@@ -313,8 +314,9 @@ func (b *Bearer) Down(ctx context.Context) {
 // leave is the bearer's end: by default an upgrade or a restart never drops
 // the link of a router that has no other.
 func (b *Bearer) leave(ctx context.Context) {
-	if b.settings().KeepUp {
-		if a := b.current(); a != nil {
+	a := b.current()
+	if b.settings().KeepUp && (a == nil || a.call.Function != dialect.PPP) {
+		if a != nil {
 			a.lease.end() // the next process asks again
 		}
 		return

@@ -90,9 +90,13 @@ func (b *Bearer) noteFailures(failures []failure, f *activation.Fault) {
 	}
 }
 
-// isOurs reports whether this box is what fails, and not its modem.
+// isOurs reports whether this box is what fails, and not its modem. A carrier says
+// it with a Fault.
 func isOurs(err error) bool {
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*activation.Fault](err); ok {
 		return true
 	}
 	return errors.Is(err, modem.ErrDefine) || errors.Is(err, context.Canceled)

@@ -195,6 +195,8 @@ func (t *tries) noData(failures []failure) *activation.Fault {
 			f = attachOnly(f.Text)
 		} else if i == 0 && causeOf(failed.err).Slow() {
 			f.Advice = "the operator refuses the connection: check the subscription and the APN's credentials"
+		} else if own, ok := errors.AsType[*activation.Fault](failed.err); ok && i == 0 && own.Advice != "" {
+			f.Advice = own.Advice
 		}
 		f.Text += fmt.Sprintf("%s%q: %v", []string{": ", "; "}[min(i, 1)], failed.c.Connection.APN, failed.err)
 	}
@@ -332,10 +334,6 @@ func reasonKept(reason string) string { return reason + ", and the context of th
 // attempt asks once. Success is an address and an answer to the reach check.
 func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, asked modem.Context, shared bool) (*active, Reach, error) {
 	b := t.Bearer
-	ifname, err := b.Interface()
-	if err != nil {
-		return nil, Reach{}, err
-	}
 	dial, done := context.WithTimeout(ctx, b.settings().Try)
 	lease, err := t.r.Up(dial, call)
 	done()
@@ -352,6 +350,12 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 		return nil, Reach{}, err
 	}
 	t.stage(activation.Configuring)
+	ifname := lease.Interface
+	if ifname == "" {
+		if ifname, err = b.Interface(); err != nil {
+			return fail(err)
+		}
+	}
 	if a.lease, err = b.obtain(ctx, ifname, call, lease); err != nil {
 		return fail(err)
 	}

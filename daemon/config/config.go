@@ -108,10 +108,15 @@ type Bearer struct {
 	// DataAPNInAttach allows the operator settings' APNs for data in the attach's
 	// context, where the modem carries no other.
 	DataAPNInAttach bool
+	// PPP is PPPOff, Auto, or the port that is dialled on: a path or a place on USB.
+	PPP string
 	// Recovery is the last rung that may be taken when the modem fails, one of
 	// RecoveryRungs.
 	Recovery string
 }
+
+// PPPOff is the value of [bearer] ppp that takes the modem's network interface.
+const PPPOff = "off"
 
 // RecoveryRungs are the values of [bearer] recovery, mildest first.
 var RecoveryRungs = []string{"off", "card", "radio", "modem", "port", "power"}
@@ -224,7 +229,7 @@ func Default() *Config {
 	return &Config{
 		Modem:    Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
 		LPA:      LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
-		Bearer:   Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power"},
+		Bearer:   Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power", PPP: PPPOff},
 		Fallback: Fallback{After: 30 * time.Minute, Hold: time.Hour, Return: 12 * time.Hour},
 		Uplink: Uplink{
 			Interface: Auto, Apply: ApplySelf, Metric: 700, Table: 700, DefaultRoute: true,

@@ -55,6 +55,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	set(raw.Bearer.Assigned, &c.Bearer.NetworkAssigned)
 	set(raw.Bearer.InAttach, &c.Bearer.DataAPNInAttach)
 	oneOf(d, "bearer.recovery", raw.Bearer.Recovery, &c.Bearer.Recovery, RecoveryRungs...)
+	d.pppPort("bearer.ppp", raw.Bearer.PPP, &c.Bearer.PPP)
 
 	d.fallback(raw, &c.Fallback)
 
@@ -130,6 +131,19 @@ func (d *document) path(path string, raw, to *string, extra string) {
 		if *raw != extra {
 			*to = filepath.Clean(*raw)
 		}
+	}
+}
+
+// pppPort reads where PPP is spoken: pppd needs a terminal.
+func (d *document) pppPort(path string, raw, to *string) {
+	switch {
+	case raw == nil:
+	case *raw == PPPOff:
+		*to = *raw
+	case *raw == Auto, strings.HasPrefix(*raw, "/"), strings.HasPrefix(*raw, "usb:"):
+		d.port(path, raw, to)
+	default:
+		d.failAt(path, `"off", "auto", a path such as "/dev/ttyUSB3", or a place on USB such as "usb:1-1.2:3"`, "%q is not the name of a serial port", *raw)
 	}
 }
 

@@ -40,6 +40,7 @@ type rawConfig struct {
 		Assigned *bool     `toml:"network_assigned"`
 		InAttach *bool     `toml:"data_apn_in_attach"`
 		Recovery *string   `toml:"recovery"`
+		PPP      *string   `toml:"ppp"`
 	} `toml:"bearer"`
 	Fallback struct {
 		Order  []string  `toml:"order"`

@@ -13,6 +13,7 @@ var fixed = []struct {
 	{"modem.dialect", func(c *Config) any { return &c.Modem.Dialect }},
 	{"modem.dialects", func(c *Config) any { return &c.Modem.Dialects }},
 	{"modem.sim_slot", func(c *Config) any { return &c.Modem.SIMSlot }},
+	{"bearer.ppp", func(c *Config) any { return &c.Bearer.PPP }},
 	{"uplink.interface", func(c *Config) any { return &c.Uplink.Interface }},
 	{"uplink.apply", func(c *Config) any { return &c.Uplink.Apply }},
 	{"uplink.metric", func(c *Config) any { return &c.Uplink.Metric }},

@@ -49,6 +49,7 @@ const (
 // keepModem opens the modem and opens it again whenever it goes, until ctx ends.
 func (g *Gateway) keepModem(ctx context.Context) error {
 	defer func() { g.manager.Close() }()
+	defer g.endLine()
 	defer g.dropDevice()
 	wait := firstReopen
 	pause := func() { // longer each time
@@ -236,7 +237,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 		}
 	})
 	g.showFunction(d)
-	g.bearer.SetRadio(d.modem)
+	g.bearer.SetRadio(g.radio(d))
 }
 
 // lost reports whether err came because the modem's port went. A write may fail

@@ -36,6 +36,7 @@ import (
 	"dynamod/daemon/journal"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/outbox"
+	"dynamod/daemon/ppp"
 	"dynamod/daemon/recovery"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
@@ -61,6 +62,8 @@ type Options struct {
 	Probe      func(ctx context.Context, spec uplink.Spec) bearer.Reach
 	// OpenPort opens the modem's port in place of package port.
 	OpenPort func(ctx context.Context, name string) (atcmd.Port, error)
+	// PPPD is the program for PPP; "" looks for pppd.
+	PPPD string
 	// PowerCycle cuts the modem's power for a moment, by a line of the board. Nil
 	// means that no such line is known.
 	PowerCycle func(ctx context.Context) error
@@ -97,6 +100,7 @@ type Gateway struct {
 	vault   *activation.Vault
 	lame    []error // what was wrong with outbox and vault at the start
 	bearer  *bearer.Bearer
+	line    *ppp.Line // nil where data does not come by PPP
 	ladder  *recovery.Ladder
 	watch   *fallback.Watch
 	runs    *activation.Orchestrator
@@ -407,6 +411,7 @@ func (g *Gateway) buildBearer() {
 		b.Probe = g.probe
 	}
 	g.bearer = bearer.New(b)
+	g.buildLine()
 	g.configuredAPN() // what is wrong is told from the start
 }
 

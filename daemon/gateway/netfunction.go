@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,11 @@ func (g *Gateway) modemInterface() (string, error) {
 	g.mu.Unlock()
 	name := g.config().Uplink.Interface
 	switch {
+	case g.line != nil:
+		if ifname, ok := g.line.Active(); ok {
+			return ifname, nil
+		}
+		return "", &activation.Fault{Code: "no-interface", Text: "there is no PPP connection", Retry: euicc.RetryLater}
 	case d != nil:
 		f, err := g.netFunction(d)
 		return f.Interface, err
@@ -37,6 +43,12 @@ func (g *Gateway) modemInterface() (string, error) {
 // the modem's by sysfs.
 func (g *Gateway) netFunction(d *device) (port.NetFunction, error) {
 	var f port.NetFunction
+	if g.line != nil { // whatever else the modem has
+		f.Kind, f.Driver = dialect.PPP, "pppd"
+		f.Interface, _ = g.line.Active()
+		_, err := (&dialled{d.modem, g, d}).Function(context.Background())
+		return f, err
+	}
 	if name := g.config().Uplink.Interface; name != config.Auto {
 		var ok bool
 		if f, ok = g.opts.Tree.FunctionOf(d.path, name); !ok {
