@@ -191,7 +191,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 			after = rec.ID
 		}
 	}
-	if o.current != nil {
+	if o.taken() {
 		return Record{}, o.busy()
 	}
 	id := rand.Text()[:13]
@@ -240,7 +240,7 @@ func (o *Orchestrator) switchTo(rec Record) (Record, error) {
 	if o.closed {
 		return Record{}, ErrClosed
 	}
-	if o.current != nil {
+	if o.taken() {
 		return Record{}, o.busy()
 	}
 	rec.ID, rec.State, rec.Started = rand.Text()[:13], Enabling, o.Now().UTC().Round(time.Millisecond)
@@ -254,6 +254,11 @@ func (o *Orchestrator) switchTo(rec Record) (Record, error) {
 	o.publish(rec)
 	return rec, nil
 }
+
+// taken reports whether a run goes on. One whose end is told already, and which
+// only has to be let go, holds up nobody: a script that saw the end begins the
+// next one at once. The lock is held.
+func (o *Orchestrator) taken() bool { return o.current != nil && !o.current.state().Ended() }
 
 // busy is the error of a second request. The lock is held.
 func (o *Orchestrator) busy() error {
@@ -346,7 +351,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			return nil
 		}
 		o.mu.Lock()
-		o.current, o.executing = nil, false
+		if o.executing = false; o.current == r { // else the next one is in already
+			o.current = nil
+		}
 		o.mu.Unlock()
 		if err := o.Vault.Remove(r.rec.ID); err != nil {
 			o.Log.Warn("cannot remove the request of an ended run", "run", r.rec.ID, "error", err)
