@@ -299,3 +299,18 @@ func TestSignalIsNoHangup(t *testing.T) {
 	close(stop)
 	<-stopped
 }
+
+// openStrangersPTY opens the modem's pty as any program would, without line
+// settings of its own.
+func openStrangersPTY(t *testing.T, m *Modem) io.ReadWriteCloser {
+	t.Helper()
+	path, err := m.OpenPTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

@@ -3,6 +3,7 @@ package atsim
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -34,15 +35,16 @@ func abstractPair(t *testing.T) (ours, theirs net.Conn) {
 // identity, the card by +CCHO, +CGLA and by +CSIM, errors, short messages.
 func TestWarthog(t *testing.T) {
 	for _, row := range []struct {
-		name     string
-		habits   Habits
-		abstract bool
+		name   string
+		habits Habits
+		by     string // what it is reached by; "" is a pipe
 	}{
-		{"as the standard says", Habits{}, false},
-		{"on an abstract socket", Habits{}, true},
-		{"split in writes of 5", Habits{SplitBytes: 5}, false},
-		{"opaque handle", Habits{HexHandle: true}, false},
-		{"echo stays off", Habits{NoEcho: true}, false},
+		{"as the standard says", Habits{}, ""},
+		{"on an abstract socket", Habits{}, "abstract"},
+		{"on a pty", Habits{}, "pty"},
+		{"split in writes of 5", Habits{SplitBytes: 5}, ""},
+		{"opaque handle", Habits{HexHandle: true}, ""},
+		{"echo stays off", Habits{NoEcho: true}, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			card := newTestCard()
@@ -51,13 +53,20 @@ func TestWarthog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ours, theirs := net.Pipe()
-			if row.abstract {
-				ours, theirs = abstractPair(t)
-			}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			go func() { done <- m.Serve(ctx, theirs) }()
+			var ours io.ReadWriteCloser
+			if row.by == "pty" {
+				ours = openStrangersPTY(t, m)
+				go func() { done <- m.ServePTY(ctx, "") }()
+			} else {
+				near, far := net.Pipe()
+				if row.by == "abstract" {
+					near, far = abstractPair(t)
+				}
+				ours = near
+				go func() { done <- m.Serve(ctx, far) }()
+			}
 			defer func() {
 				ours.Close()
 				cancel()
