@@ -228,8 +228,15 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 			return fmt.Errorf("later: %w: %s", err, tellRun(rec))
 		}
 		// A channel whose closing failed is closed before the next one is opened.
-		if err := c.Do(ctx, http.MethodGet, "/v1/profiles", nil, nil, nil); err != nil {
-			return fmt.Errorf("the card cannot be used: %w: %s", err, tellRun(rec))
+		// The modem may be starting again just now.
+		for begin := time.Now(); ; time.Sleep(10 * time.Second) {
+			err := c.Do(ctx, http.MethodGet, "/v1/profiles", nil, nil, nil)
+			if err == nil {
+				break
+			}
+			if time.Since(begin) > 5*time.Minute {
+				return fmt.Errorf("the card cannot be used: %w: %s", err, tellRun(rec))
+			}
 		}
 		return w.whole(p)
 	})
