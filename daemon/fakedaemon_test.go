@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
-	"dynamod/daemon/diag"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -67,17 +64,6 @@ func startFake(path, story string) (*fakeDaemon, error) {
 	return f, nil
 }
 
-func fakeLink() *status.Link {
-	return &status.Link{Interface: "wwan0", Addresses: []string{"10.64.0.2/32"}, APN: "lab.test", Since: time.Now()}
-}
-
-func fakeProfiles() []status.Profile {
-	return []status.Profile{
-		{ICCID: oldICCID, State: "enabled", Class: "operational", Provider: "Old Net", Name: "data"},
-		{ICCID: newICCID, State: "disabled", Class: "test", Provider: "Evil\x1b]0;x\aNet", Nickname: "spare"},
-	}
-}
-
 // listen serves the hook on the socket; it may be called again after stopHTTP.
 func (f *fakeDaemon) listen() error {
 	l, err := hook.Listen(f.path, "")
@@ -108,6 +94,7 @@ type firstWrite struct {
 }
 
 func (w *firstWrite) Write(b []byte) (int, error) { w.told(); return w.ResponseWriter.Write(b) }
+
 func (w *firstWrite) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (f *fakeDaemon) close() {
@@ -324,46 +311,12 @@ func (f *fakeDaemon) Cancel(id string) error {
 	return f.change("cancel", id)
 }
 
-func (f *fakeDaemon) Card(context.Context) (hook.Card, error) {
-	if f.story == "empty" {
-		return hook.Card{EID: fakeEID, SVN: "2.2.2", FreeNVM: -1, FreeRAM: -1}, nil
-	}
-	return hook.Card{
-		EID: fakeEID, SVN: "2.5.0", ProfileVersions: []string{"2.3.1", "3.3"}, Firmware: "4.2.0", Category: "mediumEuicc", FreeNVM: 300 << 10, FreeRAM: 8 << 10,
-		RSP: []string{"additionalProfile"}, UICC: []string{"usimSupport", "javacard"}, PPVersion: "1.0.0", SASNumber: "EV\x1b[2JIL",
-		DefaultSMDP: "smdp.example.com", RootSMDS: "lpa.ds.gsma.com", ForbiddenRules: "ppr1",
-		Issuers: []hook.Issuer{{KeyID: "81370F51", Name: "CI", Verifies: true, Signs: true, Trusted: true}, {KeyID: "ABCD", Verifies: true}},
-		Rules:   []hook.Rule{{Rules: "ppr1+ppr2", Consent: true, Operators: []hook.Operator{{MCC: "EEE", MNC: "EEE"}, {MCC: "262", MNC: "02", GID1: "AB"}}}},
-		Extra:   []hook.Object{{Tag: "92", Value: "0102"}},
-	}, nil
-}
-
 func (f *fakeDaemon) SetDefaultSMDP(_ context.Context, address string) error {
 	return f.change("default-smdp", onlyIf(address == "", "none"), address)
 }
 
 func (f *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, force bool) error {
 	return f.change("reset", eid.Short(), strings.Join(what, "+"), forced(force))
-}
-
-func (f *fakeDaemon) Profile(_ context.Context, iccid string) (hook.Profile, error) {
-	for _, p := range fakeProfiles() {
-		if p.ICCID == iccid {
-			p.PolicyRules = "ppr1+ppr2"
-			return hook.Profile{
-				Profile: p, AID: "A0000005591010FFFFFFFF8900001200", Owner: &hook.Operator{MCC: "001", MNC: "01"},
-				Notifications: []hook.Notified{{Operations: "enable+delete", Address: "smdp.example.com"}}, Icon: &hook.Icon{Type: "image/png", Data: []byte{1, 2, 3}},
-			}, nil
-		}
-	}
-	return hook.Profile{}, &activation.Fault{Code: "no-such-profile", Text: "no such profile", Advice: "`dynamod profiles` lists them"}
-}
-
-func (f *fakeDaemon) Profiles(context.Context) ([]status.Profile, error) {
-	if f.story == "empty" {
-		return nil, nil
-	}
-	return fakeProfiles(), nil
 }
 
 // wayText is how a request says where its profile is found.
@@ -415,13 +368,6 @@ func (f *fakeDaemon) DeleteProfile(_ context.Context, iccid string, force bool) 
 	return f.change("delete", iccid, forced(force))
 }
 
-func (f *fakeDaemon) USBMode(context.Context) (hook.USBMode, error) {
-	return hook.USBMode{
-		Mode: "qmi", Value: "0", Data: &status.NetFunction{Kind: "qmi", Interface: "wwan0", Driver: "qmi_wwan"},
-		Modes: []hook.USBModeChoice{{Mode: "ecm", Commands: []string{`AT+QCFG="usbnet",1`, "AT+CFUN=1,1"}, Dials: true}, {Mode: "qmi", Commands: []string{`AT+QCFG="usbnet",0`, "AT+CFUN=1,1"}}},
-	}, nil
-}
-
 func (f *fakeDaemon) SetUSBMode(_ context.Context, r hook.USBModeRequest) (hook.USBMode, error) {
 	if r.Mode == "ppp" {
 		return hook.USBMode{}, &activation.Fault{Code: "bad-mode", Text: `"ppp" is no USB mode that a modem of family quectel can be given`, Advice: "one of ecm, qmi"}
@@ -433,76 +379,9 @@ func (f *fakeDaemon) NicknameProfile(_ context.Context, iccid, name string) erro
 	return f.change("nickname", iccid, name)
 }
 
-func (f *fakeDaemon) Notifications(context.Context) ([]hook.Notification, error) {
-	if f.story == "empty" {
-		return nil, nil
-	}
-	return []hook.Notification{{Seq: 7, Operation: "install", ICCID: newICCID, Address: "smdp.example.com", OnCard: true, Stored: true, Tries: 2, Error: "no route"}}, nil
-}
-
 func (f *fakeDaemon) DeliverNotifications(context.Context) error { return f.change("deliver") }
 
 func (f *fakeDaemon) Bundle(_ context.Context, w io.Writer) error {
 	_, err := io.WriteString(w, "bundle")
 	return err
-}
-
-func (f *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
-	if f.story == "empty" {
-		return diag.Diagnosis{Nodes: []diag.Node{
-			{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"},
-			{Name: "card", State: "broken", Text: "no ISD-R\x1b[2J", Advice: "insert an eUICC"},
-			{Name: "profile", State: "skipped"},
-		}}, nil
-	}
-	return diag.Diagnosis{OK: true, Nodes: []diag.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
-}
-
-func (f *fakeDaemon) ExplainAPN(context.Context) (hook.APN, error) {
-	if f.story == "empty" {
-		return hook.APN{
-			Candidates: []hook.APNCandidate{}, Reasons: []string{"home network 99999"},
-			Problem: &status.Problem{Code: "no-apn", Text: "no operator settings for this SIM: home network 99999", Advice: "APN needed: set [apn] apn"},
-		}, nil
-	}
-	later := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return hook.APN{
-		SIM:     hook.APNSIM{ICCID: newICCID, IMSI: "00101********17", SPN: "Test\x1b[2JNet", GID1: "2AC9"},
-		Network: hook.APNNetwork{Registration: "roaming", PLMN: "26201", Roaming: "roaming abroad", Allowed: true},
-		Reasons: []string{"home network 00101", `chosen: op.json: "Op" by MCC+MNC 00101`},
-		Candidates: []hook.APNCandidate{
-			{APN: "lab.test", IPType: "ipv4v6", Auth: "none", Source: "local", Reason: `op.json: "Op" by MCC+MNC 00101`, Active: true},
-			{IPType: "ipv4v6", Auth: "none", Source: "modem", Reason: "empty APN as the last try", NotBefore: &later},
-			{APN: "else.test", IPType: "ipv4", Auth: "none", Source: "local", Reason: "op.json", NotTried: "no room"},
-		},
-		Attach: &hook.APNAttach{Context: 1, IPType: "ipv4", Used: "default.test", Reason: "the modem's own; dynamod leaves it alone"},
-	}, nil
-}
-
-func (f *fakeDaemon) Log() ([]hook.LogRecord, error) {
-	if f.story == "empty" {
-		return nil, errors.New("the journal cannot be read")
-	}
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	var out []hook.LogRecord
-	add := func(kind string, data any) {
-		b, err := json.Marshal(data)
-		if err != nil {
-			panic(err)
-		}
-		out = append(out, hook.LogRecord{Seq: uint64(len(out) + 2), Time: start.Add(time.Duration(len(out)) * 1500 * time.Millisecond), Kind: kind, Data: b})
-	}
-	rec := activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: "smdp.example.com", Started: start}
-	add(activation.Kind, rec)
-	rec.State, rec.ICCID, rec.Previous = activation.Downloading, newICCID, oldICCID
-	add(activation.Kind, rec)
-	add("started", "v1")
-	rec.Resumes = 1
-	add(activation.Kind, rec)
-	ended := start.Add(9 * time.Second)
-	rec.State, rec.Outcome, rec.Ended = activation.Failed, status.RolledBack, &ended
-	rec.Error = &status.Problem{Code: "no-registration", Text: "the network denies registration", Advice: "ask the operator"}
-	rec.Figures = &status.Figures{APDUs: 300, APDUBytes: 60000, HTTPRequests: 4, TLSHandshakes: 1, ElapsedMS: 9000}
-	add(activation.Kind, rec)
-	return out, nil
 }
