@@ -49,7 +49,6 @@ func commands() []command {
 		cardCommand,
 		modemCommand,
 		apnCommand,
-		modemCommand,
 		notificationsCommand,
 		tokenCommand,
 		diagCommand,

@@ -24,7 +24,12 @@ func TestManualPages(t *testing.T) {
 			t.Errorf("%q is missing", text)
 		}
 	}
+	seen := map[string]bool{}
 	for _, c := range commands() {
+		if seen[c.name] {
+			t.Errorf("%s is in the table twice", c.name)
+		}
+		seen[c.name] = true
 		has(&program, `.SS "`+roff(c.usage())+`"`)
 		c.flags().VisitAll(func(f *flag.Flag) { has(&program, bold("--"+f.Name)) })
 		for _, v := range c.verbs {
