@@ -88,10 +88,12 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-# The long runs: the tests that take minutes, many times over.
+# The long runs: small tests many times over, walks to their end, with the tables
+# that they print.
 soak:
-	DYNAMOD_SOAK=1 $(GO) test -race -count=5 -timeout 60m -skip TestFaultWalk ./...
-	DYNAMOD_SOAK=1 $(GO) test -run TestFaultWalk -timeout 4h ./daemon/demo
+	DYNAMOD_SOAK=1 $(GO) test -race -count=5 -timeout 60m $$($(GO) list ./... | grep -v -e /daemon$$ -e /daemon/demo$$)
+	DYNAMOD_SOAK=1 $(GO) test -race -v -timeout 4h -skip TestFaultWalk ./daemon ./daemon/demo
+	DYNAMOD_SOAK=1 $(GO) test -v -run TestFaultWalk -timeout 4h ./daemon/demo
 
 cosa-db:
 	@[ -r /usr/share/mobile-broadband-provider-info/serviceproviders.xml ] || apt-get install -y -qq --no-install-recommends mobile-broadband-provider-info
