@@ -190,6 +190,9 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 // that was likeliest to work.
 func (t *tries) noData(failures []failure) *activation.Fault {
 	f := &activation.Fault{Code: "no-data", Text: "no connection carries traffic", Retry: euicc.RetryLater, Advice: "check the APN with the operator; `dynamod diag` shows where it ends"}
+	// That the empty APN is not written over the one that is there is no reason:
+	// another name might do better, none would not.
+	failures = slices.DeleteFunc(slices.Clone(failures), func(f failure) bool { return f.c.Connection.APN == "" && errors.Is(f.err, errHeldBack) && len(failures) > 1 })
 	for i, failed := range failures {
 		if errors.Is(failed.err, errHeldBack) {
 			f = attachOnly(f.Text)

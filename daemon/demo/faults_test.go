@@ -111,8 +111,8 @@ var faultRows = []faultRow{
 	{name: "unplug at the switch", at: activation.Enabling, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug in the attach", at: activation.Attaching, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug for good", at: activation.Downloading, ctl: []string{"modem unplug"}, mend: []string{"modem replug"}, end: status.Failed, code: "no-modem", advice: "check power and cable"},
-	{name: "no data", ctl: []string{"modem set no-data"}, end: status.RolledBack, code: "attach-only", advice: "APN", waits: true, busy: 400},
-	{name: "no connection", ctl: []string{"network set no-data"}, end: status.RolledBack, code: "attach-only", advice: "APN", waits: true, busy: 400},
+	{name: "no data", ctl: []string{"modem set no-data"}, end: status.RolledBack, code: "no-data", advice: "check the APN with the operator", waits: true, busy: 400},
+	{name: "no connection", ctl: []string{"network set no-data"}, end: status.RolledBack, code: "no-data", advice: "the operator refuses the connection", waits: true, busy: 400},
 }
 
 // pinFile tells the daemon the PIN of the lab's profiles.
