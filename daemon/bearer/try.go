@@ -192,7 +192,9 @@ func (t *tries) noData(failures []failure) *activation.Fault {
 	f := &activation.Fault{Code: "no-data", Text: "no connection carries traffic", Retry: euicc.RetryLater, Advice: "check the APN with the operator; `dynamod diag` shows where it ends"}
 	// That the empty APN is not written over the one that is there is no reason:
 	// another name might do better, none would not.
-	failures = slices.DeleteFunc(slices.Clone(failures), func(f failure) bool { return f.c.Connection.APN == "" && errors.Is(f.err, errHeldBack) && len(failures) > 1 })
+	failures = slices.DeleteFunc(slices.Clone(failures), func(f failure) bool {
+		return f.c.Connection.APN == "" && errors.Is(f.err, errHeldBack) && len(failures) > 1
+	})
 	for i, failed := range failures {
 		if errors.Is(failed.err, errHeldBack) {
 			f = attachOnly(f.Text)
@@ -298,6 +300,7 @@ func (t *tries) try(ctx context.Context, c cosa.Candidate, shared bool) (*active
 	ask := t.firstAttempt(t.p, &c.Connection)
 	ask.shared = shared || t.mayShare(t.r, t.kind) && (t.p.choice.shared || t.hasNoOwn(t.r))
 	var asked []attempt
+	again := false
 	for {
 		asked = append(asked, ask)
 		want := callOf(c.Connection, ask, t.kind)
@@ -317,6 +320,15 @@ func (t *tries) try(ctx context.Context, c cosa.Candidate, shared bool) (*active
 		a, reach, err := t.attempt(ctx, tried, call, want.Context, ask.shared)
 		if err == nil || ctx.Err() != nil {
 			return a, reach, err
+		}
+		if errors.Is(err, errTakenAway) && !again {
+			t.Log.Info("the network took the connection away, it is asked for once more", "apn", c.Connection.APN)
+			if _, _, err := t.registerIn(ctx, t.r, true); err != nil {
+				return nil, Reach{}, err
+			}
+			again, asked = true, asked[:len(asked)-1]
+			t.stood = t.stood && !stands
+			continue
 		}
 		next, ok := ask.after(&c.Connection, err)
 		if !ok && errors.Is(err, modem.ErrDefine) && !ask.shared && t.mayShare(t.r, t.kind) {
@@ -344,6 +356,12 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	choice.shared = choice.shared || shared
 	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: choice}
 	fail := func(err error) (*active, Reach, error) {
+		// A connection that is there no more says nothing about its APN.
+		if errors.Is(err, errNoTraffic) {
+			if up, serr := t.r.Status(ctx, call); serr == nil && !up {
+				err = fmt.Errorf("%w: %w", errTakenAway, err)
+			}
+		}
 		b.down(context.WithoutCancel(ctx), a, t.r)
 		return nil, Reach{}, err
 	}
@@ -374,6 +392,10 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	}
 	return a, reach, nil
 }
+
+// errTakenAway is of a connection that was up, and was not any more when it gave
+// no traffic: the network detached the modem meanwhile.
+var errTakenAway = errors.New("the network took the connection away")
 
 // probeTries allows for the first packets of a new link, which some networks drop.
 const probeTries = 3

@@ -219,7 +219,11 @@ func askedOnce(t *testing.T, before, after map[bertlv.Tag]int) {
 		0xBF30: 2, // RemoveNotificationFromList: install, enable
 	}
 	for tag, n := range after {
-		if n -= before[tag]; tag > 0xFF && n != want[tag] {
+		n -= before[tag]
+		if tag == 0xBF2B && n == want[tag]+1 {
+			continue // a report left while the last list was read, so it is read again
+		}
+		if tag > 0xFF && n != want[tag] {
 			t.Errorf("function %s was asked for %d times, want %d", tag, n, want[tag])
 		}
 	}
