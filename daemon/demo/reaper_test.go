@@ -98,7 +98,16 @@ func (r *reaper) die() {
 		return
 	}
 	r.dead = true
-	r.failed = os.CopyFS(r.frozen, os.DirFS(r.dir))
+	// A file that is replaced just then has its other name the next time.
+	for range 100 {
+		if r.failed = os.CopyFS(r.frozen, os.DirFS(r.dir)); !errors.Is(r.failed, os.ErrNotExist) {
+			break
+		}
+		if err := os.RemoveAll(r.frozen); err != nil {
+			r.failed = err
+			break
+		}
+	}
 	for c := range r.open {
 		c.Close()
 	}
