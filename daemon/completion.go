@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"dynamod/configs/near"
 	"errors"
 	"flag"
 	"fmt"
@@ -171,49 +172,8 @@ func hintLike(before, word string, list []command, hint string) string {
 	for _, c := range list {
 		names = append(names, strings.TrimPrefix("dynamod "+c.name, before+" "))
 	}
-	if name := like(word, names); name != "" {
+	if name := near.Name(word, names); name != "" {
 		return fmt.Sprintf("did you mean `%s %s`?", before, name)
 	}
 	return hint
-}
-
-// like returns the name in list that a mistyped word was meant for: the only
-// one that begins with it, or one at most two letters away.
-func like(word string, list []string) string {
-	var begin []string
-	best, distance := "", 3
-	for _, name := range list {
-		if len(word) > 0 && strings.HasPrefix(name, word) {
-			begin = append(begin, name)
-		}
-		if d := editDistance(word, name); d < distance && d < len(name)/2+1 {
-			best, distance = name, d
-		}
-	}
-	if len(begin) == 1 {
-		return begin[0]
-	}
-	return best
-}
-
-// editDistance is the number of letters to insert, remove or replace
-// (Levenshtein), as long as both words are short.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -50,18 +50,6 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-func TestLike(t *testing.T) {
-	names := []string{"run", "status", "profiles", "activate", "apn", "log"}
-	for word, want := range map[string]string{
-		"stat": "status", "stauts": "status", "statsu": "status", "profile": "profiles", "acivate": "activate",
-		"a": "", "x": "", "rm": "", "": "", "logs": "log", "something-else": "",
-	} {
-		if got := like(word, names); got != want {
-			t.Errorf("like(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 // TestCompletionScripts runs the scripts in the shells that they are for.
 func TestCompletionScripts(t *testing.T) {
 	for _, row := range []struct{ shell, script, want string }{

@@ -1,6 +1,7 @@
 package cosa
 
 import (
+	"dynamod/configs/near"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -146,8 +147,8 @@ next:
 			names[i] = s.name
 		}
 		hint := "known: " + strings.Join(names, ", ")
-		if near := nearest(f.name, names); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
+		if name := near.Name(f.name, names); name != "" {
+			hint = fmt.Sprintf("did you mean %q?", name)
 		}
 		d.problem(f.offset, hint, "unknown field %q", f.name)
 	}
@@ -420,38 +421,4 @@ func (d *jsonReader) connection(n *node, c *Connection) {
 	if n.kind == kindObject && n.get("apn") == nil {
 		d.problem(n.offset, `"apn": "" lets the network assign one`, "the connection has no apn")
 	}
-}
-
-// nearest returns the name closest to s by edit distance, if it is close.
-func nearest(s string, names []string) string {
-	best, at := "", 3
-	for _, n := range names {
-		if d := editDistance(strings.ToLower(s), strings.ToLower(n)); d < at {
-			best, at = n, d
-		}
-	}
-	return best
-}
-
-func editDistance(a, b string) int {
-	if len(a) > 40 || len(b) > 40 {
-		return 40
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

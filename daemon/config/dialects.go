@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dynamod/atcmd/dialect"
+	"dynamod/configs/near"
 )
 
 // rawDialects is a file of dialects.d.
@@ -101,8 +102,8 @@ func (d *document) dialect(path string, raw *rawDialect, known *dialect.Set) *di
 	out := known.ByName(parent)
 	if out == nil {
 		hint := "one of " + strings.Join(known.Names(), ", ")
-		if near := nearest(parent, known.Names()); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
+		if name := near.Name(parent, known.Names()); name != "" {
+			hint = fmt.Sprintf("did you mean %q?", name)
 		}
 		d.failAt(path+".inherits", hint, "there is no dialect %q to inherit from", parent)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dynamod/atcmd/dialect"
+	"dynamod/configs/near"
 )
 
 // kind is what a key takes.
@@ -98,8 +99,8 @@ func (s *schema) names() []string {
 // hintUnknown finds the key that was meant: a near one in the same table, or
 // the same one in another table.
 func hintUnknown(root, table *schema, tableName, key string) string {
-	if near := nearest(key, table.names()); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
+	if name := near.Name(key, table.names()); name != "" {
+		return fmt.Sprintf("did you mean %q?", name)
 	}
 	for _, name := range root.names() {
 		if t := root.children[name]; name != tableName && t.children[key] != nil {
@@ -110,52 +111,4 @@ func hintUnknown(root, table *schema, tableName, key string) string {
 		return "tables: " + strings.Join(table.names(), ", ")
 	}
 	return "known here: " + strings.Join(table.names(), ", ")
-}
-
-// nearest returns the name that s was most likely meant to be, or "": one at an
-// edit distance of at most 2, or one that s begins or continues.
-func nearest(s string, names []string) string {
-	best, at := "", 3
-	for _, n := range names {
-		if d := editDistance(strings.ToLower(s), n); d < at && d < len(n) {
-			best, at = n, d
-		}
-	}
-	if best != "" || len(s) < 3 {
-		return best
-	}
-	for _, n := range names {
-		if strings.HasPrefix(n, strings.ToLower(s)) || strings.HasPrefix(strings.ToLower(s), n) && len(n) > 2 {
-			return n
-		}
-	}
-	return ""
-}
-
-// editDistance is Levenshtein's, with the exchange of neighbours as one step.
-func editDistance(a, b string) int {
-	if len(a) > 40 || len(b) > 40 {
-		return 40
-	}
-	d := make([][]int, len(a)+1)
-	for i := range d {
-		d[i] = make([]int, len(b)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(a)][len(b)]
 }
