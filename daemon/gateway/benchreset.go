@@ -72,9 +72,9 @@ func (g *Gateway) ResetModem(ctx context.Context, kind string) (out hook.ModemRe
 	return out, nil
 }
 
-// restart starts a part of the modem again and returns it when it answers, which
-// may be on another port.
-func (g *Gateway) restart(ctx context.Context, d *device, part dialect.Part) (*device, error) {
+// restartPart starts a part of the modem again; the card's channels do not
+// survive it. With modem.ErrReopen the port is on its way to go.
+func restartPart(ctx context.Context, d *device, part dialect.Part) error {
 	var begun func(context.Context)
 	if part == dialect.ModemPart {
 		b, stop := restartOf(d)
@@ -83,6 +83,25 @@ func (g *Gateway) restart(ctx context.Context, d *device, part dialect.Part) (*d
 	}
 	err := d.modem.Restart(ctx, part, begun)
 	d.card.Invalidate()
+	return err
+}
+
+// awaitGone waits for the port of a modem that restarts to go. Some ports live on
+// through it.
+func awaitGone(ctx context.Context, d *device) error {
+	select {
+	case <-d.session.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Second):
+	}
+	return nil
+}
+
+// restart starts a part of the modem again and returns it when it answers, which
+// may be on another port.
+func (g *Gateway) restart(ctx context.Context, d *device, part dialect.Part) (*device, error) {
+	err := restartPart(ctx, d, part)
 	if err == nil {
 		return d, nil
 	}

@@ -153,14 +153,7 @@ func (g *Gateway) take(ctx context.Context, r recovery.Rung) error {
 	d := g.getDevice()
 	switch part, ok := parts[r]; {
 	case ok && d != nil:
-		var begun func(context.Context)
-		if part == dialect.ModemPart {
-			b, stop := restartOf(d)
-			defer stop()
-			begun = b
-		}
-		err := d.modem.Restart(ctx, part, begun)
-		d.card.Invalidate()
+		err := restartPart(ctx, d, part)
 		if errors.Is(err, modem.ErrReopen) {
 			return nil // as expected; keepModem opens it again
 		}
@@ -292,16 +285,8 @@ func (g *Gateway) freeChannels(ctx context.Context, cause error) error {
 	}
 	g.log.Warn("the card has no free channel", "rung", rung, "error", cause)
 	g.ladder.Count(rung, cause.Error())
-	err = d.modem.Restart(ctx, parts[rung], nil)
-	d.card.Invalidate()
-	if !errors.Is(err, modem.ErrReopen) {
+	if err := restartPart(ctx, d, parts[rung]); !errors.Is(err, modem.ErrReopen) {
 		return err
 	}
-	select {
-	case <-d.session.Done():
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(10 * time.Second): // some ports live on through a restart
-	}
-	return nil
+	return awaitGone(ctx, d)
 }

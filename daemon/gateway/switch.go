@@ -157,11 +157,8 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 		if !errors.Is(err, modem.ErrReopen) {
 			return err
 		}
-		select {
-		case <-d.session.Done():
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Second): // some ports live on through a restart
+		if err := awaitGone(ctx, d); err != nil {
+			return err
 		}
 		old := d
 		for d == old {
