@@ -13,8 +13,13 @@ import (
 // tell asks the daemon for what is at path and prints it: with --json as it
 // came, fields of a newer daemon included, else by write. It returns it too.
 func tell[T any](ctx context.Context, s std, c *hook.Client, asJSON bool, path string, write func(io.Writer, T)) (v T, err error) {
+	return tellAfter(ctx, s, c, asJSON, "GET", path, nil, write)
+}
+
+// tellAfter is tell for what the daemon answers to a change.
+func tellAfter[T any](ctx context.Context, s std, c *hook.Client, asJSON bool, method, path string, body any, write func(io.Writer, T)) (v T, err error) {
 	var raw json.RawMessage
-	if err = c.Do(ctx, "GET", path, nil, nil, &raw); err != nil {
+	if err = c.Do(ctx, method, path, nil, body, &raw); err != nil {
 		return v, err
 	}
 	if err = json.Unmarshal(raw, &v); err != nil {

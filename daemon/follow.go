@@ -177,7 +177,7 @@ func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest
 	}
 	f.tty.Printf("%s", offerText(run))
 	text, err := f.tty.Ask(ctx, "Install and enable it? [y/N] ", true)
-	yes := text == "y" || text == "Y" || text == "yes" || text == "Yes"
+	yes := isYes(text)
 	return hook.AnswerRequest{Consent: &yes}, err
 }
 

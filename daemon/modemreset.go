@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -50,37 +49,17 @@ func (r *resetVerb) run(ctx context.Context, args []string, s std) error {
 	}
 	kind := kinds[0]
 	if !r.yes {
-		t, err := openTerminal(s.in)
-		if err != nil {
-			return usageError{errors.New("modem reset needs --yes where there is no terminal to ask on"), "the link goes down while the modem is reset"}
-		}
-		answer, err := t.Ask(ctx, map[string]string{
-			hook.ResetSIM:   "Take the card's power off and on? The link goes down meanwhile. [y/N] ",
-			hook.ResetRadio: "Switch the radio off and on? The link goes down meanwhile. [y/N] ",
-			hook.ResetModem: "Restart the modem? The link and the port go away meanwhile. [y/N] ",
-		}[kind], true)
-		t.Close()
-		if err != nil {
+		if err := confirm(ctx, s, "modem reset", "", map[string]string{
+			hook.ResetSIM:   "Take the card's power off and on? The link goes down meanwhile.",
+			hook.ResetRadio: "Switch the radio off and on? The link goes down meanwhile.",
+			hook.ResetModem: "Restart the modem? The link and the port go away meanwhile.",
+		}[kind], "nothing was reset"); err != nil {
 			return err
-		}
-		if answer != "y" && answer != "Y" && answer != "yes" {
-			return fault{exitRefused, "nothing was reset", ""}
 		}
 	}
 	return r.atBench(ctx, s, func(c *hook.Client) error {
-		var raw json.RawMessage
-		if err := c.Do(ctx, "POST", "/v1/modem/reset", nil, hook.ModemResetRequest{Kind: kind, Confirm: true}, &raw); err != nil {
-			return err
-		}
-		if r.json {
-			return printRaw(s.out, raw)
-		}
-		var done hook.ModemReset
-		if err := json.Unmarshal(raw, &done); err != nil {
-			return err
-		}
-		writeModemReset(s.out, done)
-		return nil
+		_, err := tellAfter(ctx, s, c, r.json, "POST", "/v1/modem/reset", hook.ModemResetRequest{Kind: kind, Confirm: true}, writeModemReset)
+		return err
 	})
 }
 

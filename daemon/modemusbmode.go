@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -52,19 +51,8 @@ func (u *usbModeVerb) run(ctx context.Context, args []string, s std) error {
 		if err := u.ask(ctx, s, now, req); err != nil {
 			return err
 		}
-		var raw json.RawMessage
-		if err := c.Do(ctx, "POST", "/v1/modem/usb-mode", nil, req, &raw); err != nil {
-			return err
-		}
-		if u.json {
-			return printRaw(s.out, raw)
-		}
-		var then hook.USBMode
-		if err := json.Unmarshal(raw, &then); err != nil {
-			return err
-		}
-		writeUSBMode(s.out, then)
-		return nil
+		_, err := tellAfter(ctx, s, c, u.json, "POST", "/v1/modem/usb-mode", req, writeUSBMode)
+		return err
 	})
 }
 
@@ -89,20 +77,7 @@ func (u *usbModeVerb) ask(ctx context.Context, s std, now hook.USBMode, req hook
 	if u.yes || target == "" || target == now.Mode || !possible {
 		return nil
 	}
-	t, err := openTerminal(s.in)
-	if err != nil {
-		return usageError{errors.New("modem usb-mode needs --yes where there is no terminal to ask on"), "the modem restarts, and the link goes down meanwhile"}
-	}
-	defer t.Close()
-	t.Printf("%s.\n", clean(warning, "\n"))
-	answer, err := t.Ask(ctx, "It restarts, and the link goes down meanwhile. Go on? [y/N] ", true)
-	if err != nil {
-		return err
-	}
-	if answer != "y" && answer != "Y" && answer != "yes" {
-		return fault{exitRefused, "the USB mode is as it was", ""}
-	}
-	return nil
+	return confirm(ctx, s, "modem usb-mode", clean(warning, "\n")+".", "It restarts, and the link goes down meanwhile. Go on?", "the USB mode is as it was")
 }
 
 func writeUSBMode(w io.Writer, m hook.USBMode) {

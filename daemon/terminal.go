@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -54,6 +56,31 @@ func askAgain(ctx context.Context, s std, verb, warning, prompt string) (string,
 	defer t.Close()
 	t.Printf("%s\n", warning)
 	return t.Ask(ctx, prompt, true)
+}
+
+// confirm asks whether to go on with a verb that takes the link down meanwhile.
+// refused is what a no leads to.
+func confirm(ctx context.Context, s std, verb, warning, question, refused string) error {
+	t, err := openTerminal(s.in)
+	if err != nil {
+		return usageError{fmt.Errorf("%s needs --yes where there is no terminal to ask on", verb), "the link goes down meanwhile"}
+	}
+	defer t.Close()
+	if warning != "" {
+		t.Printf("%s\n", warning)
+	}
+	answer, err := t.Ask(ctx, question+" [y/N] ", true)
+	if err != nil {
+		return err
+	}
+	if !isYes(answer) {
+		return fault{exitRefused, refused, ""}
+	}
+	return nil
+}
+
+func isYes(answer string) bool {
+	return slices.Contains([]string{"y", "yes"}, strings.ToLower(answer))
 }
 
 func isTerminal(stream any) bool {
