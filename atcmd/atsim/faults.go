@@ -64,16 +64,14 @@ func Faults() [][2]string {
 	return out
 }
 
-// SetFault switches a fault on. Faults that happen at once (detach, unplug,
-// urc-storm) begin before it returns.
+// SetFault switches a fault on. Faults that happen at once, see AtOnce, begin
+// before it returns.
 func (m *Modem) SetFault(name string, f Fault) error {
 	if _, ok := faultDocs[name]; !ok {
 		return fmt.Errorf("atsim: unknown fault %q", name)
 	}
 	f.Command = strings.ToUpper(f.Command)
-	switch name {
-	case "detach", "unplug", "urc-storm":
-	default:
+	if !AtOnce(name) {
 		m.faults.set(name, f)
 		if !registering(name) && name != "card-gone" {
 			return nil
@@ -97,6 +95,12 @@ func (m *Modem) SetFault(name string, f Fault) error {
 		m.after("register", 0, m.register)
 	}
 	return nil
+}
+
+// AtOnce reports whether a fault happens when it is set and is over then, so that
+// it takes a client to meet it.
+func AtOnce(name string) bool {
+	return name == "detach" || name == "unplug" || name == "urc-storm"
 }
 
 // registering reports whether a fault changes what the network says: the modem

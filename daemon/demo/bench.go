@@ -104,6 +104,9 @@ func (l *Lab) setFault(line string) error {
 	if !ok || name != "modem" && name != "card" {
 		return &ExitError{Code: 2, Err: fmt.Errorf("fault %q is not of the modem or the card", line), Text: `as in --fault "modem late command=+CGLA delay=2s"`}
 	}
+	if what, _, _ := strings.Cut(fault, " "); name == "modem" && atsim.AtOnce(what) {
+		return &ExitError{Code: 2, Err: fmt.Errorf("fault %q happens at once, and no client is there yet", line), Text: "run `dynamod sim --dir DIR` and set it with `dynamod sim ctl` while the client is there"}
+	}
 	if err := part.set(fault); err != nil {
 		return &ExitError{Code: 2, Err: fmt.Errorf("fault of the %s: %w", name, err), Text: faultNamesOf(part)}
 	}

@@ -98,7 +98,7 @@ func TestBenchFaults(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	for _, line := range []string{"", "modem", "modem melt", "network no-data", "card status"} {
+	for _, line := range []string{"", "modem", "modem melt", "network no-data", "card status", "modem detach", "modem unplug delay=2s", "modem urc-storm times=5"} {
 		err := RunBench(t.Context(), Bench{Dialect: "generic", PTY: pty, Log: slog.New(slog.DiscardHandler), Out: io.Discard, Faults: []string{line}})
 		if e, ok := errors.AsType[*ExitError](err); !ok || e.Code != 2 || e.Hint() == "" {
 			t.Errorf("fault %q: %v", line, err)
