@@ -168,12 +168,9 @@ func rollback(t *testing.T, story crashStory, at int, after bool) (points []stri
 		}
 		if r.isDead() {
 			took = 0
-			if err = r.restore(); err != nil {
-				return
-			}
-			if err = w.reboot(); err != nil {
-				return
-			}
+		}
+		if err = w.stopped(r); err != nil {
+			return
 		}
 		next := newReaper(filepath.Join(dir, "box"), frozen+"2", -1, false)
 		err = w.daemon(next, func(ctx context.Context, c *hook.Client) error {
