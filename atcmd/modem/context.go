@@ -202,6 +202,8 @@ type ContextEvent struct {
 	Kind  ContextEventKind
 	CID   int   // 0 when it concerns all contexts or is not told
 	Cause Cause // IPv4Only, IPv6Only or SingleAddress where the modem says why it came up so
+
+	ByNetwork bool // the network did it, not the modem
 }
 
 // ContextEventKind says what happened.
@@ -225,14 +227,15 @@ func ParseContextEvent(line string) (ContextEvent, bool) {
 	if len(words) < 2 || words[0] != "ME" && words[0] != "NW" {
 		return ContextEvent{}, false
 	}
+	e := ContextEvent{ByNetwork: words[0] == "NW"}
 	if words[1] == "DETACH" {
-		return ContextEvent{Kind: Detached}, true
+		e.Kind = Detached
+		return e, true
 	}
 	if len(words) < 3 {
 		return ContextEvent{}, false
 	}
 	args := strings.Split(strings.Join(words[2:], ""), ",")
-	var e ContextEvent
 	switch words[1] {
 	case "PDN":
 		args = strings.Split(strings.Join(words[3:], ""), ",")

@@ -141,14 +141,14 @@ func TestParseContextEvent(t *testing.T) {
 		want ContextEvent
 		ok   bool
 	}{
-		{"+CGEV: ME PDN ACT 1", ContextEvent{ContextUp, 1, 0}, true},
-		{"+CGEV: ME PDN ACT 1,0", ContextEvent{ContextUp, 1, CauseIPv4Only}, true},
-		{"+CGEV: NW PDN DEACT 1", ContextEvent{ContextDown, 1, 0}, true},
-		{"+CGEV: ME PDN DEACT 1, 2", ContextEvent{ContextDown, 1, 0}, true},
-		{`+CGEV: NW DEACT "IP","10.1.2.3",1`, ContextEvent{ContextDown, 1, 0}, true},
-		{`+CGEV: NW DEACT "IP","10.1.2.3"`, ContextEvent{ContextDown, 0, 0}, true},
-		{"+CGEV: NW DETACH", ContextEvent{Detached, 0, 0}, true},
-		{"+CGEV: ME DETACH", ContextEvent{Detached, 0, 0}, true},
+		{"+CGEV: ME PDN ACT 1", ContextEvent{ContextUp, 1, 0, false}, true},
+		{"+CGEV: ME PDN ACT 1,0", ContextEvent{ContextUp, 1, CauseIPv4Only, false}, true},
+		{"+CGEV: NW PDN DEACT 1", ContextEvent{ContextDown, 1, 0, true}, true},
+		{"+CGEV: ME PDN DEACT 1, 2", ContextEvent{ContextDown, 1, 0, false}, true},
+		{`+CGEV: NW DEACT "IP","10.1.2.3",1`, ContextEvent{ContextDown, 1, 0, true}, true},
+		{`+CGEV: NW DEACT "IP","10.1.2.3"`, ContextEvent{ContextDown, 0, 0, true}, true},
+		{"+CGEV: NW DETACH", ContextEvent{Detached, 0, 0, true}, true},
+		{"+CGEV: ME DETACH", ContextEvent{Detached, 0, 0, false}, true},
 		{"+CGEV: NW ACT 1,5,0", ContextEvent{}, false}, // secondary context
 		{"+CGEV: NW CLASS A", ContextEvent{}, false},
 		{"+CGEV: EPS PDN ACT 1", ContextEvent{}, false},

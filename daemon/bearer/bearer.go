@@ -143,6 +143,7 @@ type Bearer struct {
 	held   int
 	stop   context.CancelFunc // ends the look that is under way
 	kick   chan struct{}
+	taken  atomic.Uint64 // how often the network ended a context, or detached the modem
 	looked chan struct{} // closed at the end of a look
 	active *active
 
@@ -198,6 +199,10 @@ func (b *Bearer) SetRadio(r Radio) {
 	b.mu.Unlock()
 	b.Kick()
 }
+
+// TakenAway tells that the network ended a context, or detached the modem. What is
+// being tried over it then says nothing about its APN.
+func (b *Bearer) TakenAway() { b.taken.Add(1) }
 
 // Kick makes the bearer look at once.
 func (b *Bearer) Kick() {

@@ -349,6 +349,7 @@ func reasonKept(reason string) string { return reason + ", and the context of th
 // attempt asks once. Success is an address and an answer to the reach check.
 func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, asked modem.Context, shared bool) (*active, Reach, error) {
 	b := t.Bearer
+	taken := b.taken.Load()
 	dial, done := context.WithTimeout(ctx, b.settings().Try)
 	lease, err := t.r.Up(dial, call)
 	done()
@@ -356,11 +357,13 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	choice.shared = choice.shared || shared
 	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: choice}
 	fail := func(err error) (*active, Reach, error) {
-		// A connection that is there no more says nothing about its APN.
-		if errors.Is(err, errNoTraffic) {
-			if up, serr := t.r.Status(ctx, call); serr == nil && !up {
-				err = fmt.Errorf("%w: %w", errTakenAway, err)
-			}
+		gone := b.taken.Load() != taken
+		if !gone && errors.Is(err, errNoTraffic) { // not every modem announces it
+			up, serr := t.r.Status(ctx, call)
+			gone = serr == nil && !up
+		}
+		if gone {
+			err = fmt.Errorf("%w: %w", errTakenAway, err)
 		}
 		b.down(context.WithoutCancel(ctx), a, t.r)
 		return nil, Reach{}, err

@@ -106,6 +106,7 @@ var faultRows = []faultRow{
 		end: status.RolledBack, code: "roaming-off", advice: "[bearer] roaming", waits: true},
 	{name: "detach", at: activation.Downloading, ctl: []string{"modem set detach"}},
 	{name: "detach in the attach", at: activation.Attaching, ctl: []string{"modem set detach"}},
+	{name: "detach while the link is configured", at: activation.Configuring, ctl: []string{"modem set detach"}},
 	{name: "detach while traffic is tried", at: activation.Probing, ctl: []string{"modem set detach"}},
 	{name: "unplug in the session", at: activation.Authenticated, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug in the download", at: activation.Downloading, ctl: []string{"modem unplug for=500ms"}},

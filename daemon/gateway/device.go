@@ -154,7 +154,10 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 					return
 				case <-d.session.Done():
 					return
-				case <-s.C():
+				case u := <-s.C():
+					if e, ok := modem.ParseContextEvent(u.Line); ok && e.ByNetwork && (e.Kind == modem.ContextDown || e.Kind == modem.Detached) {
+						g.bearer.TakenAway()
+					}
 					g.bearer.Kick()
 				}
 			}
