@@ -100,6 +100,8 @@ func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*a
 			return nil, t.outOfTime(ctx, c, err)
 		case others.Err() != nil:
 			return nil, nil
+		case portLost(err):
+			return nil, err // which says nothing about the connection
 		default:
 			t.failed(c, err, shared)
 		}

@@ -35,6 +35,7 @@ type faultRow struct {
 	at   activation.State     // when they are given: in this state of the run; "" before it, see boot
 	boot bool                 // before the daemon finds the modem
 	pin  bool                 // the new profile's PIN is enabled
+	only bool                 // the modem is the router's only way out
 	set  func(*config.Config) // what else the daemon is told
 	mend []string             // command lines that mend what clearing the fault does not
 
@@ -113,6 +114,15 @@ var faultRows = []faultRow{
 	{name: "unplug at the switch", at: activation.Enabling, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug in the attach", at: activation.Attaching, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug for good", at: activation.Downloading, ctl: []string{"modem unplug"}, mend: []string{"modem replug"}, end: status.Failed, code: "no-modem", advice: "check power and cable"},
+	// The way to the server goes with the modem's link: what is not begun is refused
+	// at once, and a line whose report did not leave is not active after the switch.
+	{name: "only way: detach in the session", only: true, at: activation.Authenticated, ctl: []string{"modem set detach"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
+	{name: "only way: detach in the download", only: true, at: activation.Downloading, ctl: []string{"modem set detach"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
+	{name: "only way: detach in the report", only: true, at: activation.Reporting, ctl: []string{"modem set detach"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active"},
+	{name: "only way: detach while traffic is tried", only: true, at: activation.Probing, ctl: []string{"modem set detach"}},
+	{name: "only way: unplug in the download", only: true, at: activation.Downloading, ctl: []string{"modem unplug for=500ms"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
+	{name: "only way: unplug in the report", only: true, at: activation.Reporting, ctl: []string{"modem unplug for=500ms"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active"},
+	{name: "only way: unplug while traffic is tried", only: true, at: activation.Probing, ctl: []string{"modem unplug for=500ms"}},
 	{name: "no data", ctl: []string{"modem set no-data"}, end: status.RolledBack, code: "no-data", advice: "check the APN with the operator", waits: true, busy: 400},
 	{name: "no connection", ctl: []string{"network set no-data"}, end: status.RolledBack, code: "no-data", advice: "the operator refuses the connection", waits: true, busy: 400},
 }
@@ -140,6 +150,10 @@ func triedOnce(w *World) error {
 	}
 	return nil
 }
+
+// faultLimit is what the configured limits add up to: 20 s from the switch to
+// traffic, as long again for the way back, and the reset of a card that went silent.
+const faultLimit = time.Minute
 
 // faultTime bounds one row, in the time of its bubble.
 const faultTime = 10 * time.Minute
@@ -191,6 +205,9 @@ func TestFaultTable(t *testing.T) {
 			if e.waited != f.waits {
 				t.Errorf("it waited for the way back: %v, want %v", e.waited, f.waits)
 			}
+			if e.took > faultLimit {
+				t.Errorf("it took %v, at most %v were expected", e.took, faultLimit)
+			}
 			if limit := cmp.Or(f.busy, 300); e.commands > limit {
 				t.Errorf("the modem got %d commands, at most %d were expected", e.commands, limit)
 			}
@@ -226,7 +243,7 @@ func (f faultRow) run(t *testing.T) (e faultEnd) {
 		}
 	}
 	defer os.RemoveAll(dir)
-	story := crashStory{uplink: true, set: func(c *config.Config) {
+	story := crashStory{uplink: !f.only, set: func(c *config.Config) {
 		c.Modem.APDUTimeout = 2 * time.Second
 		c.Bearer.Deadline = 4 * time.Second
 		c.Activation.Deadline = 20 * time.Second
