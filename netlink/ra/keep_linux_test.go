@@ -94,6 +94,13 @@ func TestKeepOnWire(t *testing.T) {
 		if err := Ours("usb0"); err != nil {
 			t.Fatal(err)
 		}
+		// A router's address is its own before anybody asks; here it would have to be
+		// probed for first (RFC 4862, 5.4), beside the first question.
+		nstest.In(t, far, func() {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/cell0/accept_dad", []byte("0"), 0); err != nil {
+				t.Error(err)
+			}
+		})
 		up(there, "cell0")
 		up(here, "usb0")
 
