@@ -113,10 +113,13 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, p)
 }
 
+// defaultSMDPRequest is the body of PUT /v1/card/default-smdp.
+type defaultSMDPRequest struct {
+	Address *string `json:"address"` // host name of the server; "" for none
+}
+
 func (s *Server) defaultSMDP(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Address *string `json:"address"`
-	}
+	var body defaultSMDPRequest
 	switch {
 	case !s.read(w, r, &body):
 	case body.Address == nil:

@@ -96,7 +96,7 @@ func (d *door) do(t *testing.T, method, path, body string, scope access.Scope) (
 	}
 	r.Header.Set("Authorization", "Bearer "+d.tokens[scope])
 	r.Header.Set("Content-Type", "application/json")
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true}}
+	c := &http.Client{Transport: checked(t, &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true})}
 	resp, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestScopesOfRoutes(t *testing.T) {
 	want := map[access.Scope][]string{
 		access.None: {"GET /healthz"},
 		access.Read: {"GET /readyz", "GET /v1/activations", "GET /v1/activations/{id}", "GET /v1/apn", "GET /v1/card", "GET /v1/diag", "GET /v1/events", "GET /v1/log",
-			"GET /v1/modem", "GET /v1/modem/ports", "GET /v1/modem/usb-mode", "GET /v1/notifications", "GET /v1/profiles", "GET /v1/profiles/{iccid}", "GET /v1/status", "GET /metrics"},
+			"GET /v1/modem", "GET /v1/modem/ports", "GET /v1/modem/usb-mode", "GET /v1/notifications", "GET /v1/profiles", "GET /v1/openapi.json", "GET /v1/profiles/{iccid}", "GET /v1/status", "GET /metrics"},
 		access.Activate: {"POST /v1/activations", "DELETE /v1/activations/{id}", "POST /v1/activations/{id}/answer", "POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver"},
 		access.Admin: {"PUT /v1/card/default-smdp", "POST /v1/card/reset", "POST /v1/profiles/{iccid}/disable", "DELETE /v1/profiles/{iccid}", "PUT /v1/profiles/{iccid}/nickname",
 			"POST /v1/modem/reset", "POST /v1/modem/usb-mode", "GET /v1/modem/trace", "GET /v1/bundle"},
@@ -165,7 +165,7 @@ func TestDoor(t *testing.T) {
 // A signer without a clock asks for a nonce first.
 func TestNonceOverTCP(t *testing.T) {
 	d := openDoor(t)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true}}
+	c := &http.Client{Transport: checked(t, &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true})}
 	resp, err := c.Get("https://" + d.addr + "/v1/nonce")
 	if err != nil {
 		t.Fatal(err)

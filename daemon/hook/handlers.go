@@ -244,14 +244,17 @@ func (s *Server) deleteProfile(w http.ResponseWriter, r *http.Request) {
 	s.done(w, s.daemon.DeleteProfile(r.Context(), iccid, r.URL.Query().Get("force") == "true"))
 }
 
+// nicknameRequest is the body of PUT /v1/profiles/{iccid}/nickname.
+type nicknameRequest struct {
+	Nickname string `json:"nickname"` // at most 64 bytes; "" takes it away
+}
+
 func (s *Server) nickname(w http.ResponseWriter, r *http.Request) {
 	iccid, ok := pathICCID(w, r)
 	if !ok {
 		return
 	}
-	var body struct {
-		Nickname string `json:"nickname"`
-	}
+	var body nicknameRequest
 	if s.read(w, r, &body) {
 		s.done(w, s.daemon.NicknameProfile(r.Context(), iccid, body.Nickname))
 	}

@@ -158,6 +158,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/modem/ports":               s.modemPorts,
 		"POST /v1/modem/reset":              s.resetModem,
 		"GET /v1/modem/trace":               s.trace,
+		"GET /v1/openapi.json":              s.openAPI,
 		"GET /metrics":                      s.metrics,
 		"GET /healthz":                      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
 		"GET /readyz":                       s.ready,

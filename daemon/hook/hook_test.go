@@ -18,8 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/diag"
+	"dynamod/daemon/hook/conform"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -44,12 +46,14 @@ func (d *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {
 	d.reqs = append(d.reqs, r)
 	return activation.Record{ID: "RUN1", State: activation.Accepted, SMDP: r.Code.Address}, d.err
 }
-func (d *fakeDaemon) Runs() []activation.Record { return []activation.Record{{ID: "RUN1"}} }
+func (d *fakeDaemon) Runs() []activation.Record {
+	return []activation.Record{{ID: "RUN1", State: activation.Done}}
+}
 func (d *fakeDaemon) Get(id string) (activation.Record, error) {
 	if id != "RUN1" {
 		return activation.Record{}, activation.ErrNoRun
 	}
-	return activation.Record{ID: id}, nil
+	return activation.Record{ID: id, State: activation.Done}, nil
 }
 func (d *fakeDaemon) Answer(string, activation.Answer) error                { return d.err }
 func (d *fakeDaemon) Cancel(string) error                                   { return d.err }
@@ -67,24 +71,30 @@ func (d *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 	return diag.Diagnosis{}, d.err
 }
 func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
-	return APN{Candidates: []APNCandidate{}}, d.err
+	return APN{Settings: cosa.Rationale{Outcome: cosa.Unmatched, Records: []cosa.Verdict{}}, Reasons: []string{}, Candidates: []APNCandidate{}}, d.err
 }
-func (d *fakeDaemon) USBMode(context.Context) (USBMode, error) { return USBMode{Mode: "qmi"}, d.err }
+func (d *fakeDaemon) USBMode(context.Context) (USBMode, error) {
+	return USBMode{Mode: "qmi", Modes: []USBModeChoice{}}, d.err
+}
 func (d *fakeDaemon) SetUSBMode(_ context.Context, r USBModeRequest) (USBMode, error) {
 	d.deleted = append(d.deleted, fmt.Sprint("usb-mode ", r.Mode, r.Undo))
-	return USBMode{Mode: r.Mode}, d.err
+	return USBMode{Mode: r.Mode, Modes: []USBModeChoice{}}, d.err
 }
-func (d *fakeDaemon) Log() ([]LogRecord, error)                        { return nil, d.err }
-func (d *fakeDaemon) Card(context.Context) (Card, error)               { return Card{EID: testEID}, d.err }
+func (d *fakeDaemon) Log() ([]LogRecord, error) { return nil, d.err }
+func (d *fakeDaemon) Card(context.Context) (Card, error) {
+	return Card{EID: testEID, ProfileVersions: []string{}, RSP: []string{}, UICC: []string{}, Issuers: []Issuer{}, Rules: []Rule{}}, d.err
+}
 func (d *fakeDaemon) SetDefaultSMDP(context.Context, string) error     { return d.err }
 func (d *fakeDaemon) Profile(context.Context, string) (Profile, error) { return Profile{}, d.err }
-func (d *fakeDaemon) Modem(context.Context) (Modem, error)             { return Modem{Matched: "x"}, d.err }
-func (d *fakeDaemon) ModemPorts(context.Context) ([]ModemPort, error)  { return nil, d.err }
+func (d *fakeDaemon) Modem(context.Context) (Modem, error) {
+	return Modem{Matched: "x", Rows: []ModemRow{}, Contexts: []ModemContext{}}, d.err
+}
+func (d *fakeDaemon) ModemPorts(context.Context) ([]ModemPort, error) { return nil, d.err }
 func (d *fakeDaemon) AT(context.Context, ATRequest) ([]ATAnswer, error) {
-	return []ATAnswer{{Final: "OK"}}, d.err
+	return []ATAnswer{{Lines: []string{}, Final: "OK"}}, d.err
 }
 func (d *fakeDaemon) APDU(context.Context, APDURequest) (APDUAnswers, error) {
-	return APDUAnswers{Way: "cgla"}, d.err
+	return APDUAnswers{Way: "cgla", Answers: []APDUAnswer{}}, d.err
 }
 func (d *fakeDaemon) ResetModem(context.Context, string) (ModemReset, error) {
 	return ModemReset{Kind: ResetSIM}, d.err
@@ -102,6 +112,12 @@ func (d *fakeDaemon) ResetCard(_ context.Context, eid euicc.EID, what []string, 
 func (d *fakeDaemon) DeleteProfile(_ context.Context, iccid string, _ bool) error {
 	d.deleted = append(d.deleted, iccid)
 	return d.err
+}
+
+// checked holds what c sends and gets against the description of the API.
+func checked(t *testing.T, next http.RoundTripper) http.RoundTripper {
+	t.Helper()
+	return conform.Transport{Next: next, Doc: describedAPI(t), Report: func(err error) { t.Error(err) }}
 }
 
 // serve runs a server on a unix socket, as on a router.
@@ -122,7 +138,9 @@ func serve(t *testing.T, d Daemon) (*Client, *status.Model, string) {
 			t.Error(err)
 		}
 	})
-	return Dial(path), m, path
+	c := Dial(path)
+	c.http.Transport = checked(t, c.http.Transport)
+	return c, m, path
 }
 
 func TestRequests(t *testing.T) {
