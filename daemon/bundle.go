@@ -13,6 +13,7 @@ import (
 	"dynamod/daemon/bundle"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
+	"dynamod/daemon/wording"
 )
 
 var bundleCommand = command{
@@ -84,6 +85,6 @@ func (r *reach) bundle(ctx context.Context, s std, w io.Writer) error {
 
 // tellJournal tells the journal's records as a story.
 func tellJournal(w io.Writer, list []journal.Record) error {
-	writeLog(w, logRecords(list))
+	wording.Log(w, logRecords(list))
 	return nil
 }

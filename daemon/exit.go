@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
@@ -120,15 +118,4 @@ func exitCode(err error) int {
 		return exitRefused // 507: not even begun, for want of room
 	}
 	return exitFailed
-}
-
-// clean makes text that came from a server, a card or a modem safe for a
-// terminal: what is not printable becomes "?", but for the characters in keep.
-func clean(text, keep string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || strings.ContainsRune(keep, r) {
-			return r
-		}
-		return '?'
-	}, text)
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
-	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 )
 
 // A switch that nobody asked for, and a SIM that changed by itself, as people see
@@ -31,7 +31,7 @@ func TestFallbackIsTold(t *testing.T) {
 	}
 	var b strings.Builder
 	writeStatus(&b, status.Snapshot{State: status.Up, Run: rec.View(), SIM: &status.SIM{State: "ready", ICCID: to}, SIMChange: &change, Fallback: &status.Fallback{Preferred: from, Next: &at}})
-	writeLog(&b, []hook.LogRecord{record(activation.Kind, rec), record(gateway.SIMChangeKind, change)})
+	wording.Log(&b, []hook.LogRecord{record(activation.Kind, rec), record(status.SIMChangeKind, change)})
 	for _, line := range []string{
 		"  changed     from ICCID " + from + " to " + to + ", without an activation, 2026-11-24 14:05:00",
 		"fallback      this profile stands in for " + from + ", another profile is tried at 2026-11-24 14:05:00",

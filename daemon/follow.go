@@ -11,6 +11,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 )
 
 // How long a follower waits for a daemon that went away, and how often it tries.
@@ -101,7 +102,7 @@ func (f *follower) follow(ctx context.Context) error {
 				continue
 			}
 			if f.tty == nil {
-				return fault{exitWaiting, "the activation waits for " + questionText(u.run.Waiting) + ", and there is no terminal to ask on",
+				return fault{exitWaiting, "the activation waits for " + wording.Question(u.run.Waiting) + ", and there is no terminal to ask on",
 					"it waits for a day: the same command with --yes, and --confirmation-code-file where needed, answers it; `dynamod activate --cancel` gives it up"}
 			}
 			q = f.put(ctx, u.run)
@@ -175,7 +176,9 @@ func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest
 		code, err := f.tty.Ask(ctx, "Confirmation code (not shown): ", false)
 		return hook.AnswerRequest{ConfirmationCode: code}, err
 	}
-	f.tty.Printf("%s", offerText(run))
+	for _, row := range wording.Offer(run) {
+		f.tty.Printf("  %-10s %s\n", row[0], clean(row[1], ""))
+	}
 	text, err := f.tty.Ask(ctx, "Install and enable it? [y/N] ", true)
 	yes := isYes(text)
 	return hook.AnswerRequest{Consent: &yes}, err

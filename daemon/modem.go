@@ -13,6 +13,7 @@ import (
 
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/wording"
 )
 
 // modemCommand is the family of verbs for the bench: the modem itself, past what
@@ -109,7 +110,7 @@ func writeModem(w io.Writer, m hook.Modem) {
 		row("  cell", cellTexts(c)...)
 	}
 	if m.Signal != nil {
-		row("signal", signalText(m.Signal))
+		row("signal", wording.Signal(m.Signal))
 	}
 	for i, c := range m.Contexts {
 		row(onlyIf(i == 0, "contexts"), fmt.Sprintf("%d  %s", c.CID, c.Type), strconv.Quote(c.APN), onlyIf(c.Active, "active"), strings.Join(c.Addresses, " "), onlyIf(c.Attach, "of the attach"))

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 	"dynamod/euicc"
 )
 
@@ -169,7 +169,7 @@ func writeProfile(w io.Writer, p hook.Profile) {
 	row("provider", p.Provider)
 	row("name", p.Name)
 	row("nickname", p.Nickname)
-	row("policy rules", rulesText(p.PolicyRules))
+	row("policy rules", wording.Rules(p.PolicyRules))
 	if p.Owner != nil {
 		row("owner", operatorsText([]hook.Operator{*p.Owner}))
 	}
@@ -184,18 +184,6 @@ func writeProfile(w io.Writer, p hook.Profile) {
 	for _, o := range p.Extra {
 		row("object "+o.Tag, o.Value)
 	}
-}
-
-// rulesText says what policy rules mean.
-func rulesText(rules string) string {
-	var out []string
-	for rule, meaning := range map[string]string{"ppr1": "PPR1, it cannot be disabled", "ppr2": "PPR2, it cannot be deleted"} {
-		if strings.Contains(rules, rule) {
-			out = append(out, meaning)
-		}
-	}
-	slices.Sort(out)
-	return strings.Join(out, "; ")
 }
 
 func writeProfiles(w io.Writer, profiles []status.Profile) {

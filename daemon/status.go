@@ -7,12 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 )
 
 var statusCommand = command{
@@ -71,7 +71,7 @@ func watchStatus(ctx context.Context, c *hook.Client, s std, asJSON bool) error 
 			if json.Unmarshal(data, &run) != nil {
 				return true
 			}
-			line = "activation " + run.ID + ": " + describe(&run)
+			line = "activation " + run.ID + ": " + wording.Describe(&run)
 			if p := run.Progress; p != nil && p.Total > 0 {
 				line += fmt.Sprintf(", %d %%", p.Done*100/p.Total)
 			}
@@ -107,30 +107,11 @@ func changeLine(s status.Snapshot) string {
 		parts = append(parts, strings.Join(fields(r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN)), " "))
 	}
 	if g := s.Signal; g != nil {
-		if text := signalText(g); text != "" {
+		if text := wording.Signal(g); text != "" {
 			parts = append(parts, text)
 		}
 	}
 	return clean(strings.Join(parts, ", "), "")
-}
-
-// fingerprint is hex as browsers and openssl show it: pairs with colons.
-func fingerprint(hex string) string {
-	var pairs []string
-	for pair := range slices.Chunk([]byte(strings.ToUpper(hex)), 2) {
-		pairs = append(pairs, string(pair))
-	}
-	return strings.Join(pairs, ":")
-}
-
-// fields leaves out what is empty.
-func fields(values ...string) (out []string) {
-	for _, v := range values {
-		if v != "" {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 // writeStatus writes the overview: a name and a value per line, and nothing
@@ -179,7 +160,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("registration", r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN), number("reject cause ", r.Cause))
 	}
 	if s.Signal != nil {
-		row("signal", signalText(s.Signal))
+		row("signal", wording.Signal(s.Signal))
 	}
 	for _, c := range s.Cells {
 		row("cell", cellTexts(c)...)
@@ -196,7 +177,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("fallback", prefix("this profile stands in for ", f.Preferred), prefix("no switch: ", f.Reason), next)
 	}
 	if r := s.Run; r != nil {
-		what := stateText(r)
+		what := wording.State(r)
 		if r.Ended != nil {
 			what = string(r.Outcome)
 		}
@@ -212,7 +193,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		}
 	}
 	if d := s.Door; d != nil {
-		row("API", "TCP "+d.Listen, d.Error, prefix("certificate SHA-256 ", fingerprint(d.Fingerprint)))
+		row("API", "TCP "+d.Listen, d.Error, prefix("certificate SHA-256 ", wording.Fingerprint(d.Fingerprint)))
 	}
 	for _, text := range s.Warnings {
 		row("warning", text)
@@ -244,7 +225,7 @@ func writeRecovery(row func(string, ...string), r *status.Recovery) {
 func cellTexts(c status.Cell) []string {
 	return []string{
 		strings.ToUpper(c.RAT) + onlyIf(c.Band != 0, fmt.Sprintf(" band %d", c.Band)), c.PLMN, prefix("area ", c.AreaCode), prefix("cell ", c.CellID),
-		pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), signalText(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}),
+		pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), wording.Signal(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}),
 	}
 }
 
@@ -253,34 +234,4 @@ func profileCount(n int) string {
 		return "1 profile"
 	}
 	return fmt.Sprintf("%d profiles", n)
-}
-
-func signalText(g *status.Signal) string {
-	var parts []string
-	for _, v := range []struct {
-		name, unit string
-		value      *float64
-	}{{"RSSI", "dBm", g.RSSI}, {"RSRP", "dBm", g.RSRP}, {"RSRQ", "dB", g.RSRQ}, {"SINR", "dB", g.SINR}} {
-		if v.value != nil {
-			parts = append(parts, fmt.Sprintf("%s %.0f %s", v.name, *v.value, v.unit))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// prefix, number, parens and onlyIf give "" for what is not known.
-func prefix(p, value string) string { return onlyIf(value != "", p+value) }
-func number(p string, n int) string { return onlyIf(n != 0, fmt.Sprint(p, n)) }
-func pointed(p string, n *int) string {
-	if n == nil {
-		return ""
-	}
-	return fmt.Sprint(p, *n)
-}
-func parens(text string) string { return onlyIf(text != "", " ("+text+")") }
-func onlyIf(ok bool, text string) string {
-	if !ok {
-		return ""
-	}
-	return text
 }

@@ -71,7 +71,7 @@ type Order interface {
 	Metadata() euicc.Metadata
 	ConfirmationRequired() bool
 	// Download installs the profile; see lpa.Order.
-	Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(done, total int)) (euicc.InstallResult, error)
+	Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(status.Progress)) (euicc.InstallResult, error)
 	Cancel(ctx context.Context, reason euicc.CancelReason) error
 	Close()
 }

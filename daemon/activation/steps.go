@@ -176,10 +176,10 @@ func (r *run) download(ctx context.Context) (State, error) {
 	if r.order == nil {
 		return r.settleDownload(ctx, nil)
 	}
-	result, err := r.order.Download(ctx, r.req.ConfirmationCode, func(done, total int) {
+	result, err := r.order.Download(ctx, r.req.ConfirmationCode, func(p status.Progress) {
 		r.o.Status.Update(func(s *status.Snapshot) {
 			if s.Run != nil && s.Run.ID == r.rec.ID {
-				s.Run.Progress = &status.Progress{Done: done, Total: total}
+				s.Run.Progress = &p
 			}
 		})
 	})

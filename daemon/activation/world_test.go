@@ -239,9 +239,9 @@ func (o *worldOrder) Metadata() euicc.Metadata           { return o.w.md }
 func (o *worldOrder) ConfirmationRequired() bool         { return o.w.confirm }
 func (o *worldOrder) Close()                             {}
 
-func (o *worldOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(int, int)) (r euicc.InstallResult, err error) {
+func (o *worldOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(status.Progress)) (r euicc.InstallResult, err error) {
 	err = o.w.do(ctx, "download", func() error {
-		progress(1, 2)
+		progress(status.Progress{Done: 1, Total: 2})
 		if o.w.confirm && cc.Reveal() != "1234" {
 			return &euicc.Error{Stage: "download", Code: "es9p-8.2.7-3.8", Retry: euicc.RetryNever, Text: "confirmation code refused"}
 		}

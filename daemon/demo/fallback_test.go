@@ -160,7 +160,7 @@ func TestFallback(t *testing.T) {
 
 	var records []hook.LogRecord
 	must(client.Do(ctx, "GET", "/v1/log", nil, nil, &records))
-	if !slices.ContainsFunc(records, func(r hook.LogRecord) bool { return r.Kind == gateway.SIMChangeKind }) {
+	if !slices.ContainsFunc(records, func(r hook.LogRecord) bool { return r.Kind == status.SIMChangeKind }) {
 		t.Error("the change of the card is not in the journal")
 	}
 }

@@ -472,10 +472,10 @@ func (o *runOrder) TransactionID() euicc.TransactionID { return o.Order.Transact
 func (o *runOrder) Metadata() euicc.Metadata           { return o.Order.Metadata }
 func (o *runOrder) ConfirmationRequired() bool         { return o.Order.ConfirmationRequired }
 
-func (o *runOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(done, total int)) (euicc.InstallResult, error) {
+func (o *runOrder) Download(ctx context.Context, cc euicc.ConfirmationCode, progress func(status.Progress)) (euicc.InstallResult, error) {
 	result, err := o.Order.Download(ctx, cc, func(p lpa.Progress) {
 		if p.Stage == euicc.StageLoadBPP {
-			progress(p.Bytes, p.TotalBytes)
+			progress(status.Progress{Done: p.Bytes, Total: p.TotalBytes, Segments: p.Segments, TotalSegments: p.TotalSegments})
 		}
 	})
 	if result == nil {

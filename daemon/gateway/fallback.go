@@ -10,10 +10,6 @@ import (
 	"dynamod/daemon/status"
 )
 
-// SIMChangeKind is the kind of the journal's records of a SIM that has changed
-// without an activation; they hold a status.SIMChange.
-const SIMChangeKind = "sim-changed"
-
 // newWatch makes the standing watch. What it asks is built after it.
 func (g *Gateway) newWatch() *fallback.Watch {
 	return fallback.New(fallback.Config{
@@ -36,7 +32,7 @@ func (g *Gateway) newWatch() *fallback.Watch {
 // it may have left notifications on the card.
 func (g *Gateway) simChanged(c status.SIMChange) {
 	g.uncollected.Store(true)
-	if _, err := g.journal.Append(SIMChangeKind, c); err != nil {
+	if _, err := g.journal.Append(status.SIMChangeKind, c); err != nil {
 		g.log.Error("cannot journal the change of the SIM", "error", err)
 	}
 }

@@ -84,10 +84,14 @@ type Run struct {
 	Figures     *Figures   `json:"figures,omitempty"`
 }
 
-// Progress is how far the profile's download is, in bytes to the card.
+// Progress is how far the profile's download is, in bytes and segments to the card.
 type Progress struct {
 	Done  int `json:"done"`
 	Total int `json:"total"`
+	// Segments of the package that the card has taken, and how many there are: 0
+	// while the rest of it is still arriving.
+	Segments      int `json:"segments,omitempty"`
+	TotalSegments int `json:"total_segments,omitempty"`
 }
 
 // Figures are what an activation cost.
@@ -292,6 +296,10 @@ type Fallback struct {
 	Reason    string     `json:"reason,omitempty"`    // why there is no switch that would be due
 	Next      *time.Time `json:"next,omitempty"`      // when there is one, if nothing changes
 }
+
+// SIMChangeKind is the kind of the journal's records of a SIM that has changed
+// without an activation; they hold a SIMChange.
+const SIMChangeKind = "sim-changed"
 
 // SIMChange is a change of the SIM's ICCID that no activation has made.
 type SIMChange struct {

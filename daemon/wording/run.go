@@ -1,0 +1,136 @@
+package wording
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+)
+
+// Describe is State, or End for a run that is over.
+func Describe(run *status.Run) string {
+	if run.Ended != nil {
+		return End(run, nil)
+	}
+	return State(run)
+}
+
+// State says what a run is doing.
+func State(run *status.Run) string {
+	server := cmp.Or(run.SMDP, "the SM-DP+")
+	switch activation.State(run.State) {
+	case activation.Accepted:
+		return "checking modem, card and the way to " + server
+	case activation.Authenticated:
+		return "authenticating card and " + server + " to each other"
+	case activation.Agreed:
+		return "checking the profile" + Parens(strings.Join(Fields(run.Provider, run.Profile), ", "))
+	case activation.Waiting:
+		return "waiting for " + Question(run.Waiting)
+	case activation.Downloading:
+		return "downloading profile " + run.ICCID
+	case activation.Installed:
+		return "installed profile " + run.ICCID
+	case activation.Reporting:
+		return "reporting the installation to the operator"
+	case activation.Enabling:
+		return "enabling profile " + run.ICCID
+	case activation.Attaching:
+		return "registering with the network"
+	case activation.Configuring:
+		return "configuring the link" + Parens(Prefix("APN ", run.APN))
+	case activation.Probing:
+		return "checking that traffic crosses the link"
+	case activation.Committed:
+		return "traffic crosses the link"
+	case activation.Undoing:
+		if run.Waiting == activation.WaitLink {
+			return "no link with any profile yet, trying on"
+		}
+		if run.Previous == "" {
+			return "no link, taking the new profile out of use"
+		}
+		return "no link, going back to profile " + run.Previous
+	case activation.Notifying:
+		return "delivering notifications"
+	case activation.Done, activation.Failed:
+		return "ended"
+	}
+	return run.State
+}
+
+// Question names what a run waits for.
+func Question(waiting string) string {
+	switch waiting {
+	case "consent":
+		return "consent"
+	case "confirmation-code":
+		return "the confirmation code"
+	}
+	return cmp.Or(waiting, "an answer")
+}
+
+// Offer is what a person should know of a profile before consent, a row for each
+// thing that is known.
+func Offer(run *status.Run) (rows [][2]string) {
+	row := func(name string, value string) {
+		if value != "" {
+			rows = append(rows, [2]string{name, value})
+		}
+	}
+	row("from", run.SMDP)
+	row("provider", run.Provider)
+	row("profile", run.Profile)
+	row("ICCID", run.ICCID)
+	row("class", OnlyIf(run.Class != "operational", run.Class))
+	row("rules", Rules(run.PolicyRules))
+	row("APN", APN(run.APN)+Parens(run.APNReason))
+	row("replaces", run.Previous+OnlyIf(run.Previous != "", ", which stays on the card as the way back"))
+	return rows
+}
+
+// APN names an access point; the network assigns one where there is no name.
+func APN(name string) string { return cmp.Or(name, "(assigned by the network)") }
+
+// Rules says what policy rules mean.
+func Rules(rules string) string {
+	var out []string
+	for rule, meaning := range map[string]string{"ppr1": "PPR1, it cannot be disabled", "ppr2": "PPR2, it cannot be deleted"} {
+		if strings.Contains(rules, rule) {
+			out = append(out, meaning)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
+}
+
+// End says in one line what came of a run; link is the run's, if it is up.
+func End(run *status.Run, link *status.Link) string {
+	parts := []string{Prefix("ICCID ", run.ICCID)}
+	switch run.Outcome {
+	case status.Committed:
+		parts[0] = "committed: " + parts[0]
+		parts = append(parts, "APN "+APN(run.APN)+Parens(run.APNReason))
+		if link != nil { // it is up now, not only when the run ended
+			parts[0] = Prefix("up: ICCID ", run.ICCID)
+			parts = append(parts, Prefix("interface ", link.Interface), Prefix("address ", strings.Join(link.Addresses, " ")))
+		}
+		if f := run.Figures; f != nil {
+			parts = append(parts, fmt.Sprintf("%.1f s from code to traffic", float64(f.ElapsedMS)/1000))
+		}
+		return strings.Join(Fields(parts...), ", ")
+	case "":
+		return "not at its end: " + run.State
+	}
+	text := "failed"
+	if run.Outcome == status.RolledBack {
+		text = "rolled back to profile " + cmp.Or(run.BackTo, run.Previous, "?")
+	}
+	if run.Error != nil {
+		text += ": " + run.Error.Text
+	}
+	return text
+}
