@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -157,34 +158,50 @@ func (e *Error) Unwrap() error { return e.Problem }
 // Events calls f for each event until f returns false, ctx ends or the daemon
 // goes. The first event is the present status.
 func (c *Client) Events(ctx context.Context, f func(kind string, data []byte) bool) error {
-	return c.stream(ctx, "/v1/events", f)
+	return c.EventsFrom(ctx, 0, func(_ uint64, kind string, data []byte) bool { return f(kind, data) })
+}
+
+// EventsFrom is Events for who has seen the event with the ID after: those that
+// followed it and are still kept come first. With 0 it is the present status, under
+// the ID of the event before it, 0 if there was none.
+func (c *Client) EventsFrom(ctx context.Context, after uint64, f func(id uint64, kind string, data []byte) bool) error {
+	return c.stream(ctx, "/v1/events", after, f)
 }
 
 // Trace calls f for each line between the daemon and the modem until f returns
 // false, ctx ends or the daemon goes.
 func (c *Client) Trace(ctx context.Context, f func(TraceLine) bool) error {
-	return c.stream(ctx, "/v1/modem/trace", func(kind string, data []byte) bool {
+	return c.stream(ctx, "/v1/modem/trace", 0, func(_ uint64, kind string, data []byte) bool {
 		var l TraceLine
 		return kind != "at" || json.Unmarshal(data, &l) != nil || f(l)
 	})
 }
 
 // stream calls f for each Server-Sent Event.
-func (c *Client) stream(ctx context.Context, path string, f func(kind string, data []byte) bool) error {
-	resp, err := c.send(ctx, http.MethodGet, path, nil, nil)
+func (c *Client) stream(ctx context.Context, path string, after uint64, f func(id uint64, kind string, data []byte) bool) error {
+	header := http.Header{}
+	if after > 0 {
+		header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
+	}
+	resp, err := c.send(ctx, http.MethodGet, path, header, nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	var kind string
+	var (
+		id   uint64
+		kind string
+	)
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+		case "id":
+			id, _ = strconv.ParseUint(value, 10, 64) // ours are numbers
 		case "event":
 			kind = value
 		case "data":
-			if !f(kind, []byte(value)) {
+			if !f(id, kind, []byte(value)) {
 				return nil
 			}
 		}

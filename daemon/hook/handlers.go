@@ -138,18 +138,24 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	rc.SetReadDeadline(time.Time{}) // the server's read limit is for requests, not for streams
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	if after == 0 && s.firstEvent(w) != nil {
+	if after == 0 && s.firstEvent(w, sub.Last) != nil {
 		return
 	}
 	s.follow(w, r, rc, sub)
 }
 
-// firstEvent is the whole status.
-func (s *Server) firstEvent(w http.ResponseWriter) error {
+// firstEvent is the whole status. It has the id of the event before it, from which
+// a client may ask for the past, or come back to where it was.
+func (s *Server) firstEvent(w http.ResponseWriter, last uint64) error {
 	b, err := json.Marshal(s.model.Snapshot())
 	if err != nil {
 		s.fail(w, err)
 		return err
+	}
+	if last > 0 { // a client that never saw an event asks for none
+		if _, err = fmt.Fprintf(w, "id: %d\n", last); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(w, "event: status\ndata: %s\n\n", b)
 	return err

@@ -261,6 +261,42 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// A client that has just come asks for the past by the id of its first event, and
+// the two fit together without a gap.
+func TestEventsFrom(t *testing.T) {
+	c, m, _ := serve(t, &fakeDaemon{})
+	first := func() (id uint64) {
+		if err := c.EventsFrom(t.Context(), 0, func(last uint64, kind string, _ []byte) bool {
+			if id = last; kind != "status" {
+				t.Errorf("the first event is %s", kind)
+			}
+			return false
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	if id := first(); id != 0 {
+		t.Errorf("before any event the first has id %d", id)
+	}
+	for _, text := range []string{"a", "b", "c"} {
+		m.Log(text)
+	}
+	last := first()
+	var got []string
+	if err := c.EventsFrom(t.Context(), 1, func(id uint64, _ string, data []byte) bool {
+		if got = append(got, fmt.Sprint(id, string(data))); id == last {
+			m.Log("d")
+		}
+		return id <= last
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `2"b" 3"c" 4"d"`; strings.Join(got, " ") != want || last != 3 {
+		t.Errorf("got %s from %d, want %s", got, last, want)
+	}
+}
+
 // A raw hand on modem and card is offered on the unix socket alone; the rest is
 // the same everywhere.
 func TestLocalRoutes(t *testing.T) {

@@ -108,7 +108,7 @@ func (m *Model) Subscribe(after uint64) *Subscription {
 			missed = m.history[first:]
 		}
 	}
-	s := &Subscription{m: m, c: make(chan *Event, queue+len(missed))}
+	s := &Subscription{Last: m.next - 1, m: m, c: make(chan *Event, queue+len(missed))}
 	for _, e := range missed {
 		s.offer(e)
 	}
@@ -118,6 +118,10 @@ func (m *Model) Subscribe(after uint64) *Subscription {
 
 // Subscription receives events until it is closed.
 type Subscription struct {
+	// Last is the ID of the last event before the subscription began, 0 if there
+	// was none.
+	Last uint64
+
 	m *Model
 	c chan *Event // all subscribers share an event
 }
