@@ -46,6 +46,7 @@ this command is interrupted or its line drops.`,
 		fs.BoolVar(&a.request.Consent, "yes", false, "the same as --consent")
 		fs.BoolVar(&a.request.Again, "again", false, "ask the server once more for an order that it has refused for good")
 		fs.BoolVar(&a.request.NoWayBack, "no-way-back", false, "also install a profile that can never be disabled again (policy rule PPR1)")
+		fs.BoolVar(&a.request.AcceptLimited, "accept-limited", false, "keep a new profile that only reaches a portal, as to top it up there")
 		fs.BoolVar(&a.request.KeepTrying, "keep-trying", false, "where no profile was enabled before: keep the new one and go on trying")
 		fs.StringVar(&a.apn.APN, "apn", "", "connect to this access point `NAME` and to no other")
 		fs.StringVar(&a.apn.Username, "apn-user", "", "with --apn: user `NAME`")

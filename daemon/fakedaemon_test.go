@@ -350,11 +350,11 @@ func (f *fakeDaemon) changeLocked(words ...string) error {
 
 func forced(force bool) string { return onlyIf(force, "force") }
 
-func (f *fakeDaemon) EnableProfile(_ context.Context, iccid string, noWayBack bool) error {
+func (f *fakeDaemon) EnableProfile(_ context.Context, iccid string, o hook.EnableOptions) error {
 	if f.story == "empty" {
 		return &euicc.Error{Stage: euicc.StageEnable, Code: "not-found", Text: "the card has no such profile", Advice: "`dynamod profiles` lists them"}
 	}
-	return f.change("enable", iccid, onlyIf(noWayBack, "no way back"))
+	return f.change("enable", iccid, onlyIf(o.NoWayBack, "no way back"), onlyIf(o.AcceptLimited, "limited too"))
 }
 
 func (f *fakeDaemon) DisableProfile(_ context.Context, iccid string, force bool) error {

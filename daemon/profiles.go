@@ -36,6 +36,9 @@ var profilesCommand = command{
 			if p.noWayBack {
 				query.Set("no_way_back", "true")
 			}
+			if p.acceptLimited {
+				query.Set("accept_limited", "true")
+			}
 			return p.change(ctx, s, "POST", iccid, "/enable", query, nil, "enabled")
 		}),
 		profileVerb("disable", "disable a profile", "The enabled one, which carries the link, only with --force.", func(ctx context.Context, s std, p *profileChange, iccid string, _ []string) error {
@@ -75,7 +78,7 @@ var profilesListCommand = command{
 
 type profileChange struct {
 	reach
-	yes, force, noWayBack bool
+	yes, force, noWayBack, acceptLimited bool
 }
 
 // profileVerb is a verb about one profile; rest are its arguments behind the
@@ -95,6 +98,7 @@ func profileVerb(verb, summary, about string, run func(ctx context.Context, s st
 			}
 			if verb == "enable" {
 				fs.BoolVar(&p.noWayBack, "no-way-back", false, "also a profile that can never be disabled again (policy rule PPR1)")
+				fs.BoolVar(&p.acceptLimited, "accept-limited", false, "keep a profile that only reaches a portal, as to top it up there")
 			}
 			if verb == "delete" || verb == "disable" {
 				fs.BoolVar(&p.force, "force", false, "also where it cuts the link")

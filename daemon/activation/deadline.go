@@ -81,25 +81,3 @@ func (r *run) spend(rec *Record) {
 		rec.SpentMS = min(time.Since(r.switched), maxDeadline).Milliseconds()
 	}
 }
-
-// lasts waits whether the new link lasts, before the previous profile is given up:
-// some lines carry a few packets and no more. Where there is no way back, any
-// link is better than none. A deadline that ends sooner leaves half of its rest.
-func (r *run) lasts(ctx context.Context) error {
-	if r.o.LinkHolds == 0 || r.rec.Previous == "" || r.rec.Previous == r.rec.ICCID {
-		return nil
-	}
-	hold := r.o.LinkHolds
-	if deadline, ok := ctx.Deadline(); ok {
-		hold = min(hold, time.Until(deadline)/2)
-	}
-	r.o.Status.Log("traffic crosses the new link; it has to last for " + hold.Round(time.Second).String())
-	t := time.NewTimer(hold)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return r.o.Link.Lasts(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

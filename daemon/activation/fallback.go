@@ -42,15 +42,6 @@ func (f *Fallback) homes(profiles []euicc.Profile) (ids []euicc.ICCID) {
 	return ids
 }
 
-// worthIt is an error if the preferred profile is back with a portal alone: the
-// link that was left for it carried traffic.
-func (r *run) worthIt() error {
-	if f := r.rec.Fallback; f == nil || f.Reason != Return || r.o.Status.Snapshot().State != status.Limited {
-		return nil
-	}
-	return &Fault{Code: "limited", Text: "the preferred profile gives a link to a portal alone", Advice: "see what the portal wants: the line's credit may be used up", Retry: euicc.RetryLater}
-}
-
 // EndsAt is the ICCID of the profile that a run has left enabled, "" for none, or
 // where it switched nothing.
 func (r Record) EndsAt() string {

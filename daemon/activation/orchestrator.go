@@ -87,9 +87,9 @@ type Link interface {
 	// Up registers, activates, configures and probes. It calls stage when it
 	// begins Configuring and Probing, and returns when traffic flows.
 	Up(ctx context.Context, plan Plan, stage func(State)) (Up, error)
-	// Lasts probes the link that Up brought up once more. Its error is that
-	// nothing crosses it any more.
-	Lasts(ctx context.Context) error
+	// Lasts probes the link that Up brought up once more. limited is as in Up; the
+	// error is that nothing crosses it any more.
+	Lasts(ctx context.Context) (limited string, err error)
 	// Worked tells with which APN a profile last gave a link, and when; ok is
 	// false if it never did.
 	Worked(iccid string) (apn string, last time.Time, ok bool)
@@ -103,12 +103,13 @@ type Plan interface {
 	First() (apn, reason string)
 }
 
-// Up is a link that carries traffic.
+// Up is a link that carries traffic, if only to a portal.
 type Up struct {
 	APN       string
 	APNReason string
 	Interface string
 	Address   string
+	Limited   string // why there is no more than a portal or a wall, "" where there is
 }
 
 // Config is what an Orchestrator is made of. All fields but LinkHolds, Log and Limits
@@ -198,7 +199,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := o.Vault.Put(id, r); err != nil {
 		return Record{}, stateFault(err)
 	}
-	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, Started: o.Now().UTC().Round(time.Millisecond)}
+	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, AcceptLimited: r.AcceptLimited, Started: o.Now().UTC().Round(time.Millisecond)}
 	if err := o.append(rec); err != nil {
 		o.Vault.Remove(id)
 		return Record{}, stateFault(err)
@@ -227,11 +228,18 @@ func (o *Orchestrator) Forget(iccid string) error {
 	return nil
 }
 
+// A Switching asks for a profile that is on the card.
+type Switching struct {
+	ICCID         string
+	PolicyRules   string // of it, as in Record
+	Previous      string // ICCID of the profile that is enabled now, or ""
+	AcceptLimited bool   // as in Request
+}
+
 // Switch begins a run that only enables a profile which is on the card. It has
-// the same way back as an activation: previous is the ICCID of the profile that
-// is enabled now, or "".
-func (o *Orchestrator) Switch(iccid, previous string) (Record, error) {
-	return o.switchTo(Record{ICCID: iccid, Previous: previous})
+// the same way back as an activation.
+func (o *Orchestrator) Switch(s Switching) (Record, error) {
+	return o.switchTo(Record{ICCID: s.ICCID, PolicyRules: s.PolicyRules, Previous: s.Previous, AcceptLimited: s.AcceptLimited})
 }
 
 func (o *Orchestrator) switchTo(rec Record) (Record, error) {
@@ -244,7 +252,7 @@ func (o *Orchestrator) switchTo(rec Record) (Record, error) {
 		return Record{}, o.busy()
 	}
 	rec.ID, rec.State, rec.Started = rand.Text()[:13], Enabling, o.Now().UTC().Round(time.Millisecond)
-	rec.PreviousAPN, _, _ = o.Link.Worked(rec.Previous)
+	o.notePrevious(&rec)
 	if err := o.append(rec); err != nil {
 		return Record{}, stateFault(err)
 	}

@@ -42,7 +42,7 @@ func TestPanicAtEachCall(t *testing.T) {
 			if w.held != 0 {
 				t.Errorf("the link is held %d times", w.held)
 			}
-			if _, err := o.Switch(newICCID, ""); err != nil {
+			if _, err := o.Switch(Switching{ICCID: newICCID, Previous: ""}); err != nil {
 				t.Errorf("the next run is refused: %v", err)
 			}
 		})

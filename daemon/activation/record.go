@@ -26,13 +26,15 @@ type Record struct {
 	ICCID         string              `json:"iccid,omitempty"`
 	Provider      string              `json:"provider,omitempty"`
 	Profile       string              `json:"profile,omitempty"`
-	Class         string              `json:"class,omitempty"`        // test, provisioning, operational
-	PolicyRules   string              `json:"policy_rules,omitempty"` // of the profile: ppr1, ppr2
-	HomePLMN      string              `json:"home_plmn,omitempty"`    // profile owner in the metadata
-	Previous      string              `json:"previous,omitempty"`     // ICCID of the way back
-	PreviousAPN   string              `json:"previous_apn,omitempty"` // that it last had a link with
-	BackTo        string              `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
-	Fallback      *Fallback           `json:"fallback,omitempty"`     // why it began by itself; nil where somebody asked for it
+	Class         string              `json:"class,omitempty"`         // test, provisioning, operational
+	PolicyRules   string              `json:"policy_rules,omitempty"`  // of the profile: ppr1, ppr2
+	HomePLMN      string              `json:"home_plmn,omitempty"`     // profile owner in the metadata
+	Previous      string              `json:"previous,omitempty"`      // ICCID of the way back
+	PreviousAPN   string              `json:"previous_apn,omitempty"`  // that it last had a link with
+	PreviousGood  bool                `json:"previous_good,omitempty"` // it has carried traffic, and more than a portal's
+	AcceptLimited bool                `json:"accept_limited,omitempty"`
+	BackTo        string              `json:"back_to,omitempty"`  // ICCID of another one that the run went back to
+	Fallback      *Fallback           `json:"fallback,omitempty"` // why it began by itself; nil where somebody asked for it
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`

@@ -40,6 +40,9 @@ type Request struct {
 	// ever disabled (PPR1), so that the router cannot go back to the one that is
 	// enabled now.
 	NoWayBack bool
+	// AcceptLimited is the consent to a new profile that reaches a portal and no
+	// more, as one that has to be topped up there, in place of one that worked.
+	AcceptLimited bool
 	// Again asks the server once more for an order that it has refused for good.
 	Again bool
 	// KeepTrying leaves the new profile enabled when it gives no data and there

@@ -99,10 +99,7 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	if reason, err := r.checkProfiles(md, profiles); err != nil {
 		return refuse(reason, err)
 	}
-	if r.rec.Previous != "" {
-		had, _, _ := r.o.Link.Worked(r.rec.Previous)
-		r.change(func(rec *Record) { rec.PreviousAPN = had })
-	}
+	r.change(r.o.notePrevious)
 	consent := false
 	if r.there == nil { // else the card has taken it, rules and all
 		consent, err = r.o.Card.CheckPolicy(ctx, md)
@@ -393,14 +390,14 @@ func (r *run) bringUp(ctx context.Context) (State, error) {
 			// The link does not wait for the journal: these states resume alike.
 			r.enter(s)
 		})
-		if err == nil {
-			err = r.worthIt()
-		}
 		if err != nil {
 			return "", err
 		}
 		figures := r.figures()
-		if err = r.lasts(ctx); err == nil {
+		if up.Limited, err = r.lasts(ctx, up.Limited); err == nil {
+			if err = r.worthIt(up.Limited); err != nil {
+				return "", err
+			}
 			r.change(func(rec *Record) {
 				rec.APN, rec.APNReason = up.APN, up.APNReason
 				rec.Outcome = status.Committed

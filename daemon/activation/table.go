@@ -20,7 +20,9 @@ type State string
 //	   failed <- (notifying) <------------------------------ undoing
 //
 // Any state before installed ends in failed, with nothing changed on the card.
-// Undoing leads to committed where the new profile's line came late after all.
+// Undoing leads to committed where the new profile's line came late after all, or
+// gives a portal where no other gives a link. Probing leads to undoing also with a
+// portal alone, see worthIt.
 const (
 	Accepted      State = "accepted"
 	Authenticated State = "authenticated"

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestVault(t *testing.T) {
@@ -16,6 +18,7 @@ func TestVault(t *testing.T) {
 	}
 	req := request(t)
 	req.ConfirmationCode, req.APN = "9876", &APN{APN: "a.example", Password: "SECRET-PASSWORD"}
+	req.Key, req.NoWayBack, req.AcceptLimited, req.Again, req.KeepTrying, req.Deadline = "key", true, true, true, true, time.Minute
 	for range 2 {
 		if err := v.Put("run1", req); err != nil {
 			t.Fatal(err)
@@ -30,6 +33,9 @@ func TestVault(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := v.Get("run1")
+	if !reflect.DeepEqual(got, req) {
+		t.Errorf("something of the request is lost: %+v, want %+v", got, req)
+	}
 	if err != nil || got.Code.Reveal() != codeText || got.ConfirmationCode != "9876" || got.APN.Password != "SECRET-PASSWORD" {
 		t.Errorf("%v", err)
 	}

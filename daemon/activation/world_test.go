@@ -40,7 +40,9 @@ type world struct {
 	fail      func(call string) error // before the call has its effect
 	lost      func(call string) error // after it
 	block     func(ctx context.Context, call string)
-	linkFails map[string]error // by ICCID
+	linkFails map[string]error  // by ICCID
+	limited   map[string]string // the same: what Up says of it
+	later     map[string]string // and Lasts
 	worked    map[string]time.Time
 	limits    map[State]time.Duration // of the configuration
 	holds     time.Duration           // of it, too
@@ -278,6 +280,7 @@ func (w *world) Plan(ctx context.Context, iccid string, apn *APN) (Plan, error) 
 func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
 	stage(Configuring)
 	stage(Probing)
+	limited := ""
 	err := w.do(ctx, "up", func() error {
 		if w.held == 0 {
 			return errors.New("day-two work was not held off")
@@ -285,13 +288,15 @@ func (w *world) Up(ctx context.Context, p Plan, stage func(State)) (Up, error) {
 		if w.enabled() != string(p.(worldPlan)) {
 			return fmt.Errorf("profile %s is enabled", w.enabled())
 		}
+		limited = w.limited[w.enabled()]
 		return w.linkFails[w.enabled()]
 	})
-	return Up{APN: "lab.test", Interface: "wwan0"}, err
+	return Up{APN: "lab.test", Interface: "wwan0", Limited: limited}, err
 }
 
-func (w *world) Lasts(ctx context.Context) error {
-	return w.do(ctx, "lasts", func() error { return nil })
+func (w *world) Lasts(ctx context.Context) (limited string, err error) {
+	err = w.do(ctx, "lasts", func() error { limited = w.later[w.enabled()]; return nil })
+	return limited, err
 }
 
 func (w *world) Worked(iccid string) (string, time.Time, bool) {

@@ -167,6 +167,7 @@ type active struct {
 	source    string
 	lease     *keeping // nil where there is nothing to keep
 	since     time.Time
+	limited   string // of the probe that it was chosen for; see activation.Up
 
 	choice choice // that the candidate comes from
 }
@@ -288,7 +289,7 @@ func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activatio
 			return activation.Up{}, err
 		}
 	}
-	up := activation.Up{APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason, Interface: a.spec.Interface}
+	up := activation.Up{APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason, Interface: a.spec.Interface, Limited: a.limited}
 	if len(a.spec.Addrs) > 0 {
 		up.Address = a.spec.Addrs[0].String()
 	}

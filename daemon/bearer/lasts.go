@@ -10,7 +10,7 @@ import (
 
 // Lasts probes the link that Up brought up once more. A link that carries nothing
 // any more is taken down.
-func (b *Bearer) Lasts(ctx context.Context) error {
+func (b *Bearer) Lasts(ctx context.Context) (limited string, err error) {
 	b.op.Lock()
 	defer b.op.Unlock()
 	fault := &activation.Fault{
@@ -19,12 +19,12 @@ func (b *Bearer) Lasts(ctx context.Context) error {
 	}
 	a := b.current()
 	if a == nil {
-		return fault
+		return "", fault
 	}
 	reach := b.probe(ctx, a.spec)
 	if reach.State != status.Down {
 		b.show(a, reach)
-		return nil
+		return reach.limited(), nil
 	}
 	if ctx.Err() == nil {
 		r, err := b.getRadio()
@@ -34,5 +34,5 @@ func (b *Bearer) Lasts(ctx context.Context) error {
 		b.down(ctx, a, r)
 	}
 	fault.Text += ": " + reach.Reason
-	return fault
+	return "", fault
 }

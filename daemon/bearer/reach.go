@@ -1,6 +1,9 @@
 package bearer
 
-import "dynamod/netlink/reach"
+import (
+	"dynamod/daemon/status"
+	"dynamod/netlink/reach"
+)
 
 // Text tells in one line what a reach check that was not good has found.
 func (r Reach) Text() string {
@@ -13,6 +16,14 @@ func (r Reach) Text() string {
 		return "the operator's network answers and lets nothing through: " + r.Reason
 	}
 	return "nothing answers through the link: " + r.Reason
+}
+
+// limited is Text where there is a link of a kind, "" where traffic crosses it.
+func (r Reach) limited() string {
+	if r.State != status.Limited {
+		return ""
+	}
+	return r.Text()
 }
 
 // Advice tells what to do about it.

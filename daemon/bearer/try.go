@@ -161,6 +161,7 @@ func (t *tries) failed(c cosa.Candidate, err error, shared bool) {
 // use makes a the link.
 func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	b.pace.clear()
+	a.limited = reach.limited()
 	b.mu.Lock()
 	old := b.active
 	b.active = a

@@ -103,7 +103,10 @@ func TestTries(t *testing.T) {
 				b := newSimBench(t, tt.o)
 				b.answer("dead.test", status.Down)
 				b.answer("portal.test", status.Limited)
-				_, err := b.up()
+				up, err := b.up()
+				if (up.Limited != "") != strings.HasPrefix(tt.link, "portal.test") {
+					t.Errorf("limited %q", up.Limited)
+				}
 				code := ""
 				if f, ok := errors.AsType[*activation.Fault](err); ok {
 					code = f.Code
@@ -120,4 +123,28 @@ func TestTries(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A link that has to last is asked what it carries now.
+func TestLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{records: record(`{"apn": "data.test"}`), core: func(c *atsim.Core) { c.APNs = apns("data.test") }})
+		if up, err := b.up(); err != nil || up.Limited != "" {
+			t.Fatalf("%+v, %v", up, err)
+		}
+		for _, tt := range []struct {
+			answer  status.State
+			limited string
+			fails   bool
+		}{{status.Up, "", false}, {status.Limited, "nothing answers", false}, {status.Up, "", false}, {status.Down, "", true}, {status.Up, "", true}} {
+			b.answer("data.test", tt.answer)
+			limited, err := b.Lasts(t.Context())
+			if !strings.HasPrefix(limited, tt.limited) || (limited == "") != (tt.limited == "") || (err != nil) != tt.fails {
+				t.Errorf("%s: limited %q, error %v", tt.answer, limited, err)
+			}
+			if _, there := b.Active(); there == tt.fails {
+				t.Errorf("%s: the link is there: %v", tt.answer, there)
+			}
+		}
+	})
 }

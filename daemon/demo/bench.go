@@ -38,6 +38,7 @@ type noTraffic struct{}
 func (noTraffic) Up(atsim.Lease) error { return nil }
 func (noTraffic) Down()                {}
 func (noTraffic) Swallow()             {}
+func (noTraffic) Portal(string)        {}
 
 // benchICCID is the profile on the card.
 const benchICCID = "8900101000000000019"

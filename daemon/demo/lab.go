@@ -72,10 +72,12 @@ type Options struct {
 // Carrier is the packet side of the operator's network.
 type Carrier interface {
 	// Up lets traffic of the lease pass, Down stops it. Swallow loses all of it
-	// until the next Up, while everything looks as before.
+	// until the next Up, while everything looks as before. Portal sends everybody on
+	// to an address, "" nobody any more.
 	Up(atsim.Lease) error
 	Down()
 	Swallow()
+	Portal(location string)
 }
 
 // Lab is a modem with a card, and the servers around it.

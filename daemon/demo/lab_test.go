@@ -44,7 +44,8 @@ func (c *memoryCarrier) Up(atsim.Lease) error {
 	return nil
 }
 
-func (c *memoryCarrier) Swallow() {}
+func (c *memoryCarrier) Swallow()      {}
+func (c *memoryCarrier) Portal(string) {}
 
 func (c *memoryCarrier) Down() {
 	c.mu.Lock()

@@ -30,6 +30,7 @@ type operator struct {
 	lines    map[string]Line // by ICCID, of those that have a flaw
 	caller   string          // ICCID of the line that asked for a context last
 	spoiling *time.Timer     // until its traffic ends
+	toPortal bool            // its traffic goes to a portal
 	noData   bool            // told to give no connection
 	core     *atsim.Core
 }
@@ -39,6 +40,7 @@ type Line struct {
 	Denied bool          // each registration, as a line that is not active
 	Unseen bool          // it finds no network
 	NoData bool          // its contexts are refused: the service is not subscribed
+	Portal string        // its contexts lead to this address and no further
 	Hollow bool          // its contexts come up and carry nothing
 	Lasts  time.Duration // its contexts carry traffic for so long; 0 is for ever
 }
@@ -122,6 +124,9 @@ func (o *operator) dataUp(_ int, l atsim.Lease) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch line := o.lines[o.caller]; {
+	case line.Portal != "":
+		o.carrier.Portal(line.Portal)
+		o.toPortal = true
 	case line.Hollow:
 		o.carrier.Swallow()
 	case line.Lasts > 0:
@@ -135,6 +140,10 @@ func (o *operator) dataDown(int) {
 	if o.spoiling != nil {
 		o.spoiling.Stop()
 		o.spoiling = nil
+	}
+	if o.toPortal {
+		o.carrier.Portal("")
+		o.toPortal = false
 	}
 	o.mu.Unlock()
 	if o.carrier != nil {

@@ -73,6 +73,7 @@ func TestRollback(t *testing.T) {
 		{"never registers: denied, #8", line(Line{Denied: true})},
 		{"registers without data: not subscribed, #33", line(Line{NoData: true})},
 		{"registers without data: a context that carries nothing", line(Line{Hollow: true})},
+		{"has data for a portal only", line(Line{Portal: "http://pay.lab.test/"})},
 		{"has data for 20 s only", line(Line{Lasts: 20 * time.Second})},
 		{"answers the wrong IMSI: another network's, #11", foreign(t)},
 	} {

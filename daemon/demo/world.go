@@ -41,6 +41,8 @@ func (c carrier) Up(l atsim.Lease) error {
 func (c carrier) Down()    { _ = c.n.Deactivate() } // one that is down already is down
 func (c carrier) Swallow() { _ = c.n.Blackhole(true) }
 
+func (c carrier) Portal(location string) { c.n.Portal(location) }
+
 func leaseOf(o netlab.Options) atsim.Lease {
 	l := o.Lease()
 	return atsim.Lease{Addr: l.Addr, Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU}

@@ -306,7 +306,7 @@ func TestCardChangesItself(t *testing.T) {
 		d = w.boot(time.Now)
 		told(2, profileB, profileA)
 		// A switch on request is none.
-		if _, err := d.o.Switch(profileB, profileA); err != nil {
+		if _, err := d.o.Switch(activation.Switching{ICCID: profileB, Previous: profileA}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(day)
@@ -352,7 +352,7 @@ func TestPersonFirst(t *testing.T) {
 			return status.Down
 		}
 		d := w.boot(time.Now)
-		rec, err := d.o.Switch(profileC, profileA)
+		rec, err := d.o.Switch(activation.Switching{ICCID: profileC, Previous: profileA})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -259,7 +259,11 @@ func (d *daemon) Up(ctx context.Context, p activation.Plan, stage func(activatio
 		state := d.state()
 		d.status.Update(func(s *status.Snapshot) { s.State = state })
 		if state != status.Down {
-			return activation.Up{APN: "lab.test"}, nil
+			limited := ""
+			if state == status.Limited {
+				limited = "only a portal answers"
+			}
+			return activation.Up{APN: "lab.test", Limited: limited}, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -269,11 +273,14 @@ func (d *daemon) Up(ctx context.Context, p activation.Plan, stage func(activatio
 	}
 }
 
-func (d *daemon) Lasts(ctx context.Context) error {
-	if d.state() == status.Down {
-		return errors.New("the link broke")
+func (d *daemon) Lasts(ctx context.Context) (limited string, err error) {
+	switch d.state() {
+	case status.Down:
+		return "", errors.New("the link broke")
+	case status.Limited:
+		limited = "only a portal answers"
 	}
-	return d.call(ctx, "lasts")
+	return limited, d.call(ctx, "lasts")
 }
 
 func (d *daemon) Hold() func() {

@@ -219,7 +219,7 @@ func TestBenchWhileBusy(t *testing.T) {
 	} else {
 		release()
 	}
-	if _, err := g.runs.Switch("8900000000000000018", ""); err != nil {
+	if _, err := g.runs.Switch(activation.Switching{ICCID: "8900000000000000018"}); err != nil {
 		t.Fatal(err)
 	}
 	for what, f := range map[string]func() error{

@@ -172,7 +172,7 @@ func TestCardIsNotChangedInARun(t *testing.T) {
 		waiting <- err
 	}()
 	<-started
-	if _, err := g.runs.Switch("8900000000000000018", ""); err != nil {
+	if _, err := g.runs.Switch(activation.Switching{ICCID: "8900000000000000018"}); err != nil {
 		t.Fatal(err)
 	}
 	release()

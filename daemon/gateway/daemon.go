@@ -86,8 +86,8 @@ func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
 
 // EnableProfile switches to a profile and waits for the end: a switch is a run
 // of its own, with the way back written first. Where the profile's policy rules
-// allow none (PPR1), noWayBack has to say that this is wanted.
-func (g *Gateway) EnableProfile(ctx context.Context, iccid string, noWayBack bool) error {
+// allow none (PPR1), the options have to say that this is wanted.
+func (g *Gateway) EnableProfile(ctx context.Context, iccid string, o hook.EnableOptions) error {
 	profiles, err := g.Profiles(ctx)
 	if err != nil {
 		return err
@@ -114,10 +114,10 @@ func (g *Gateway) EnableProfile(ctx context.Context, iccid string, noWayBack boo
 			return err
 		}
 		return activation.Bound(id)
-	case stays(*wanted) && !noWayBack:
+	case stays(*wanted) && !o.NoWayBack:
 		return activation.NoWayBack("")
 	}
-	rec, err := g.runs.Switch(iccid, previous.ICCID)
+	rec, err := g.runs.Switch(activation.Switching{ICCID: iccid, PolicyRules: wanted.PolicyRules, Previous: previous.ICCID, AcceptLimited: o.AcceptLimited})
 	if err != nil {
 		return err
 	}

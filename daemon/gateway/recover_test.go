@@ -196,7 +196,7 @@ func TestRecoveryWaits(t *testing.T) {
 		t.Errorf("with the card in use the power was cut %d times; next in %v", taken, wait)
 	}
 	release()
-	if _, err := g.runs.Switch(standingICCID, ""); err != nil {
+	if _, err := g.runs.Switch(activation.Switching{ICCID: standingICCID}); err != nil {
 		t.Fatal(err)
 	}
 	if wait := g.climb(t.Context(), step); wait < 30*time.Second || taken != 0 {

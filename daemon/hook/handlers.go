@@ -30,11 +30,16 @@ type ActivationRequest struct {
 	ConfirmationCode string          `json:"confirmation_code,omitempty"`
 	Consent          bool            `json:"consent,omitempty"`
 	NoWayBack        bool            `json:"no_way_back,omitempty"` // consent to a profile with PPR1
-	Again            bool            `json:"again,omitempty"`       // also if the server has refused this order for good
+	AcceptLimited    bool            `json:"accept_limited,omitempty"`
+	Again            bool            `json:"again,omitempty"` // also if the server has refused this order for good
 	KeepTrying       bool            `json:"keep_trying,omitempty"`
 	APN              *activation.APN `json:"apn,omitempty"`
 	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"`
 }
+
+// EnableOptions are the query of POST /v1/profiles/{iccid}/enable; each is as in
+// ActivationRequest.
+type EnableOptions struct{ NoWayBack, AcceptLimited bool }
 
 // AnswerRequest is the body of POST /v1/activations/{id}/answer.
 type AnswerRequest struct {
@@ -77,7 +82,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	rec, err := s.daemon.Submit(activation.Request{
 		Key: r.Header.Get("Idempotency-Key"), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
-		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, Again: body.Again, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
+		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
 	})
 	if err != nil {
 		s.fail(w, err)

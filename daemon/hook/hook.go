@@ -48,7 +48,7 @@ type Daemon interface {
 	ResetCard(ctx context.Context, eid euicc.EID, what []string, force bool) error
 	Profiles(ctx context.Context) ([]status.Profile, error)
 	Profile(ctx context.Context, iccid string) (Profile, error)
-	EnableProfile(ctx context.Context, iccid string, noWayBack bool) error
+	EnableProfile(ctx context.Context, iccid string, o EnableOptions) error
 	DisableProfile(ctx context.Context, iccid string, force bool) error
 	DeleteProfile(ctx context.Context, iccid string, force bool) error
 	NicknameProfile(ctx context.Context, iccid, name string) error
@@ -141,7 +141,8 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/profiles":                 s.profiles,
 		"GET /v1/profiles/{iccid}":         s.profile,
 		"POST /v1/profiles/{iccid}/enable": s.changeProfile(func(r *http.Request, iccid string, _ bool) error {
-			return s.daemon.EnableProfile(r.Context(), iccid, r.URL.Query().Get("no_way_back") == "true")
+			q := r.URL.Query()
+			return s.daemon.EnableProfile(r.Context(), iccid, EnableOptions{NoWayBack: q.Get("no_way_back") == "true", AcceptLimited: q.Get("accept_limited") == "true"})
 		}),
 		"POST /v1/profiles/{iccid}/disable": s.changeProfile(func(r *http.Request, iccid string, force bool) error {
 			return s.daemon.DisableProfile(r.Context(), iccid, force)

@@ -55,14 +55,14 @@ func (d *fakeDaemon) Get(id string) (activation.Record, error) {
 	}
 	return activation.Record{ID: id, State: activation.Done}, nil
 }
-func (d *fakeDaemon) Answer(string, activation.Answer) error                { return d.err }
-func (d *fakeDaemon) Cancel(string) error                                   { return d.err }
-func (d *fakeDaemon) Profiles(context.Context) ([]status.Profile, error)    { return nil, d.err }
-func (d *fakeDaemon) EnableProfile(context.Context, string, bool) error     { return d.err }
-func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error    { return d.err }
-func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error { return d.err }
-func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error) { return nil, d.err }
-func (d *fakeDaemon) DeliverNotifications(context.Context) error            { return d.err }
+func (d *fakeDaemon) Answer(string, activation.Answer) error                     { return d.err }
+func (d *fakeDaemon) Cancel(string) error                                        { return d.err }
+func (d *fakeDaemon) Profiles(context.Context) ([]status.Profile, error)         { return nil, d.err }
+func (d *fakeDaemon) EnableProfile(context.Context, string, EnableOptions) error { return d.err }
+func (d *fakeDaemon) DisableProfile(context.Context, string, bool) error         { return d.err }
+func (d *fakeDaemon) NicknameProfile(context.Context, string, string) error      { return d.err }
+func (d *fakeDaemon) Notifications(context.Context) ([]Notification, error)      { return nil, d.err }
+func (d *fakeDaemon) DeliverNotifications(context.Context) error                 { return d.err }
 func (d *fakeDaemon) Bundle(_ context.Context, w io.Writer) error {
 	_, err := io.WriteString(w, "bundle")
 	return errors.Join(err, d.err)

@@ -1,0 +1,81 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
+)
+
+// A prepaid profile that has to be topped up through its own portal stays enabled
+// where that is asked for, also over a power cut, and is a good one when it is paid.
+func TestPortalThatIsWanted(t *testing.T) {
+	hup := make(chan os.Signal, 1) // see TestCrashWalk
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
+	for _, cut := range []string{"", "agreed", "enabling", "probing", "committed"} {
+		t.Run("power cut at "+cut, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				w := newCrashWorld(t, crashStory{power: true, prepare: func(l *Lab) {
+					l.Operator.SetLine(l.Profiles[0].ICCID, Line{Portal: "http://pay.lab.test/"})
+				}}, dir)
+				defer w.close()
+				fresh := w.Profiles[0].ICCID
+				box := filepath.Join(dir, "box")
+				r := newReaper(box, filepath.Join(dir, "frozen"), -1, false)
+				r.reach = func(state string) {
+					if state == cut {
+						r.kill()
+					}
+				}
+				limited := func(s status.Snapshot) bool {
+					return s.Run != nil && s.Run.Ended != nil && s.Run.Outcome == status.Committed && s.State == status.Limited && s.SIM.ICCID == fresh
+				}
+				err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+					if err := w.settled(ctx, c); err != nil {
+						return err
+					}
+					req := hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true, AcceptLimited: true}
+					if err := c.Do(ctx, http.MethodPost, "/v1/activations", nil, req, nil); err != nil {
+						return err
+					}
+					_, err := r.until(ctx, c, time.Hour, limited)
+					return err
+				})
+				if err != nil && !r.isDead() || r.isDead() != (cut != "") {
+					t.Fatalf("stopped: %v, %v", r.isDead(), err)
+				}
+				if err := w.stopped(r); err != nil {
+					t.Fatal(err)
+				}
+				r = newReaper(box, filepath.Join(dir, "frozen2"), -1, false)
+				err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+					if _, err := r.until(ctx, c, time.Hour, limited); err != nil {
+						return err
+					}
+					w.Operator.SetLine(fresh, Line{})
+					w.n.Portal("")
+					if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up }); err != nil {
+						return fmt.Errorf("when it is paid: %w", err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
