@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -15,9 +14,7 @@ import (
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
-	"dynamod/euicc/ci"
 	"dynamod/euicc/es10"
-	"dynamod/euicc/es9p"
 	"dynamod/euicc/lpa"
 )
 
@@ -73,35 +70,22 @@ func (g *Gateway) openCard(ctx context.Context, begin func(server string, id eui
 }
 
 func (g *Gateway) openCardOf(ctx context.Context, d *device, begin func(server string, id euicc.TransactionID) error) (*lpa.Card, error) {
-	extra, err := g.extraRoots()
-	if err != nil {
-		return nil, err
-	}
-	resolve := map[string]string{}
-	for host, ap := range g.config().LPA.Resolve {
-		resolve[host] = ap.String()
-	}
-	set, err := ci.ParseSet(g.config().LPA.CISet)
+	cfg, err := g.serverConfig()
 	if err != nil {
 		return nil, err
 	}
 	var c *lpa.Card
-	c, err = lpa.Open(ctx, lpa.Config{
-		Transport:      d.card,
-		AIDs:           append(slices.Clone(lpa.DefaultAIDs), g.config().LPA.AIDs...),
-		TryNext:        uicc.TryNext,
-		KnownBlockSize: func(eid euicc.EID) int { return g.blockSize(d, eid) },
-		IMEI:           fullIMEI(d.id.IMEI),
-		Capabilities:   d.capabilities,
-		CISet:          set,
-		ExtraCI:        extra,
-		Memory:         &g.memory,
-		Sequential:     !g.config().LPA.Overlap,
-		HTTP:           es9p.Config{Resolve: resolve, Dial: g.dialServer, Now: g.clock.now, Floor: g.clock.floor, Log: g.log},
-		Begin:          begin,
-		Cancelled:      func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) },
-		Log:            g.log,
-	})
+	cfg.Transport = d.card
+	cfg.AIDs = append(slices.Clone(lpa.DefaultAIDs), g.config().LPA.AIDs...)
+	cfg.TryNext = uicc.TryNext
+	cfg.KnownBlockSize = func(eid euicc.EID) int { return g.blockSize(d, eid) }
+	cfg.IMEI = fullIMEI(d.id.IMEI)
+	cfg.Capabilities = d.capabilities
+	cfg.Memory = &g.memory
+	cfg.Sequential = !g.config().LPA.Overlap
+	cfg.Begin = begin
+	cfg.Cancelled = func(x lpa.Cancellation) { g.keepCancelled(c.EID(), x) }
+	c, err = lpa.Open(ctx, cfg)
 	g.learnWay(d)
 	g.noteCard(err)
 	if err != nil {
@@ -115,29 +99,9 @@ func (g *Gateway) openCardOf(ctx context.Context, d *device, begin func(server s
 // deviceWait is how long an operation waits for a modem that restarts.
 const deviceWait = 30 * time.Second
 
-func (g *Gateway) extraRoots() ([]ci.Root, error) {
-	var roots []ci.Root
-	for _, path := range g.config().LPA.CI {
-		pem, err := os.ReadFile(path)
-		if err == nil {
-			var r []ci.Root
-			if r, err = ci.Parse(pem); err == nil {
-				roots = append(roots, r...)
-				continue
-			}
-		}
-		return nil, &activation.Fault{Code: "bad-ci", Text: "[lpa] ci cannot be used", Err: fmt.Errorf("%s: %w", path, err), Advice: "name a file with the issuer's certificate in PEM", Retry: euicc.RetryNever}
-	}
-	return roots, nil
-}
-
 // closeCard closes the channel and keeps the counters.
 func (g *Gateway) closeCard(c *lpa.Card) {
-	h := c.Stats().HTTP
-	g.mu.Lock()
-	g.past.HTTPRequests += h.Requests
-	g.past.TLSHandshakes += h.Handshakes
-	g.mu.Unlock()
+	g.countHTTP(c.Stats().HTTP)
 	g.learnBlockSize(c.EID(), c.BlockSize())
 	if err := c.Close(); err != nil {
 		g.log.Debug("closing the card's channel", "error", err)
@@ -289,7 +253,7 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if err := g.awaitWay(ctx); err != nil {
 		return err
 	}
-	if err := g.clock.set(ctx, d.modem.Clock, g.config().Time.NTP, g.dial); err != nil {
+	if err := g.setClock(ctx); err != nil {
 		return err
 	}
 	c, err := r.hold(ctx)
@@ -438,7 +402,7 @@ func (r *runCard) Deliver(ctx context.Context) error {
 
 func (r *runCard) Unreported(iccid string) bool {
 	return r.g.uncollected.Load() || slices.ContainsFunc(r.g.outbox.Entries(), func(e outbox.Entry) bool {
-		return e.ICCID == iccid && e.Operation == euicc.EventInstall.String()
+		return !e.Delivered && e.ICCID == iccid && e.Operation == euicc.EventInstall.String()
 	})
 }
 

@@ -74,6 +74,15 @@ func (c *clock) set(ctx context.Context, modem func(context.Context) (time.Time,
 	}
 }
 
+// setClock finds a date when the system has none, from the modem if there is one.
+func (g *Gateway) setClock(ctx context.Context) error {
+	var ask func(context.Context) (time.Time, error)
+	if d := g.getDevice(); d != nil {
+		ask = d.modem.Clock
+	}
+	return g.clock.set(ctx, ask, g.config().Time.NTP, g.dial)
+}
+
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // ntpEpoch is 1900 in seconds before 1970 (RFC 5905, 6).

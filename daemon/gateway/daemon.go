@@ -49,6 +49,10 @@ func (g *Gateway) busy() bool {
 	return false
 }
 
+// running reports whether an activation is under way and not waiting: then the
+// card, and the servers that it talks to, are its own.
+func (g *Gateway) running() bool { return g.busy() && !g.waiting() }
+
 // waiting reports whether the activation that is under way waits for an answer,
 // which it may do for a day, or for a link on its way back. While it holds a session for it, the card's token
 // keeps others off.
@@ -311,26 +315,23 @@ func (g *Gateway) ExplainAPN(ctx context.Context) (hook.APN, error) { return g.b
 
 // Notifications lists what waits on the card and in the outbox.
 func (g *Gateway) Notifications(ctx context.Context) ([]hook.Notification, error) {
-	err := g.withCard(ctx, func(c *lpa.Card) error { _, err := g.collect(ctx, c); return err })
+	there := "" // EID of the card that was read
+	err := g.withCard(ctx, func(c *lpa.Card) error {
+		_, err := g.collect(ctx, c)
+		if err == nil {
+			there = c.EID().String()
+		}
+		return err
+	})
 	if err != nil && len(g.outbox.Entries()) == 0 {
 		return nil, err
 	}
 	var out []hook.Notification
 	for _, e := range g.outbox.Entries() {
 		out = append(out, hook.Notification{
-			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: err == nil && e.Cancel == "", Stored: true,
+			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: e.EID == there && e.Cancel == "", Stored: true,
 			Delivered: e.Delivered, Tries: e.Tries, Next: e.Next, Error: e.LastError,
 		})
 	}
 	return out, nil
-}
-
-// DeliverNotifications offers every notification to its receiver now.
-func (g *Gateway) DeliverNotifications(ctx context.Context) error {
-	return g.withCard(ctx, func(c *lpa.Card) error {
-		if _, err := g.collect(ctx, c); err != nil {
-			return err
-		}
-		return g.send(ctx, c, g.busy)
-	})
 }

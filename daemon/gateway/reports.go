@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"dynamod/daemon/outbox"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
+	"dynamod/euicc/es9p"
 	"dynamod/euicc/lpa"
 )
 
@@ -21,9 +23,15 @@ func (g *Gateway) collect(ctx context.Context, c *lpa.Card) ([]euicc.PendingNoti
 	if err != nil {
 		return nil, err
 	}
+	var issuers [][]byte
+	if len(pending) > 0 {
+		if issuers, err = c.Issuers(ctx); err != nil {
+			g.log.Warn("the card does not tell its issuers: its reports wait for it", "error", err)
+		}
+	}
 	all := true
 	for _, p := range pending {
-		e := outbox.Entry{EID: c.EID().String(), Seq: p.Seq, Operation: p.Event.String(), Address: p.Address, Pending: p.Raw}
+		e := outbox.Entry{EID: c.EID().String(), Seq: p.Seq, Operation: p.Event.String(), Address: p.Address, Pending: p.Raw, Issuers: issuers}
 		if !p.ICCID.IsZero() {
 			e.ICCID = p.ICCID.String()
 		}
@@ -52,10 +60,43 @@ func (g *Gateway) copyAll(ctx context.Context, c *lpa.Card) error {
 	return nil
 }
 
-// send delivers where there is a way to the receivers. Without one no try is
-// counted: it says nothing about them.
+// DeliverNotifications offers every notification to its receiver now. What was
+// copied needs no card for that, so that one which does not answer holds it up no
+// longer than it takes to find out.
+func (g *Gateway) DeliverNotifications(ctx context.Context) error {
+	release, err := g.acquireCard(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := g.openCard(ctx, nil)
+	if err == nil {
+		defer g.closeCard(c)
+		if _, err = g.collect(ctx, c); err == nil {
+			return g.send(ctx, c, g.running)
+		}
+	}
+	return cmp.Or(g.send(ctx, nil, g.running), err)
+}
+
+// deliverCopies is DeliverNotifications where no modem is there.
+func (g *Gateway) deliverCopies(ctx context.Context) error {
+	release, err := g.acquireCard(ctx) // whoever has it may be delivering
+	if err != nil {
+		return err
+	}
+	defer release()
+	return g.send(ctx, nil, g.running)
+}
+
+// send delivers where there is a way to the receivers. Without one, or without a
+// date to judge their certificates by, no try is counted: it says nothing about them. c is nil where the card is not at hand.
 func (g *Gateway) send(ctx context.Context, c *lpa.Card, stop func() bool) error {
-	if _, err := g.ways(ctx); err != nil {
+	_, err := g.ways(ctx)
+	if err == nil && len(g.outbox.Due()) > 0 {
+		err = g.setClock(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, g.clean(ctx, c))
 	}
 	return g.deliverUntil(ctx, c, stop)
@@ -68,6 +109,8 @@ func (g *Gateway) deliver(ctx context.Context, c *lpa.Card) error { return g.del
 // deliverUntil is deliver that ends between two receivers when stop, if not nil,
 // says so: a server may take a minute, and a run waits for the card meanwhile.
 func (g *Gateway) deliverUntil(ctx context.Context, c *lpa.Card, stop func() bool) error {
+	to := servers{g: g, card: c}
+	defer to.close()
 	var failed error
 	for {
 		progress := false
@@ -75,10 +118,17 @@ func (g *Gateway) deliverUntil(ctx context.Context, c *lpa.Card, stop func() boo
 			if stop != nil && stop() {
 				return g.errRunning() // its turn comes again
 			}
-			if err := offer(ctx, c, e); err != nil {
+			client, err := to.client(ctx, e)
+			if err == nil {
+				err = offer(ctx, client, e)
+			}
+			if err != nil {
 				failed = fmt.Errorf("%s (%d) to %s: %w", e.Operation, e.Seq, e.Address, err)
 				if ctx.Err() != nil {
 					return failed
+				}
+				if errors.Is(err, errNoIssuers) {
+					continue // no try of the receiver's
 				}
 				if err := g.outbox.Failed(e, err); err != nil {
 					g.log.Error("outbox", "error", err)
@@ -106,13 +156,9 @@ func (g *Gateway) deliverUntil(ctx context.Context, c *lpa.Card, stop func() boo
 
 // offer sends one entry to its receiver. A server that has nothing to say about a
 // cancelled session but that it does not know it has been told.
-func offer(ctx context.Context, c *lpa.Card, e outbox.Entry) error {
+func offer(ctx context.Context, client *es9p.Client, e outbox.Entry) error {
 	if e.Cancel == "" {
-		return c.Deliver(ctx, &euicc.PendingNotification{Notification: euicc.Notification{Seq: e.Seq, Address: e.Address}, Raw: e.Pending})
-	}
-	client, err := c.Client(ctx)
-	if err != nil {
-		return err
+		return lpa.Deliver(ctx, client, &euicc.PendingNotification{Notification: euicc.Notification{Seq: e.Seq, Address: e.Address}, Raw: e.Pending})
 	}
 	x := lpa.Cancellation{Server: e.Address, TransactionID: euicc.TransactionID(e.Cancel), Response: e.Pending}
 	if err := lpa.DeliverCancellation(ctx, client, &x); !x.Delivered {
@@ -124,7 +170,7 @@ func offer(ctx context.Context, c *lpa.Card, e outbox.Entry) error {
 // keepCancelled keeps what a server has yet to learn about a session that the
 // card has ended, until it knows.
 func (g *Gateway) keepCancelled(eid euicc.EID, x lpa.Cancellation) {
-	e := outbox.Entry{EID: eid.String(), Operation: "cancel-session", Address: x.Server, Pending: x.Response, Cancel: string(x.TransactionID)}
+	e := outbox.Entry{EID: eid.String(), Operation: "cancel-session", Address: x.Server, Pending: x.Response, Issuers: x.Issuers, Cancel: string(x.TransactionID)}
 	keep := g.outbox.Put
 	if x.Delivered {
 		keep = g.outbox.Drop
@@ -146,14 +192,23 @@ func (g *Gateway) toldLater(x *lpa.Cancellation, err error) error {
 }
 
 // clean removes delivered notifications from the card and then from the outbox.
+// Those of another card wait until that one is back.
 func (g *Gateway) clean(ctx context.Context, c *lpa.Card) error {
-	for _, e := range g.outbox.Entries() {
+	if c == nil {
+		return nil
+	}
+	entries := g.outbox.Entries()
+	for _, e := range entries {
 		if !e.Delivered || e.EID != c.EID().String() {
 			continue
 		}
 		// A card counts its numbers up and never gives one out again while it
-		// is on the list; one that is gone already is no error.
-		if e.Cancel == "" {
+		// is on the list; one that is gone already is no error. What has the number
+		// all the same, after a reset elsewhere, is another report.
+		again := slices.ContainsFunc(entries, func(x outbox.Entry) bool {
+			return x.EID == e.EID && x.Seq == e.Seq && x.Cancel == "" && !x.Delivered
+		})
+		if e.Cancel == "" && !again {
 			if err := c.RemoveNotification(ctx, e.Seq); err != nil {
 				return err
 			}
@@ -190,14 +245,18 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 			of, pause, left = d, 0, 0
 		}
 		g.showOutbox() // for what grows old
-		if g.busy() && !g.waiting() || !g.outboxWaits() {
+		if g.running() || !g.outboxWaits() {
 			continue
 		}
 		if left > 0 && g.uncollected.Load() && len(g.outbox.Due()) == 0 {
 			left--
 			continue
 		}
-		if err := g.DeliverNotifications(ctx); err == nil {
+		deliver := g.DeliverNotifications
+		if g.getDevice() == nil {
+			deliver = g.deliverCopies
+		}
+		if err := deliver(ctx); err == nil {
 			pause = 0
 		} else if ctx.Err() == nil {
 			pause = min(2*pause+1, lastOutboxPause)
@@ -217,11 +276,8 @@ const lastOutboxPause = 120
 // outboxWaits reports whether there is something to do with the card or a
 // receiver.
 func (g *Gateway) outboxWaits() bool {
-	g.mu.Lock()
-	there := g.device != nil
-	g.mu.Unlock()
-	if !there {
-		return false
+	if g.getDevice() == nil {
+		return slices.ContainsFunc(g.outbox.Due(), func(e outbox.Entry) bool { return len(e.Issuers) > 0 })
 	}
 	if g.uncollected.Load() || len(g.outbox.Due()) > 0 {
 		return true

@@ -32,6 +32,9 @@ import (
 // within its 128 kB share of the state directory.
 const MaxEntries = 40
 
+// maxIssuers is how many of a card's issuers an entry keeps: cards have one to three.
+const maxIssuers = 16
+
 // ErrFull means that MaxEntries notifications wait for their receivers. They
 // stay on the card.
 var ErrFull = errors.New("outbox is full")
@@ -57,6 +60,10 @@ type Entry struct {
 	Address   string    `json:"address"` // FQDN of the receiver
 	Pending   []byte    `json:"pending"` // PendingNotification as the card made it
 	Added     time.Time `json:"added"`
+	// Issuers are the key identifiers of those by whom the card verifies servers:
+	// with them the copy is delivered when the card is not there. None are in
+	// what an earlier version has kept, until the card is read again.
+	Issuers [][]byte `json:"issuers,omitempty"`
 	// Cancel, if not empty, is the transaction ID of a cancelled session: Pending
 	// is then a CancelSessionResponse, Seq is 0, and the card keeps no copy.
 	Cancel string `json:"cancel,omitempty"`
@@ -138,7 +145,11 @@ func (b *Box) sort() {
 func (b *Box) Put(e Entry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	e.Issuers = e.Issuers[:min(len(e.Issuers), maxIssuers)]
 	if i := b.find(e); i >= 0 {
+		if len(b.entries[i].Issuers) == 0 && len(e.Issuers) > 0 {
+			b.entries[i].Issuers, b.entries[i].unsaved = e.Issuers, true
+		}
 		if b.entries[i].unsaved {
 			return b.save(i)
 		}

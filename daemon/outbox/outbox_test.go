@@ -318,3 +318,29 @@ func TestAlarm(t *testing.T) {
 	}
 	alarm("many", fmt.Sprint(AlarmCount))
 }
+
+// An entry keeps by whom its card verifies servers; one of an earlier version
+// learns it when the card is read again.
+func TestIssuersAreKept(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "outbox"), &clock{time.Unix(1e9, 0)}
+	b := newBox(t, dir, c)
+	e := entry(1, "a.example")
+	if err := b.Put(e); err != nil {
+		t.Fatal(err)
+	}
+	e.Issuers = make([][]byte, 300) // a card that says too much
+	e.Issuers[0] = []byte{1, 2, 3}
+	for range 2 {
+		if err := b.Put(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Issuers = [][]byte{{9}}
+	if err := b.Put(e); err != nil { // they never change
+		t.Fatal(err)
+	}
+	got := newBox(t, dir, c).Entries()
+	if len(got) != 1 || len(got[0].Issuers) != maxIssuers || string(got[0].Issuers[0]) != "\x01\x02\x03" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -15,8 +15,9 @@ type Cancellation struct {
 	Server        string
 	TransactionID euicc.TransactionID
 	Reason        euicc.CancelReason
-	Response      []byte // signed by the card
-	Delivered     bool   // the server knows, or knew before us
+	Response      []byte   // signed by the card
+	Issuers       [][]byte // of the card, for NewClient; nil where it did not tell them
+	Delivered     bool     // the server knows, or knew before us
 }
 
 // Cancel ends the session on the card and at the server (SGP.22 3.0.2). After a
@@ -66,7 +67,7 @@ func (c *Card) DeliverCancellation(ctx context.Context, x *Cancellation) error {
 }
 
 // DeliverCancellation is Card.DeliverCancellation for who has no card at hand,
-// with the client that Card.Client gave. A server that answers with a status
+// with the client that Card.Client or NewClient gave. A server that answers with a status
 // code, mostly that it does not know the session any more, is told nothing new by
 // another try: that is an error, and delivered.
 func DeliverCancellation(ctx context.Context, client *es9p.Client, x *Cancellation) error {
@@ -92,6 +93,13 @@ func (c *Card) noteCancelled(x *Cancellation) {
 // ended it before us and has nothing to learn. Reasons 4, 5 and 127 came with
 // SGP.22 v2.1; an older card gets the one that keeps the order alive.
 func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.TransactionID, reason euicc.CancelReason, tell bool) (*Cancellation, error) {
+	var issuers [][]byte
+	if tell { // before the session ends, so that nothing comes between that and its note
+		var err error
+		if issuers, err = c.Issuers(ctx); err != nil {
+			c.log.Debug("the card does not tell its issuers", "err", err)
+		}
+	}
 	if reason > euicc.CancelPPRNotAllowed && c.info1 != nil && c.info1.SVN.Before(es10.Version{2, 1}) {
 		reason = euicc.CancelPostponed
 	}
@@ -99,7 +107,7 @@ func (c *Card) cancelOnCard(ctx context.Context, server string, id euicc.Transac
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageCancelSession, err)
 	}
-	x := &Cancellation{Server: server, TransactionID: id, Reason: reason, Response: r.Raw, Delivered: !tell}
+	x := &Cancellation{Server: server, TransactionID: id, Reason: reason, Response: r.Raw, Issuers: issuers, Delivered: !tell}
 	if tell {
 		c.noteCancelled(x)
 	}

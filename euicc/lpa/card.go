@@ -354,28 +354,53 @@ func (c *Card) issuers(info1 *es10.EUICCInfo1) ([]ci.Root, error) {
 	return ci.Select(c.cfg.CISet, info1.VerificationCIs, c.cfg.ExtraCI...)
 }
 
+// Issuers returns the key identifiers of the certificate issuers by which the
+// card verifies servers. They never change; NewClient needs them where the card is
+// not at hand.
+func (c *Card) Issuers(ctx context.Context) ([][]byte, error) {
+	info1, err := c.readInfo1(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return info1.VerificationCIs, nil
+}
+
 // Client returns the client for this card's servers. It stays usable when the
 // card is closed.
 func (c *Card) Client(ctx context.Context) (*es9p.Client, error) {
 	if c.client != nil {
 		return c.client, nil
 	}
-	cfg := c.cfg.HTTP
-	if cfg.Roots == nil {
-		info1, err := c.readInfo1(ctx)
-		if err != nil {
+	var issuers [][]byte
+	if c.cfg.HTTP.Roots == nil {
+		var err error
+		if issuers, err = c.Issuers(ctx); err != nil {
 			return nil, err
 		}
-		roots, err := c.issuers(info1)
+	}
+	client, err := NewClient(ctx, c.cfg, issuers)
+	if err != nil {
+		return nil, err
+	}
+	c.client = client
+	return client, nil
+}
+
+// NewClient returns a client for the servers of a card that is not at hand, with
+// what Card.Issuers gave when it was. Of cfg it uses CISet, ExtraCI and HTTP. The
+// caller closes it.
+func NewClient(ctx context.Context, cfg Config, issuers [][]byte) (*es9p.Client, error) {
+	http := cfg.HTTP
+	if http.Roots == nil {
+		roots, err := ci.Select(cfg.CISet, issuers, cfg.ExtraCI...)
 		if err != nil {
 			return nil, diagnose(ctx, euicc.StageInfo, err)
 		}
-		cfg.Roots = ci.Pool(roots)
+		http.Roots = ci.Pool(roots)
 	}
-	client, err := es9p.NewClient(cfg)
+	client, err := es9p.NewClient(http)
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageInfo, err)
 	}
-	c.client = client
 	return client, nil
 }

@@ -86,7 +86,7 @@ func (c *Card) Deliver(ctx context.Context, p *euicc.PendingNotification) error 
 }
 
 // Deliver is Card.Deliver for who has no card at hand, with the client that
-// Card.Client gave.
+// Card.Client or NewClient gave.
 func Deliver(ctx context.Context, client *es9p.Client, p *euicc.PendingNotification) error {
 	address, err := euicc.ParseAddress(p.Address)
 	if err != nil {
