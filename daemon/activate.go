@@ -48,6 +48,7 @@ this command is interrupted or its line drops.`,
 		fs.BoolVar(&a.request.NoWayBack, "no-way-back", false, "also install a profile that can never be disabled again (policy rule PPR1)")
 		fs.BoolVar(&a.request.AcceptLimited, "accept-limited", false, "keep a new profile that only reaches a portal, as to top it up there")
 		fs.BoolVar(&a.request.KeepTrying, "keep-trying", false, "where no profile was enabled before: keep the new one and go on trying")
+		fs.BoolVar(&a.noEnable, "no-enable", false, "install the profile and leave it disabled")
 		fs.StringVar(&a.apn.APN, "apn", "", "connect to this access point `NAME` and to no other")
 		fs.StringVar(&a.apn.Username, "apn-user", "", "with --apn: user `NAME`")
 		fs.StringVar(&a.apnPasswordFile, "apn-password-file", "", "with --apn: read the password from a `FILE`")
@@ -71,6 +72,7 @@ type activate struct {
 	deadline         time.Duration
 	key              string
 	noWait, cancel   bool
+	noEnable         bool
 }
 
 func (a *activate) run(ctx context.Context, args []string, s std) error {
@@ -118,6 +120,9 @@ func (a *activate) run(ctx context.Context, args []string, s std) error {
 		if code.ConfirmationRequired && a.request.ConfirmationCode == "" {
 			return usageError{errors.New("this order needs a confirmation code, and there is no terminal to ask for it on"), "--confirmation-code-file FILE"}
 		}
+	}
+	if a.noEnable {
+		a.request.Enable = new(bool)
 	}
 	a.request.DeadlineSeconds = int((a.deadline + time.Second - 1) / time.Second)
 	if err := a.readAPN(); err != nil {

@@ -74,7 +74,7 @@ func (n *narrator) bar(p *status.Progress) {
 
 func (n *narrator) end(rec activation.Record, link *status.Link) error {
 	n.finishBar()
-	if rec.Outcome != status.Committed {
+	if !rec.Succeeded() {
 		return nil // the error line tells
 	}
 	_, err := fmt.Fprintln(n.result, clean(wording.End(rec.View(), link), ""))

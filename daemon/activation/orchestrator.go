@@ -167,7 +167,7 @@ func New(c Config) (*Orchestrator, error) {
 
 // Submit accepts a request and returns its run. A key, or a code whose run goes
 // on or was committed, that is known already returns that run. A code whose run
-// has failed or was rolled back begins a new one, which names the old one and
+// has failed, was rolled back or only installed begins a new one, which names the old one and
 // does not ask a server for what it has refused for good. The run is on the medium
 // when Submit returns.
 func (o *Orchestrator) Submit(r Request) (Record, error) {
@@ -182,7 +182,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	}
 	for _, rec := range slices.Backward(o.runs) {
 		sameKey := r.Key != "" && rec.Key == r.Key
-		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed)
+		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed || rec.Outcome == status.Installed && r.InstallOnly)
 		// Without a matching ID the code names a server, not an order.
 		order := r.Code.MatchingID.Reveal() != ""
 		if sameKey || sameCode && order {
@@ -199,7 +199,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := o.Vault.Put(id, r); err != nil {
 		return Record{}, stateFault(err)
 	}
-	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, AcceptLimited: r.AcceptLimited, Started: o.Now().UTC().Round(time.Millisecond)}
+	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, AcceptLimited: r.AcceptLimited, InstallOnly: r.InstallOnly, Started: o.Now().UTC().Round(time.Millisecond)}
 	if err := o.append(rec); err != nil {
 		o.Vault.Remove(id)
 		return Record{}, stateFault(err)
@@ -217,7 +217,7 @@ func (o *Orchestrator) Forget(iccid string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, rec := range slices.Clone(o.runs) {
-		if rec.ICCID != iccid || rec.Outcome != status.Committed || !rec.State.Ended() || rec.Mark == "" {
+		if rec.ICCID != iccid || !rec.Succeeded() || !rec.State.Ended() || rec.Mark == "" {
 			continue
 		}
 		rec.Mark = ""

@@ -61,6 +61,9 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 			continue
 		}
 		r.change(func(rec *Record) { rec.Previous = p.ICCID.String() })
+		if r.rec.InstallOnly {
+			continue
+		}
 		// SGP.22 5.7.16: what follows a test profile is another one, or the profile
 		// that was enabled before it, which a new one never is.
 		if p.Class == euicc.ClassTest && md.Class != euicc.ClassTest {
@@ -70,6 +73,9 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 				Retry:  euicc.RetryAsk,
 			}
 		}
+	}
+	if r.rec.InstallOnly {
+		return 0, nil
 	}
 	if err := checkEnabled(profiles, md.ICCID); err != nil {
 		return euicc.CancelPostponed, err // the order is as good on another card

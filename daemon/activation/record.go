@@ -33,8 +33,9 @@ type Record struct {
 	PreviousAPN   string              `json:"previous_apn,omitempty"`  // that it last had a link with
 	PreviousGood  bool                `json:"previous_good,omitempty"` // it has carried traffic, and more than a portal's
 	AcceptLimited bool                `json:"accept_limited,omitempty"`
-	BackTo        string              `json:"back_to,omitempty"`  // ICCID of another one that the run went back to
-	Fallback      *Fallback           `json:"fallback,omitempty"` // why it began by itself; nil where somebody asked for it
+	InstallOnly   bool                `json:"install_only,omitempty"` // the profile is left disabled
+	BackTo        string              `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
+	Fallback      *Fallback           `json:"fallback,omitempty"`     // why it began by itself; nil where somebody asked for it
 	Waiting       string              `json:"waiting,omitempty"`
 	APN           string              `json:"apn,omitempty"`
 	APNReason     string              `json:"apn_reason,omitempty"`
@@ -49,6 +50,11 @@ type Record struct {
 	Figures       *status.Figures     `json:"figures,omitempty"`
 
 	written time.Time // when an earlier process wrote it
+}
+
+// Succeeded reports whether the run has come to what was asked for.
+func (r Record) Succeeded() bool {
+	return r.Outcome == status.Committed || r.Outcome == status.Installed
 }
 
 // Runs returns the last record of each run, oldest run first.

@@ -48,6 +48,8 @@ type Request struct {
 	// KeepTrying leaves the new profile enabled when it gives no data and there
 	// is none to go back to.
 	KeepTrying bool
+	// InstallOnly leaves the new profile disabled.
+	InstallOnly bool
 	// APN, when set, outranks every other source of connection settings.
 	APN *APN
 	// Deadline is the time from the switch to traffic, after which the run goes
@@ -133,7 +135,7 @@ func (r Request) Validate() error {
 		}
 	}
 	if r.Deadline != 0 && (r.Deadline < minDeadline || r.Deadline > maxDeadline) {
-		return &Fault{Code: "bad-deadline", Text: fmt.Sprintf("the deadline is %v, it must be from %v to %v", r.Deadline, minDeadline, maxDeadline)}
+		return &Fault{Code: "bad-deadline", Text: fmt.Sprintf("the deadline is %v, it must be from %v to %v", r.Deadline, minDeadline, maxDeadline), Advice: "leave it out for that of the configuration"}
 	}
 	return nil
 }
@@ -170,10 +172,10 @@ type EndError struct {
 	Previous string // ICCID of the profile that is enabled again, after a roll-back
 }
 
-// NewEndError returns the error of a run that has ended, nil if it was
-// committed.
+// NewEndError returns the error of a run that has ended, nil if it came to what
+// was asked for.
 func NewEndError(rec Record) error {
-	if rec.Outcome == status.Committed {
+	if rec.Succeeded() {
 		return nil
 	}
 	e := &EndError{Problem: rec.Error, Outcome: rec.Outcome}

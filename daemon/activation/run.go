@@ -287,7 +287,7 @@ func (r *run) fail(s State, err error) State {
 		err = &Fault{Code: "deadline", Text: fmt.Sprintf("%s took longer than allowed", s), Err: err, Advice: "see `dynamod diag` for what is slow", Retry: euicc.RetryLater}
 	}
 	next := cmp.Or(table[s].onError, Failed)
-	if next == Done && r.rec.Outcome != status.Committed {
+	if next == Done && !r.rec.Succeeded() {
 		next = Failed
 	}
 	at := s

@@ -24,7 +24,7 @@ func (r *run) preflight(ctx context.Context) (State, error) {
 			r.describe(r.there.Metadata)
 			return Agreed, nil
 		}
-		if err := checkEnabled(profiles, euicc.ICCID{}); err != nil {
+		if err := checkEnabled(profiles, euicc.ICCID{}); err != nil && !r.rec.InstallOnly {
 			return "", err
 		}
 	}
@@ -115,12 +115,14 @@ func (r *run) agree(ctx context.Context) (State, error) {
 		r.o.Log.Info("the card wants the user's consent to the profile's policy rules", "run", r.rec.ID, "rules", md.PPR)
 	}
 	plan, err := r.o.Link.Choose(ctx, md, r.req.APN)
-	if err != nil {
+	switch {
+	case err == nil:
+		r.plan = plan
+		apn, reason := plan.First()
+		r.change(func(rec *Record) { rec.APN, rec.APNReason = apn, reason })
+	case !r.rec.InstallOnly:
 		return refuse(euicc.CancelPostponed, err)
 	}
-	r.plan = plan
-	apn, reason := plan.First()
-	r.change(func(rec *Record) { rec.APN, rec.APNReason = apn, reason })
 	// Who has agreed once in this run agreed to this profile, with the rules
 	// that were shown beside it.
 	if !r.req.Consent && r.agreed != md.ICCID {
@@ -133,9 +135,14 @@ func (r *run) agree(ctx context.Context) (State, error) {
 		}
 	}
 	if r.there != nil {
-		r.o.Status.Log("the profile is on the card already: it is enabled")
+		if !r.rec.InstallOnly {
+			r.o.Status.Log("the profile is on the card already: it is enabled")
+		}
 		if err := r.cancelOrder(ctx, euicc.CancelPostponed); err != nil {
 			r.o.Log.Warn("cannot end the session that is not needed", "run", r.rec.ID, "error", err)
+		}
+		if r.rec.InstallOnly {
+			return r.leaveDisabled(), nil
 		}
 		return Enabling, nil
 	}
@@ -327,6 +334,9 @@ func (r *run) installed(ctx context.Context) (State, error) {
 // switch without a way back: a line that is never activated would be the last one.
 func (r *run) report(ctx context.Context) (State, error) {
 	err := r.o.Card.Deliver(ctx)
+	if !r.rec.Cancelled && r.rec.InstallOnly {
+		return r.leaveDisabled(), nil // with what could not be delivered
+	}
 	if !r.rec.Cancelled && r.noWayBack() && r.o.Card.Unreported(r.rec.ICCID) {
 		r.change(func(rec *Record) {
 			rec.Error = Problem(Reporting, &Fault{
@@ -347,6 +357,18 @@ func (r *run) report(ctx context.Context) (State, error) {
 		})
 	})
 	return Notifying, nil // with what could not be delivered
+}
+
+// leaveDisabled ends a run that was only to install. The APN that came with it is
+// for whoever enables the profile.
+func (r *run) leaveDisabled() State {
+	if r.req.APN != nil {
+		if err := r.o.Vault.KeepAPN(r.rec.ICCID, *r.req.APN); err != nil {
+			r.o.Log.Warn("cannot keep the connection that came with a profile", "run", r.rec.ID, "error", err)
+		}
+	}
+	r.change(func(rec *Record) { rec.Outcome = status.Installed })
+	return Notifying
 }
 
 func (r *run) iccid() (euicc.ICCID, error) { return euicc.ParseICCID(r.rec.ICCID) }
@@ -419,7 +441,7 @@ func (r *run) commit(context.Context) (State, error) {
 
 func (r *run) notify(ctx context.Context) (State, error) {
 	end := Done
-	if r.rec.Outcome != status.Committed {
+	if !r.rec.Succeeded() {
 		end = Failed
 	}
 	_, err := r.o.Card.Collect(ctx)

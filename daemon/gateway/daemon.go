@@ -209,6 +209,12 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 	if err != nil {
 		return err
 	}
+	if !force && g.onlyWorking(p) {
+		return &activation.Fault{
+			Code: "last-profile", Text: "this is the only profile on the card that is known to give a link", Retry: euicc.RetryNever,
+			Advice: "bring the link up with another one first, or force it",
+		}
+	}
 	if p.State == euicc.Enabled.String() {
 		if !force {
 			return &activation.Fault{Code: "profile-enabled", Text: "the profile is enabled", Advice: "enable another one first, or force it", Retry: euicc.RetryNever}
@@ -240,6 +246,19 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 			return g.settleDelete(ctx, id, err)
 		}
 		return g.deleted(ctx, c, id)
+	})
+}
+
+// onlyWorking reports whether p, which is disabled, is the only profile that has ever
+// given a link, while the enabled one gives none now.
+func (g *Gateway) onlyWorking(p status.Profile) bool {
+	snap := g.status.Snapshot()
+	if _, worked := g.learned.Worked(p.ICCID); !worked || snap.State != status.Down || p.State == euicc.Enabled.String() {
+		return false
+	}
+	return !slices.ContainsFunc(snap.Card.Profiles, func(other status.Profile) bool {
+		_, worked := g.learned.Worked(other.ICCID)
+		return worked && other.ICCID != p.ICCID && other.State != euicc.Enabled.String()
 	})
 }
 

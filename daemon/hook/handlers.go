@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,21 +21,22 @@ import (
 // ActivationRequest is the body of POST /v1/activations. One way to the profile:
 // Code, or SMDP with MatchingID, or Discover, or DefaultSMDP.
 type ActivationRequest struct {
-	Code             string          `json:"code,omitempty"`
-	SMDP             string          `json:"smdp,omitempty"`
-	MatchingID       string          `json:"matching_id,omitempty"`
+	Code             string          `json:"code,omitempty"`           // activation code, LPA:1$smdp.example.com$MATCHING-ID
+	SMDP             string          `json:"smdp,omitempty"`           // host name of the SM-DP+
+	MatchingID       string          `json:"matching_id,omitempty"`    // with smdp; it may be empty
 	Discover         bool            `json:"discover,omitempty"`       // ask a discovery server
 	SMDS             string          `json:"smds,omitempty"`           // which one, with Discover
 	DefaultSMDP      bool            `json:"default_smdp,omitempty"`   // ask the card's default SM-DP+
 	IgnoreSurplus    bool            `json:"ignore_surplus,omitempty"` // leave out what a code has behind its fifth field
 	ConfirmationCode string          `json:"confirmation_code,omitempty"`
-	Consent          bool            `json:"consent,omitempty"`
-	NoWayBack        bool            `json:"no_way_back,omitempty"` // consent to a profile with PPR1
-	AcceptLimited    bool            `json:"accept_limited,omitempty"`
-	Again            bool            `json:"again,omitempty"` // also if the server has refused this order for good
-	KeepTrying       bool            `json:"keep_trying,omitempty"`
+	Consent          bool            `json:"consent,omitempty"`        // install whatever profile the code gives; without it the run waits for an answer
+	NoWayBack        bool            `json:"no_way_back,omitempty"`    // consent to a profile with PPR1
+	AcceptLimited    bool            `json:"accept_limited,omitempty"` // keep a profile that only reaches a portal in place of one that worked
+	Again            bool            `json:"again,omitempty"`          // also if the server has refused this order for good
+	KeepTrying       bool            `json:"keep_trying,omitempty"`    // where no profile was enabled before: leave the new one enabled even without traffic
+	Enable           *bool           `json:"enable,omitempty"`         // false: install the profile and leave it disabled
 	APN              *activation.APN `json:"apn,omitempty"`
-	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"`
+	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"` // 10 to 86400: from the switch to traffic, then back
 }
 
 // EnableOptions are the query of POST /v1/profiles/{iccid}/enable; each is as in
@@ -82,7 +84,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	rec, err := s.daemon.Submit(activation.Request{
 		Key: r.Header.Get("Idempotency-Key"), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
-		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
+		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, InstallOnly: body.Enable != nil && !*body.Enable, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
 	})
 	if err != nil {
 		s.fail(w, err)
@@ -123,7 +125,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	snap := s.model.Snapshot()
 	if snap.State != status.Up {
-		writeProblem(w, http.StatusServiceUnavailable, &status.Problem{Code: "link-" + string(snap.State), Text: snap.Reason, Advice: snap.Advice, Retry: string(euicc.RetryLater)})
+		writeProblem(w, http.StatusServiceUnavailable, &status.Problem{Code: "link-" + string(snap.State), Text: snap.Reason, Advice: cmp.Or(snap.Advice, "`dynamod diag` finds out why"), Retry: string(euicc.RetryLater)})
 		return
 	}
 	fmt.Fprintln(w, "ok")
@@ -134,7 +136,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	after, err := strconv.ParseUint(strings.TrimSpace(r.Header.Get("Last-Event-ID")), 10, 64)
 	if err != nil && r.Header.Get("Last-Event-ID") != "" {
-		writeProblem(w, http.StatusBadRequest, &status.Problem{Code: "bad-event-id", Text: "Last-Event-ID is not a number"})
+		writeProblem(w, http.StatusBadRequest, &status.Problem{Code: "bad-event-id", Text: "Last-Event-ID is not a number", Advice: "send the id of the last event that was seen, or none"})
 		return
 	}
 	sub := s.model.Subscribe(after)
@@ -143,7 +145,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	rc.SetReadDeadline(time.Time{}) // the server's read limit is for requests, not for streams
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	if after == 0 && s.firstEvent(w, sub.Last) != nil {
+	if (after == 0 || sub.Lost) && s.firstEvent(w, sub.Last) != nil {
 		return
 	}
 	s.follow(w, r, rc, sub)
@@ -157,12 +159,7 @@ func (s *Server) firstEvent(w http.ResponseWriter, last uint64) error {
 		s.fail(w, err)
 		return err
 	}
-	if last > 0 { // a client that never saw an event asks for none
-		if _, err = fmt.Fprintf(w, "id: %d\n", last); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(w, "event: status\ndata: %s\n\n", b)
+	_, err = fmt.Fprintf(w, "id: %d\nevent: status\ndata: %s\n\n", last, b)
 	return err
 }
 
@@ -328,16 +325,17 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	code := http.StatusBadGateway // the card, the modem or a server said no
 	switch {
 	case errors.Is(err, activation.ErrNoRun):
-		code, p.Code = http.StatusNotFound, "no-such-activation"
+		code, p.Code, p.Advice = http.StatusNotFound, "no-such-activation", "GET /v1/activations lists those that are known"
 	case errors.Is(err, activation.ErrNotWaiting):
-		code, p.Code = http.StatusConflict, "not-waiting"
+		code, p.Code, p.Advice = http.StatusConflict, "not-waiting", "GET /v1/activations/ID tells what it is at"
 	case errors.Is(err, activation.ErrTooLate):
-		code, p.Code = http.StatusConflict, "too-late"
+		code, p.Code, p.Advice = http.StatusConflict, "too-late", "wait for its end; a profile can be enabled and deleted then"
 	case errors.Is(err, activation.ErrBusy):
 		code = http.StatusConflict
 		w.Header().Set("Retry-After", "30")
 	case errors.Is(err, activation.ErrClosed):
-		code = http.StatusServiceUnavailable
+		code, p.Retry = http.StatusServiceUnavailable, string(euicc.RetryLater)
+		w.Header().Set("Retry-After", "10")
 	case errors.As(err, new(*activation.Fault)):
 		code = http.StatusConflict
 		if strings.HasPrefix(p.Code, "bad-") || p.Code == "no-code" {
@@ -347,13 +345,16 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 			code = http.StatusInsufficientStorage
 		}
 	}
+	if p.Advice == "" {
+		p.Advice = "`dynamod diag` and `dynamod log` tell more"
+	}
 	writeProblem(w, code, p)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error()})
+		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error(), Advice: "`dynamod log` has more"})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -369,9 +370,9 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Code   string `json:"code"`
-	Advice string `json:"advice,omitempty"`
-	Retry  string `json:"retry,omitempty"`
-	Stage  string `json:"stage,omitempty"`
+	Advice string `json:"advice"`
+	Retry  string `json:"retry"`           // now, later, ask, new-code, never
+	Stage  string `json:"stage,omitempty"` // state of the run at which it failed
 
 	Cause   *status.Cause  `json:"cause,omitempty"`
 	Outcome status.Outcome `json:"outcome,omitempty"` // of a switch that was waited for
@@ -382,7 +383,14 @@ func writeProblem(w http.ResponseWriter, code int, p *status.Problem) {
 }
 
 func writeOutcome(w http.ResponseWriter, code int, p *status.Problem, o status.Outcome) {
-	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, p.Retry, p.Stage, p.Cause, o})
+	retry := p.Retry
+	if retry == "" {
+		retry = string(euicc.RetryNever)
+		if code == http.StatusPreconditionRequired { // a person has to say so
+			retry = string(euicc.RetryAsk)
+		}
+	}
+	b, err := json.Marshal(problem{"about:blank", http.StatusText(code), code, p.Text, p.Code, p.Advice, retry, p.Stage, p.Cause, o})
 	if err != nil {
 		b = []byte(`{"type":"about:blank"}`)
 	}

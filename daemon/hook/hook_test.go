@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -215,6 +216,8 @@ func TestRequests(t *testing.T) {
 			case err == nil && tt.code == "":
 			case p == nil || p.Code != tt.code:
 				t.Errorf("error %v (%+v), want code %q", err, p, tt.code)
+			case p.Text == "" || p.Advice == "" || p.Retry == "":
+				t.Errorf("the problem leaves something out: %+v", p)
 			case strings.Contains(p.Text+p.Advice, "SECRET"):
 				t.Errorf("the problem shows the code: %+v", p)
 			}
@@ -226,8 +229,8 @@ func TestSubmitCarriesTheKey(t *testing.T) {
 	d := &fakeDaemon{}
 	c, _, _ := serve(t, d)
 	var rec activation.Record
-	err := c.Do(t.Context(), "POST", "/v1/activations", http.Header{"Idempotency-Key": {"k1"}}, ActivationRequest{Code: "1$smdp.example.com$M", DeadlineSeconds: 60}, &rec)
-	if err != nil || rec.ID != "RUN1" || d.reqs[0].Key != "k1" || d.reqs[0].Deadline != time.Minute {
+	err := c.Do(t.Context(), "POST", "/v1/activations", http.Header{"Idempotency-Key": {"k1"}}, ActivationRequest{Code: "1$smdp.example.com$M", DeadlineSeconds: 60, Enable: new(bool)}, &rec)
+	if err != nil || rec.ID != "RUN1" || d.reqs[0].Key != "k1" || d.reqs[0].Deadline != time.Minute || !d.reqs[0].InstallOnly {
 		t.Errorf("%+v %+v %v", rec, d.reqs, err)
 	}
 }
@@ -276,24 +279,59 @@ func TestEventsFrom(t *testing.T) {
 		}
 		return id
 	}
-	if id := first(); id != 0 {
-		t.Errorf("before any event the first has id %d", id)
-	}
+	start := first()
 	for _, text := range []string{"a", "b", "c"} {
 		m.Log(text)
 	}
 	last := first()
 	var got []string
-	if err := c.EventsFrom(t.Context(), 1, func(id uint64, _ string, data []byte) bool {
-		if got = append(got, fmt.Sprint(id, string(data))); id == last {
+	if err := c.EventsFrom(t.Context(), start+1, func(id uint64, _ string, data []byte) bool {
+		if got = append(got, fmt.Sprint(id-start, string(data))); id == last {
 			m.Log("d")
 		}
 		return id <= last
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if want := `2"b" 3"c" 4"d"`; strings.Join(got, " ") != want || last != 3 {
+	if want := `2"b" 3"c" 4"d"`; strings.Join(got, " ") != want || last != start+3 {
 		t.Errorf("got %s from %d, want %s", got, last, want)
+	}
+}
+
+// A client that comes back gets what it missed; one of before the daemon's start, or
+// of too long ago, the whole status first.
+func TestEventsAfterReconnect(t *testing.T) {
+	c, m, _ := serve(t, &fakeDaemon{})
+	m.Log("first")
+	next := func(after string) (id, kind string) {
+		t.Helper()
+		resp, err := c.send(t.Context(), "GET", "/v1/events", http.Header{"Last-Event-Id": {after}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() && lines.Text() != "" {
+			switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+			case "id":
+				id = value
+			case "event":
+				kind = value
+			}
+		}
+		return id, kind
+	}
+	sub := m.Subscribe(1)
+	first := (<-sub.Events()).ID
+	sub.Close()
+	m.Log("second")
+	if id, kind := next(fmt.Sprint(first)); kind != "log" || id != fmt.Sprint(first+1) {
+		t.Errorf("after %d came %s %s", first, kind, id)
+	}
+	for _, stale := range []string{"7", fmt.Sprint(first + 1000)} {
+		if _, kind := next(stale); kind != "status" {
+			t.Errorf("after %s, of another process, came %s", stale, kind)
+		}
 	}
 }
 

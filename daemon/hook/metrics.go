@@ -115,7 +115,7 @@ func writeMetrics(w io.Writer, s status.Snapshot) {
 		e.gauge("dynamod_run_active", "Whether an activation goes on.", number(r.Ended == nil))
 		if r.Ended != nil {
 			e.states("dynamod_run_outcome", "How the last activation ended.", "outcome",
-				string(r.Outcome), string(status.Committed), string(status.RolledBack), string(status.Failed))
+				string(r.Outcome), string(status.Committed), string(status.RolledBack), string(status.Failed), string(status.Installed))
 			e.gauge("dynamod_run_ended_timestamp_seconds", "When it ended, in seconds since 1970.", seconds(*r.Ended))
 		}
 	}

@@ -34,7 +34,7 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) {
 	} else {
 		var err error
 		if body, err = Description(); err != nil {
-			writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error()})
+			writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error(), Advice: "install dynamod again"})
 			return
 		}
 	}

@@ -54,7 +54,7 @@ var operations = map[string]operation{
 	"POST /v1/card/reset":               {id: "resetCard", body: ResetRequest{}},
 	"GET /v1/profiles":                  {id: "listProfiles", answer: []status.Profile{}},
 	"GET /v1/profiles/{iccid}":          {id: "getProfile", answer: Profile{}},
-	"POST /v1/profiles/{iccid}/enable":  {id: "enableProfile", query: []string{"no_way_back"}},
+	"POST /v1/profiles/{iccid}/enable":  {id: "enableProfile", query: []string{"no_way_back", "accept_limited"}},
 	"POST /v1/profiles/{iccid}/disable": {id: "disableProfile", query: []string{"force"}},
 	"DELETE /v1/profiles/{iccid}":       {id: "deleteProfile", query: []string{"confirm", "force"}},
 	"PUT /v1/profiles/{iccid}/nickname": {id: "setNickname", body: nicknameRequest{}},
@@ -86,6 +86,7 @@ var parameterTexts = map[string]string{
 	"confirm":         "the ICCID once more",
 	"force":           `"true" for a profile that is enabled`,
 	"no_way_back":     `"true" for a profile that can never be disabled (PPR1) while another one is enabled`,
+	"accept_limited":  `"true" for a profile that only reaches a portal`,
 	"Idempotency-Key": "at most 128 bytes; the same key always gives the same run",
 	"Last-Event-ID":   "of the last event that was seen; what came after it is sent first",
 }
@@ -94,7 +95,7 @@ func (op operation) parameters(path string) []any {
 	var out []any
 	add := func(name, in string) {
 		s := map[string]any{"type": "string"}
-		if name == "force" || name == "no_way_back" {
+		if strings.Contains(parameterTexts[name], `"true"`) {
 			s["enum"] = []string{"true", "false"}
 		}
 		out = append(out, map[string]any{"name": name, "in": in, "required": in == "path", "description": parameterTexts[name], "schema": s})

@@ -35,12 +35,14 @@ type Model struct {
 	subs    map[*Subscription]struct{}
 }
 
-// New returns a model whose link is down.
+// New returns a model whose link is down. Events are numbered from the present
+// time in milliseconds, so that an ID of an earlier process is known for one.
 func New(version string, now func() time.Time) *Model {
+	started := now()
 	return &Model{
 		now:  now,
-		cur:  Snapshot{Version: version, Started: now(), State: Down, Reason: "starting"},
-		next: 1,
+		cur:  Snapshot{Version: version, Started: started, State: Down, Reason: "starting"},
+		next: uint64(max(started.UnixMilli(), 1)),
 		subs: map[*Subscription]struct{}{},
 	}
 }
@@ -98,7 +100,9 @@ func (m *Model) emit(kind string, data []byte) {
 }
 
 // Subscribe returns the events after the given ID that are still kept, and all
-// that follow. An ID of zero asks for new events only.
+// that follow. An ID of zero asks for new events only, one of 1 for all that are
+// kept. With another, the subscription is Lost if events after it are not kept any
+// more, or it is none of this process.
 func (m *Model) Subscribe(after uint64) *Subscription {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -108,7 +112,8 @@ func (m *Model) Subscribe(after uint64) *Subscription {
 			missed = m.history[first:]
 		}
 	}
-	s := &Subscription{Last: m.next - 1, m: m, c: make(chan *Event, queue+len(missed))}
+	s := &Subscription{Last: m.next - 1 - uint64(len(missed)), m: m, c: make(chan *Event, queue+len(missed))}
+	s.Lost = after > 1 && (after >= m.next || after+1 < m.next-uint64(len(m.history)))
 	for _, e := range missed {
 		s.offer(e)
 	}
@@ -118,9 +123,8 @@ func (m *Model) Subscribe(after uint64) *Subscription {
 
 // Subscription receives events until it is closed.
 type Subscription struct {
-	// Last is the ID of the last event before the subscription began, 0 if there
-	// was none.
-	Last uint64
+	Last uint64 // ID of the event before those that it gets
+	Lost bool   // who subscribed has to look at the whole status
 
 	m *Model
 	c chan *Event // all subscribers share an event

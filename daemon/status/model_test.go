@@ -7,7 +7,7 @@ import (
 )
 
 func newModel() *Model {
-	t := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	t := time.UnixMilli(1).Add(-time.Second) // events are numbered from 1
 	return New("test", func() time.Time { t = t.Add(time.Second); return t })
 }
 
@@ -58,6 +58,9 @@ func TestReplay(t *testing.T) {
 	s := m.Subscribe(History + 5)
 	defer s.Close()
 	events := drain(s)
+	if s.Lost {
+		t.Error("it lost nothing")
+	}
 	if len(events) != 5 || events[0].ID != History+6 {
 		t.Errorf("%d events from %d, want 5 from %d", len(events), events[0].ID, History+6)
 	}
@@ -73,13 +76,19 @@ func TestReplayOfAllThatIsKept(t *testing.T) {
 	defer s.Close()
 	m.Log("y")
 	events := drain(s)
-	if len(events) != History+1 || events[0].ID != 11 || events[History].ID != History+11 {
+	if s.Lost || len(events) != History+1 || events[0].ID != 11 || events[History].ID != History+11 {
 		t.Errorf("%d events, the first is %d", len(events), events[0].ID)
 	}
 	s = m.Subscribe(History + 1000)
 	defer s.Close()
-	if events := drain(s); len(events) != 0 {
-		t.Errorf("from the future: %d events", len(events))
+	if events := drain(s); !s.Lost || len(events) != 0 {
+		t.Errorf("from the future, or another process: %d events", len(events))
+	}
+	for after, lost := range map[uint64]bool{0: false, 10: true, 11: false, History + 11: false, History + 12: true} {
+		s := m.Subscribe(after)
+		if s.Close(); s.Lost != lost {
+			t.Errorf("after %d: lost %v", after, s.Lost)
+		}
 	}
 }
 

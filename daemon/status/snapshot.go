@@ -23,6 +23,7 @@ const (
 	Committed  Outcome = "committed"   // up on the new profile
 	RolledBack Outcome = "rolled-back" // up on, or back to, the previous one
 	Failed     Outcome = "failed"
+	Installed  Outcome = "installed" // on the card and disabled, as was asked for
 )
 
 // Snapshot is everything that a face shows. Pointers are nil while unknown.

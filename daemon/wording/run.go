@@ -122,6 +122,8 @@ func End(run *status.Run, link *status.Link) string {
 			parts = append(parts, fmt.Sprintf("%.1f s from code to traffic", float64(f.ElapsedMS)/1000))
 		}
 		return strings.Join(Fields(parts...), ", ")
+	case status.Installed:
+		return "installed, and disabled: ICCID " + run.ICCID + "; `dynamod profiles enable " + run.ICCID + "` enables it"
 	case "":
 		return "not at its end: " + run.State
 	}

@@ -140,7 +140,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 		name = "from " + hostOf(r.RemoteAddr)
 	}
 	if wait, ok := g.callers.take(name); !ok {
-		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "", wait})
+		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "wait as long as Retry-After says; /v1/events tells what changes", wait})
 		return nil, nil
 	}
 	// Only now: what is remembered is bounded by the callers' rates.
@@ -186,7 +186,7 @@ func (g *Guard) knows(k Key) bool {
 func (g *Guard) unknown(w http.ResponseWriter, r *http.Request, e Entry, err error) {
 	// Others behind the same address get in all the while.
 	if wait, ok := g.strangers.take(hostOf(r.RemoteAddr)); !ok {
-		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "", wait})
+		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "wait as long as Retry-After says, and look after the token", wait})
 		return
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="dynamod"`)
@@ -209,7 +209,7 @@ func (g *Guard) form(r *http.Request) *Refusal {
 		return &Refusal{http.StatusMisdirectedRequest, "unknown-host", "this router is not known by that name", "add the name to [hook] hosts, or use its address", 0}
 	}
 	if g.origin.Check(r) != nil {
-		return &Refusal{http.StatusForbidden, "cross-origin", "the request comes from a page of another origin", "", 0}
+		return &Refusal{http.StatusForbidden, "cross-origin", "the request comes from a page of another origin", "programs send no Origin header", 0}
 	}
 	return nil
 }
@@ -226,11 +226,11 @@ func refusalOf(err error) Refusal {
 	case errors.Is(err, errKeys):
 		return Refusal{http.StatusInternalServerError, "keys-unreadable", "the callers cannot be read", "the router's log says why", 0}
 	case errors.Is(err, errBody):
-		return Refusal{http.StatusRequestEntityTooLarge, "bad-body", err.Error(), "", 0}
+		return Refusal{http.StatusRequestEntityTooLarge, "bad-body", err.Error(), "a body has at most 64 KiB", 0}
 	case errors.Is(err, errReplay), errors.Is(err, errWindow), errors.Is(err, errStarted), errors.Is(err, errClock):
 		return Refusal{http.StatusUnauthorized, "stale-signature", err.Error(), "sign each request anew, with a nonce of GET /v1/nonce where a clock is not set or the router has just started", 0}
 	case errors.Is(err, errNonceFull):
-		return Refusal{http.StatusServiceUnavailable, "too-many-requests", err.Error(), "", late}
+		return Refusal{http.StatusServiceUnavailable, "too-many-requests", err.Error(), "wait as long as Retry-After says", late}
 	case errors.Is(err, errSignature):
 		return Refusal{http.StatusUnauthorized, "bad-signature", err.Error(), "docs/hook.md shows how a request is signed", 0}
 	}
