@@ -196,6 +196,15 @@ socket = %q
 		filepath.Join(dir, "operators.d"), filepath.Join(dir, "run", "dynamod.sock"))
 }
 
+// Daemon runs a daemon in this process, with the lab's dynamod.toml, until ctx ends.
+func (w *World) Daemon(ctx context.Context, log *slog.Logger, version string) error {
+	cfg, err := config.Load(filepath.Join(w.opts.Dir, "dynamod.toml"))
+	if err != nil {
+		return err
+	}
+	return gateway.Run(ctx, cfg, w.gatewayOptions(log, version, time.Time{}, cfg))
+}
+
 // gatewayOptions make an in-process daemon run on the lab's router.
 func (w *World) gatewayOptions(log *slog.Logger, version string, floor time.Time, cfg *config.Config) gateway.Options {
 	return gateway.Options{

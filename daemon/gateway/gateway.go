@@ -367,7 +367,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	g.hook.Panicked = g.panicked
 	g.audit = access.OpenAudit(g.hookDir())
 	opened = append(opened, g.audit)
-	g.hook.Audit, g.hook.Now = g.audit, now
+	g.hook.Audit, g.hook.Now, g.hook.Hosts = g.audit, now, cfg.Hook.Hosts
 	g.showOutbox()
 	return g, undo, nil
 }

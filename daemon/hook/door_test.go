@@ -148,7 +148,7 @@ func TestDoor(t *testing.T) {
 		{"no token", "GET", "/v1/status", "", access.None, 401, `"code":"not-known"`},
 		{"AT is not offered", "POST", "/v1/modem/at", `{"commands": ["AT"]}`, access.Admin, 404, `"code":"no-route"`},
 		{"nor are APDUs", "POST", "/v1/modem/apdu", `{"commands": ["80CA"]}`, access.Admin, 404, `"code":"no-route"`},
-		{"no directory", "GET", "/", "", access.Admin, 404, `"code":"no-route"`},
+		{"no directory", "GET", "/v1", "", access.Admin, 404, `"code":"no-route"`},
 		{"no debug", "GET", "/debug/pprof", "", access.Admin, 404, `"code":"no-route"`},
 		{"invalid UTF-8", "POST", "/v1/activations", "{\"code\": \"LPA:1$\xff\xfe$X\"}", access.Activate, 422, `"code":"bad-activation-code"`},
 		{"64 KiB and one", "POST", "/v1/activations", `{"code": "` + strings.Repeat("x", 64<<10) + `"}`, access.Activate, 413, `"code":"bad-body"`},
@@ -159,6 +159,32 @@ func TestDoor(t *testing.T) {
 				t.Errorf("got %d %s, want %d with %s", code, text, row.status, row.holds)
 			}
 		})
+	}
+}
+
+// The page's files are for everybody, as often as a browser asks for them; what it
+// shows is not.
+func TestPageOverTCP(t *testing.T) {
+	d := openDoor(t)
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: d.clients, DisableKeepAlives: true}}
+	for _, row := range []struct {
+		path   string
+		times  int
+		status int
+	}{
+		{"/", 20, 200}, {"/page/page.js", 20, 200}, {"/page/none.js", 1, 404},
+		{"/favicon.ico", 1, 401}, {"/v1/status", 1, 401}, // nobody is told what there is
+	} {
+		for range row.times {
+			resp, err := c.Get("https://" + d.addr + row.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != row.status {
+				t.Errorf("GET %s: got %d, want %d", row.path, resp.StatusCode, row.status)
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/diag"
 	"dynamod/daemon/hook/access"
+	"dynamod/daemon/hook/page"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
 	"dynamod/euicc"
@@ -100,6 +101,9 @@ type Server struct {
 	// fine. Both are set before Serve.
 	Audit *access.Audit
 	Now   func() time.Time
+	// Hosts are further names by which a browser may call the unix socket. It is
+	// set before Serve.
+	Hosts []string
 }
 
 // New returns a server for d.
@@ -111,6 +115,10 @@ func New(d Daemon, m *status.Model, log *slog.Logger) *Server {
 	}
 	for pattern, h := range s.localRoutes() {
 		s.local.HandleFunc(pattern, h)
+	}
+	for _, pattern := range page.Routes() {
+		s.local.HandleFunc(pattern, page.Handler)
+		s.remote.HandleFunc(pattern, page.Handler)
 	}
 	return s
 }
@@ -270,7 +278,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Audit != nil {
 		h = access.Record(h, s.Audit, s.Now, s.log)
 	}
-	return s.serve(ctx, l, h)
+	return s.serve(ctx, l, access.Local(h, s.Hosts, refuse))
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) error {

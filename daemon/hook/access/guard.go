@@ -46,7 +46,6 @@ type Refusal struct {
 type Guard struct {
 	Options
 	next      http.Handler
-	origin    *http.CrossOriginProtection
 	nonces    *nonces
 	callers   *limiter // what a caller may ask
 	strangers *limiter // how often an address may fail to say who it is
@@ -60,7 +59,6 @@ type Guard struct {
 func New(next http.Handler, o Options) *Guard {
 	return &Guard{
 		Options: o, next: next,
-		origin:    http.NewCrossOriginProtection(),
 		nonces:    newNonces(o.Now, o.Sane),
 		callers:   newLimiter(rate{60, time.Second / 10}),
 		strangers: newLimiter(rate{10, 5 * time.Second}),
@@ -74,7 +72,7 @@ const noncePattern = "GET /v1/nonce"
 // greatest.
 func Needs(pattern string) Scope {
 	switch pattern {
-	case "GET /healthz", noncePattern:
+	case "GET /healthz", noncePattern, "GET /{$}", "GET /page/{file...}": // the page's files are the same for everybody
 		return None
 	case "POST /v1/activations", "POST /v1/activations/{id}/answer", "DELETE /v1/activations/{id}",
 		"POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver":
@@ -198,20 +196,7 @@ func (g *Guard) form(r *http.Request) *Refusal {
 	if r.URL.Path != path.Clean(r.URL.Path) && r.URL.Path != "/" || strings.ContainsAny(r.URL.EscapedPath(), "%\\") {
 		return &Refusal{http.StatusBadRequest, "bad-path", "the path is not in its plain form", "docs/hook.md lists the routes", 0}
 	}
-	// A page of somebody else's whose name was made to point here (DNS
-	// rebinding) calls us by that name.
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	if net.ParseIP(host) == nil && !slices.Contains(g.Hosts, host) {
-		return &Refusal{http.StatusMisdirectedRequest, "unknown-host", "this router is not known by that name", "add the name to [hook] hosts, or use its address", 0}
-	}
-	if g.origin.Check(r) != nil {
-		return &Refusal{http.StatusForbidden, "cross-origin", "the request comes from a page of another origin", "programs send no Origin header", 0}
-	}
-	return nil
+	return foreign(r, g.Hosts)
 }
 
 var (

@@ -1,0 +1,92 @@
+// The form for a code.
+import { $, changed, say, text } from "./dom.js";
+import { insist, Problem, tell } from "./api.js";
+import { Camera, isCode, readPicture } from "./qr.js";
+import { began } from "./run.js";
+
+// kept is the request that was sent, until its profile is agreed to: a profile with
+// no way back needs it once more. It is in memory alone, as the token.
+let kept = null;
+
+export const forget = () => { kept = null; };
+export const keeps = () => kept !== null;
+
+// again sends the kept request once more, with the user's word that the profile may
+// stay for good.
+export const again = () => submit({ ...kept, no_way_back: true });
+
+async function submit(body) {
+  kept = body;
+  // Without a secure context, as behind a forwarded port that is called by an
+  // address, there is no randomUUID.
+  const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+  say("activate-problem", "");
+  try {
+    began(await insist("POST", "/v1/activations", body, { "Idempotency-Key": key }));
+  } catch (error) {
+    forget();
+    say("activate-problem", tell(error));
+    if (error instanceof Problem && error.code === "bad-activation-code") $("code").focus();
+  }
+}
+
+function found(texts) {
+  const code = texts.find(isCode);
+  say("code-state", text(code ? "qr.found" : texts.length ? "qr.other" : "qr.none"));
+  if (code) {
+    $("code").value = code;
+    $("activate-form").querySelector("[type=submit]").focus();
+  }
+}
+
+export function setUp() {
+  $("activate-form").onsubmit = (event) => {
+    event.preventDefault();
+    const body = { code: $("code").value };
+    if ($("first-confirmation").value) body.confirmation_code = $("first-confirmation").value;
+    if ($("apn").value.trim()) body.apn = { apn: $("apn").value.trim() };
+    if ($("no-way-back").checked) body.no_way_back = true;
+    $("activate-form").reset();
+    say("code-state", "");
+    submit(body);
+  };
+
+  $("picture").onchange = async () => {
+    const [file] = $("picture").files;
+    $("picture").value = "";
+    if (!file) return;
+    say("code-state", text("qr.reading"));
+    try {
+      found(await readPicture(file));
+    } catch {
+      say("code-state", text("qr.no_picture"));
+    }
+  };
+
+  const camera = new Camera();
+  $("camera").hidden = !Camera.there();
+  $("camera").onclick = async () => {
+    $("viewer").hidden = false;
+    $("camera-off").focus();
+    say("code-state", text("qr.reading"));
+    try {
+      const texts = await camera.start($("video"));
+      texts.length ? found(texts) : say("code-state", "");
+    } catch {
+      say("code-state", text("qr.no_camera"));
+    }
+    camera.stop();
+    $("viewer").hidden = true;
+    if (document.activeElement === document.body) $("camera").focus();
+  };
+  $("camera-off").onclick = () => camera.stop();
+  addEventListener("pagehide", () => {
+    camera.stop();
+    forget();
+  });
+}
+
+// show hides the form while a run goes on: there is one at a time.
+export function show(run) {
+  if (changed("activate", !!run && !run.ended)) $("activate").hidden = !!run && !run.ended;
+}
