@@ -142,6 +142,9 @@ type Config struct {
 	// reads fail. Nil discards what comes.
 	Data func(ctx context.Context, cid int, l Lease, rw io.ReadWriter) error
 
+	// Wrap stands between the modem and each client of a port; nil is fine.
+	Wrap func(io.ReadWriteCloser) io.ReadWriteCloser
+
 	// USBMode is called when the modem starts with another USB composition than
 	// before, as its vendor numbers it. Nil for a host that does not look.
 	USBMode func(value string)

@@ -74,6 +74,9 @@ func (p *port) unplug(replug time.Duration) {
 // serve runs the port on one byte stream. It closes rw and leaves no goroutine.
 func (p *port) serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	p.m.faults.heal(HealPort)
+	if wrap := p.m.cfg.Wrap; wrap != nil {
+		rw = wrap(rw)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := make(chan []byte, 16)

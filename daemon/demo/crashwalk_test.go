@@ -3,13 +3,11 @@
 package demo
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,7 +16,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -31,6 +28,7 @@ import (
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
 	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/demo/walk"
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
@@ -58,12 +56,12 @@ type crashStory struct {
 // stops are the ways to stop at each point. A question to the modem or the card's
 // files changes nothing, whether it was asked or not, and one that is asked in a
 // state over and over is a stop only twice.
-func (s crashStory) stops(points []string) [][]bool {
-	list, seen, n := make([][]bool, len(points)), map[string]int{}, 0
+func (s crashStory) stops(points []walk.Point) [][]bool {
+	list, seen, n := make([][]bool, len(points)), map[walk.Point]int{}, 0
 	for at, p := range points {
 		seen[p]++
 		for _, after := range []bool{false, true} {
-			if asks := question.MatchString(p); asks && (after || seen[p] > 2) && !soak() {
+			if asks := p.Kind == walk.AT && question.MatchString(p.What); asks && (after || seen[p] > 2) && !soak() {
 				continue
 			}
 			if n++; (n-1)%s.stride == 0 || soak() {
@@ -75,7 +73,7 @@ func (s crashStory) stops(points []string) [][]bool {
 }
 
 // question is a point at which only something is asked.
-var question = regexp.MustCompile(`^AT\t[a-z]*\tAT(.*\?|\+CRSM=(176|178|192).*|\+(CIMI|CSQ|CESQ|CGSN|CGMI|CGMM|CGMR|QCSQ)|\+QENG.*|\+COPS=3,.)$`)
+var question = regexp.MustCompile(`^AT(.*\?|\+CRSM=(176|178|192).*|\+(CIMI|CSQ|CESQ|CGSN|CGMI|CGMM|CGMR|QCSQ)|\+QENG.*|\+COPS=3,.)$`)
 
 func soak() bool { return os.Getenv("DYNAMOD_SOAK") != "" }
 
@@ -155,7 +153,7 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 		if err != nil {
 			return nil, err
 		}
-		srv := &http.Server{Handler: r.server(s.Handler()), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		srv := &http.Server{Handler: walk.Server(r, s.Handler()), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
@@ -190,13 +188,13 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 	if os.Getenv("DYNAMOD_TEST_LOG") != "" {
 		logTo = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
-	opts := w.gatewayOptions(slog.New(reapedLog{logTo, r}), "crash walk", time.Time{}, cfg)
+	opts := w.gatewayOptions(slog.New(walk.Log(r, logTo)), "crash walk", time.Time{}, cfg)
 	opts.Now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	opts.Kernel = reapedKernel{opts.Kernel, r}
+	opts.Kernel = walk.Kernel(r, reapedKernel{opts.Kernel, r})
 	dial, dhcp, probe := opts.Dial, opts.DHCP, opts.Probe
 	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if r.isDead() {
-			return nil, errReaped
+		if r.Dead() {
+			return nil, walk.ErrDead
 		}
 		c, err := dial(ctx, network, address)
 		if err != nil {
@@ -205,27 +203,27 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 		return r.conn(c), nil
 	}
 	opts.DHCP = func(ctx context.Context, ifname string) (bearer.Lease, error) {
-		if r.isDead() {
-			return bearer.Lease{}, errReaped
+		if r.Dead() {
+			return bearer.Lease{}, walk.ErrDead
 		}
 		return dhcp(ctx, ifname)
 	}
 	opts.Probe = func(ctx context.Context, spec uplink.Spec) bearer.Reach {
-		if r.isDead() {
-			return bearer.Reach{State: status.Down, Reason: errReaped.Error()}
+		if r.Dead() {
+			return bearer.Reach{State: status.Down, Reason: walk.ErrDead.Error()}
 		}
 		return probe(ctx, spec)
 	}
 	opts.OpenPort = func(context.Context, string) (atcmd.Port, error) {
-		if r.isDead() {
-			return nil, errReaped
+		if r.Dead() {
+			return nil, walk.ErrDead
 		}
 		if w.away.Load() {
 			return nil, fmt.Errorf("memory: %w", syscall.ENODEV)
 		}
 		ours, theirs := net.Pipe()
-		w.wg.Go(func() { w.Modem.Serve(ctx, theirs) })
-		return port.FromConn(r.port(ours)), nil
+		w.wg.Go(func() { w.Modem.Serve(ctx, walk.Line(r, theirs)) })
+		return port.FromConn(r.conn(ours)), nil
 	}
 	return gateway.Direct(ctx, cfg, opts, func(c *hook.Client) error { return f(ctx, c) })
 }
@@ -235,7 +233,7 @@ const crashKey = "crash-walk"
 // activate submits the order and waits for the run's end and a link.
 func (w *crashWorld) activate(ctx context.Context, r *reaper, c *hook.Client) error {
 	if err := w.submit(ctx, c); err != nil {
-		if r.isDead() {
+		if r.Dead() {
 			return nil
 		}
 		return err
@@ -259,7 +257,7 @@ func (w *crashWorld) before(r *reaper) error {
 		if _, err := r.until(ctx, c, time.Hour, settled); err != nil {
 			return err
 		}
-		r.arm()
+		r.Arm()
 		return w.activate(ctx, r, c)
 	})
 }
@@ -267,7 +265,7 @@ func (w *crashWorld) before(r *reaper) error {
 // afterwards is the next daemon, which has to come to the same end. It returns the
 // time until there was a link.
 func (w *crashWorld) afterwards() (toLink time.Duration, err error) {
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen2"), -1, false)
+	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen2"), nil, false)
 	begin := time.Now()
 	err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 		up := func(s status.Snapshot) bool { return s.State == status.Up }
@@ -332,19 +330,11 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 	if order.State != smdpsim.StateInstalled || order.Downloads > 1+w.stops || order.Result == nil {
 		wrong("order %v after %d attempts, %d downloads", order, order.Attempts, order.Downloads)
 	}
-	seqs := map[int64]int{}
-	installations := 0
-	for _, n := range w.Server.Notifications() {
-		seqs[n.Seq]++
-		if !n.Verified || seqs[n.Seq] > 1+w.stops {
-			wrong("notification %d (%s) for the %d. time, verified %v", n.Seq, n.Operation, seqs[n.Seq], n.Verified)
-		}
-		if n.Result != nil && seqs[n.Seq] == 1 {
-			installations++
-		}
+	if err := w.reports(1 + w.stops); err != nil {
+		wrong("%v", err)
 	}
-	if installations == 0 {
-		wrong("no installation was reported: %v", seqs)
+	if w.Card.InSession() || w.Card.Channels() > 0 {
+		wrong("on the card a session is open: %v, and %d channels", w.Card.InSession(), w.Card.Channels())
 	}
 	box := filepath.Join(w.dir, "box", "state")
 	if records, err := journal.Read(filepath.Join(box, "journal")); err != nil || len(activation.Runs(records)) != 1 {
@@ -358,10 +348,23 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 	return errors.Join(bad...)
 }
 
-// crash tells the story with a stop at one point, -1 for none, and returns the
-// points that it came by and the time until there was a link.
-// With again, which counts from the next start, that daemon is stopped there too.
-func crash(t *testing.T, story crashStory, at int, after bool, again int) (points []string, toLink time.Duration, err error) {
+// reports looks for every report of the card's at the server, which may have been told
+// each of them so many times, 0 for any number.
+func (w *crashWorld) reports(most int) error {
+	var bad []error
+	for _, n := range w.Server.Notifications() {
+		if !n.Verified {
+			bad = append(bad, fmt.Errorf("notification %d (%s) does not verify: %s", n.Seq, n.Operation, n.Why))
+		}
+	}
+	return errors.Join(append(bad, walk.Reports(w.Card.Issued(), w.Server.Notifications(), most))...)
+}
+
+// crash tells the story with a stop at the point of which at says so, nil for none,
+// and returns the points that it came by, whether that one was among them, and the
+// time until there was a link. With again, which counts from the next start, that
+// daemon is stopped, too.
+func crash(t *testing.T, story crashStory, at func(int, walk.Point) bool, after bool, again func(int, walk.Point) bool) (points []walk.Point, met bool, toLink time.Duration, err error) {
 	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-crash-")
 	if derr != nil {
 		dir = t.TempDir()
@@ -372,25 +375,21 @@ func crash(t *testing.T, story crashStory, at int, after bool, again int) (point
 		defer w.close()
 		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), at, after)
 		err = w.before(r)
-		points = r.points
-		switch {
-		case !r.isDead() && err != nil:
+		points, met = r.Points(), r.Met()
+		if !r.Dead() && err != nil {
 			err = fmt.Errorf("before the stop: %w", err)
 			return
-		case !r.isDead() && at >= 0 && at < len(r.points):
-			r.kill() // its answer was waited for to the end
-		case !r.isDead():
-			if at >= 0 {
-				at = -1 // it came by fewer points than the first time
-			}
+		}
+		if met {
+			r.Kill() // if its answer was waited for to the end
 		}
 		if err = w.stopped(r); err != nil {
 			return
 		}
-		if again >= 0 {
+		if again != nil {
 			r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen-again"), again, after)
-			r.arm()
-			if err = w.before(r); err != nil && !r.isDead() {
+			r.Arm()
+			if err = w.before(r); err != nil && !r.Dead() {
 				err = fmt.Errorf("before the second stop: %w", err)
 				return
 			}
@@ -400,13 +399,7 @@ func crash(t *testing.T, story crashStory, at int, after bool, again int) (point
 		}
 		toLink, err = w.afterwards()
 	})
-	return points, toLink, err
-}
-
-// crashRow is a line of the table.
-type crashRow struct {
-	tried, survived int
-	times           []time.Duration
+	return points, met, toLink, err
 }
 
 // TestCrashWalk stops the daemon at every point of an activation with switch, once
@@ -430,56 +423,53 @@ func TestCrashWalk(t *testing.T) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
-			points, _, err := crash(t, story, -1, false, -1)
+			points, _, _, err := crash(t, story, nil, false, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d points, one telling takes %v", len(points), time.Since(begin))
 			if os.Getenv("DYNAMOD_POINTS") != "" {
 				for i, p := range points {
-					t.Log(i, p)
+					t.Log(i, p.Kind, p.State, p.What)
 				}
 			}
-			table := map[string]*crashRow{}
-			stops := story.stops(points)
-			for at := range points {
-				for _, after := range stops[at] {
-					seen, took, err := crash(t, story, at, after, -1)
-					if err == nil && soak() { // and once more, somewhere in what the next daemon does
-						again := (7*at + 3) % 40
-						if _, _, err = crash(t, story, at, after, again); err != nil {
-							err = fmt.Errorf("stopped again at point %d after the start: %w", again, err)
+			var table walk.Table
+			missed, polls := 0, 0
+			for i, stops := range story.stops(points) {
+				for _, after := range stops {
+					_, met, took, err := crash(t, story, walk.Like(points, i), after, nil)
+					if !met && err == nil {
+						if points[i].Kind == walk.AT { // day-two work beside the run asks this or that
+							polls++
+						} else {
+							missed++
 						}
-					}
-					kind, _, _ := strings.Cut(points[at], "\t")
-					if at < len(seen) {
-						kind, _, _ = strings.Cut(seen[at], "\t")
-					}
-					row := table[kind]
-					if row == nil {
-						row = &crashRow{}
-						table[kind] = row
-					}
-					row.tried++
-					if err != nil {
-						t.Errorf("point %d (%s), after %v: %v", at, strings.ReplaceAll(points[at], "\t", " "), after, err)
 						continue
 					}
-					row.survived++
-					row.times = append(row.times, took)
+					if err == nil && soak() { // and once more, somewhere in what the next daemon does
+						n := (7*i + 3) % 40
+						if _, _, _, err = crash(t, story, walk.Like(points, i), after, func(i int, _ walk.Point) bool { return i == n }); err != nil {
+							err = fmt.Errorf("stopped again at point %d after the start: %w", n, err)
+						}
+					}
+					table.Add(points[i].Kind, took, err)
+					if err != nil {
+						t.Errorf("point %d (%v), after %v: %v", i, points[i], after, err)
+					}
 				}
 			}
-			t.Logf("%-8s %6s %9s %10s %10s", "stopped", "tried", "survived", "median", "longest")
-			for _, kind := range slices.Sorted(maps.Keys(table)) {
-				row := table[kind]
-				slices.Sort(row.times)
-				var median, longest time.Duration
-				if n := len(row.times); n > 0 {
-					median, longest = row.times[n/2], row.times[n-1]
-				}
-				t.Logf("%-8s %6d %9d %10v %10v", cmp.Or(kind, "?"), row.tried, row.survived, median.Round(time.Second), longest.Round(time.Second))
+			if tried := table.Tried(""); missed > tried/50 {
+				t.Errorf("%d points were not met again, and only %d were", missed, tried)
 			}
-			t.Logf("%v in real time", time.Since(begin).Round(time.Second))
+			publish(t, "crash walk, "+story.name, fmt.Sprintf("in one process, simulated time: %d points, stopped before and after them, %d not met again, %v in real time\n%s",
+				len(points), missed+polls, time.Since(begin).Round(time.Second), table.Text(time.Second)))
 		})
+	}
+}
+
+// publish tells people what was tried.
+func publish(t *testing.T, name, text string) {
+	t.Logf("%s\n%s", name, text)
+	if err := walk.Publish(name, text); err != nil {
+		t.Error(err)
 	}
 }

@@ -306,10 +306,10 @@ func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) erro
 		}
 		time.Sleep(restart)
 	}
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), -1, false)
+	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), nil, false)
 	var mu sync.Mutex
 	struck, setErr := f.at == "", error(nil)
-	r.reach = func(state string) {
+	r.Reach = func(state string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !struck && state == string(f.at) {

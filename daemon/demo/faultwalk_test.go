@@ -132,11 +132,11 @@ var errNoMount = errors.New("no file system of a size can be mounted")
 
 // suffer runs the daemon through the story.
 func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), -1, false)
+	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), nil, false)
 	var mu sync.Mutex
 	var since time.Time // when the fault began
 	var setErr error
-	r.reach = func(state string) {
+	r.Reach = func(state string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !slices.Contains(e.states, activation.State(state)) {
@@ -428,7 +428,7 @@ func TestFaultWalk(t *testing.T) {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%v\t%s\n", key[0], key[1], r.tried, r.link.Round(time.Second), strings.Join(ends, ", "))
 	}
 	w.Flush()
-	t.Logf("%d points tried in %v of real time\n%s", len(points), time.Since(begin).Round(time.Second), &b)
+	publish(t, "fault walk", fmt.Sprintf("%d points tried in %v of real time\n%s", len(points), time.Since(begin).Round(time.Second), &b))
 }
 
 // sampleSize is how many points are tried without the soak.

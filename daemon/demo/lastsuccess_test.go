@@ -36,7 +36,7 @@ func TestLastSuccess(t *testing.T) {
 				t.Errorf("the file says %v, %v, it is %v now", at, ok, time.Now())
 			}
 		}
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), -1, false)
+		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if err := w.settled(ctx, c); err != nil {
 				return err

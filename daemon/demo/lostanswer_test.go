@@ -24,7 +24,7 @@ func TestLostDeletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCrashWorld(t, crashStory{}, dir)
 		defer w.close()
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), -1, false)
+		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if err := w.activate(ctx, r, c); err != nil {
 				return err

@@ -56,7 +56,7 @@ func TestEnableHeedsPPR1(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.Operator.admit(other)
-				r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), -1, false)
+				r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
 				err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 					if err := w.settled(ctx, c); err != nil {
 						return err

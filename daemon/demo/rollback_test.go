@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 
 	"dynamod/atcmd/dialect"
 	"dynamod/daemon/config"
+	"dynamod/daemon/demo/walk"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/euicc/smdpsim"
@@ -80,7 +80,7 @@ func TestRollback(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			story := crashStory{name: tt.name, prepare: tt.prepare, power: true, outcome: status.RolledBack}
-			points, plain, err := rollback(t, story, -1, false)
+			points, plain, err := rollback(t, story, nil, false)
 			if err != nil || plain > bound {
 				t.Fatalf("back after %v, the bound is %v: %v", plain, bound, err)
 			}
@@ -88,8 +88,8 @@ func TestRollback(t *testing.T) {
 			moment, tried := "", 0
 			for _, at := range records(points) {
 				for _, after := range []bool{false, true} {
-					_, took, err := rollback(t, story, at, after)
-					what := fmt.Sprintf("%s of point %d (%s)", map[bool]string{false: "in the write", true: "after the write"}[after], at, strings.Fields(points[at])[1])
+					_, took, err := rollback(t, story, walk.Like(points, at), after)
+					what := fmt.Sprintf("%s of point %d (%s)", map[bool]string{false: "in the write", true: "after the write"}[after], at, points[at].State)
 					if tried++; err != nil || took > bound {
 						t.Errorf("power cut %s: back after %v, the bound is %v: %v", what, took, bound, err)
 					}
@@ -108,10 +108,10 @@ func TestRollback(t *testing.T) {
 
 // records are the journal's records from the switch on; outside the soak of those
 // that tell how much of the deadline is spent the first and the last ones.
-func records(points []string) (list []int) {
-	state := func(at int) string { return strings.Fields(points[at])[1] }
+func records(points []walk.Point) (list []int) {
+	state := func(at int) string { return points[at].State }
 	for at, p := range points {
-		if strings.HasPrefix(p, "journal") && (len(list) > 0 || state(at) == "enabling") {
+		if p.Kind == walk.Journal && (len(list) > 0 || state(at) == "enabling") {
 			list = append(list, at)
 		}
 	}
@@ -125,10 +125,10 @@ func records(points []string) (list []int) {
 	})
 }
 
-// rollback tells the story with the power cut at one point, -1 for none, and
+// rollback tells the story with the power cut at one point, nil for none, and
 // returns the points that it came by and the time from the activation until the
 // earlier profile carried traffic again.
-func rollback(t *testing.T, story crashStory, at int, after bool) (points []string, took time.Duration, err error) {
+func rollback(t *testing.T, story crashStory, at func(int, walk.Point) bool, after bool) (points []walk.Point, took time.Duration, err error) {
 	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-rollback-")
 	if derr != nil {
 		dir = t.TempDir()
@@ -153,27 +153,27 @@ func rollback(t *testing.T, story crashStory, at int, after bool) (points []stri
 			if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up }); err != nil {
 				return err
 			}
-			r.arm()
+			r.Arm()
 			begun = time.Now()
 			if err := w.submit(ctx, c); err != nil {
 				return err
 			}
-			if err := back(ctx, r, c); err != nil || r.isDead() {
+			if err := back(ctx, r, c); err != nil || r.Dead() {
 				return err
 			}
 			return w.activate(ctx, r, c) // to the run's end
 		})
-		points = r.points
-		if !r.isDead() && err != nil {
+		points = r.Points()
+		if !r.Dead() && err != nil {
 			return
 		}
-		if r.isDead() {
+		if r.Dead() {
 			took = 0
 		}
 		if err = w.stopped(r); err != nil {
 			return
 		}
-		next := newReaper(filepath.Join(dir, "box"), frozen+"2", -1, false)
+		next := newReaper(filepath.Join(dir, "box"), frozen+"2", nil, false)
 		err = w.daemon(next, func(ctx context.Context, c *hook.Client) error {
 			if took == 0 {
 				if err := back(ctx, next, c); err != nil {

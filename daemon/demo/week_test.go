@@ -270,11 +270,11 @@ func (w *week) run(days int) error {
 		if err := os.RemoveAll(frozen); err != nil {
 			return err
 		}
-		w.reaper = newReaper(filepath.Join(w.dir, "box"), frozen, -1, false)
+		w.reaper = newReaper(filepath.Join(w.dir, "box"), frozen, nil, false)
 		var f *weekFault
 		err := w.daemon(w.reaper, func(ctx context.Context, c *hook.Client) (err error) {
 			if f, err = w.live(ctx, c); err == nil && f != nil && f.name != "daemon stopped and started" {
-				w.reaper.kill()
+				w.reaper.Kill()
 			}
 			return err
 		})
@@ -340,9 +340,9 @@ func (w *week) report() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Logf("\n%s", b.String())
-	w.t.Logf("%d faults; traffic crossed in %d of %d looks, %.2f %%", len(w.seen), w.good, w.samples, 100*float64(w.good)/float64(max(1, w.samples)))
-	w.t.Logf("goroutines %d, then %d; heap of lab and daemon %d kB, then %d kB; journal %d bytes, state %d bytes", w.goroutines, w.later, w.heap>>10, w.heapLater>>10, info.Size(), size)
+	fmt.Fprintf(&b, "%d faults; traffic crossed in %d of %d looks, %.2f %%\n", len(w.seen), w.good, w.samples, 100*float64(w.good)/float64(max(1, w.samples)))
+	fmt.Fprintf(&b, "goroutines %d, then %d; heap of lab and daemon %d kB, then %d kB; journal %d bytes, state %d bytes\n", w.goroutines, w.later, w.heap>>10, w.heapLater>>10, info.Size(), size)
+	publish(w.t, "days with faults", b.String())
 	if w.later > w.goroutines+8 {
 		w.t.Errorf("goroutines grew from %d to %d", w.goroutines, w.later)
 	}

@@ -87,6 +87,8 @@ type Card struct {
 
 	oneTime *oneTimeKey // outlives a reset
 
+	issued []Notification // see Issued
+
 	kill func(step string, f *os.File, data []byte) // see memory.store; nil
 }
 
@@ -180,6 +182,15 @@ func (c *Card) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stats
+}
+
+// InSession reports whether a session is open in which a server was
+// authenticated: one that neither a profile's installation ended, nor CancelSession,
+// nor a reset.
+func (c *Card) InSession() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session != nil && c.session.transactionID != nil
 }
 
 // ResetStats starts counting anew.

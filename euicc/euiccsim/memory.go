@@ -127,6 +127,11 @@ func (c *Card) commit(next *memory) error {
 		c.log.Error("cannot write the card's state", "error", err)
 		return err
 	}
+	for _, n := range next.Notifications {
+		if n.Sequence >= c.nv.Sequence {
+			c.issued = append(c.issued[max(0, len(c.issued)+1-maxIssued):], Notification{Sequence: n.Sequence, Event: n.Event, Address: n.Address, ICCID: digits(n.ICCID)})
+		}
+	}
 	c.nv = next
 	return nil
 }

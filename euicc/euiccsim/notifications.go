@@ -203,6 +203,18 @@ type Notification struct {
 	Signed   []byte // PendingNotification, as RetrieveNotificationsList returns it
 }
 
+// maxIssued bounds what Issued remembers.
+const maxIssued = 1024
+
+// Issued returns every notification that the card has made since New, oldest first
+// and without what was signed, also those that were removed; the last 1,024 are
+// kept.
+func (c *Card) Issued() []Notification {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.issued)
+}
+
 // Pending returns the notifications that wait on the card, oldest first.
 func (c *Card) Pending() []Notification {
 	c.mu.Lock()
