@@ -62,7 +62,7 @@ func TestReportsWithoutTheModem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCrashWorld(t, crashStory{uplink: true}, dir)
 		defer w.close()
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), -1, false)
+		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if err := w.Server.SetFault(smdpsim.Fault{Kind: smdpsim.FaultDropRequest, Function: smdpsim.HandleNotification}); err != nil {
 				return err

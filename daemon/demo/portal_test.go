@@ -34,10 +34,10 @@ func TestPortalThatIsWanted(t *testing.T) {
 				defer w.close()
 				fresh := w.Profiles[0].ICCID
 				box := filepath.Join(dir, "box")
-				r := newReaper(box, filepath.Join(dir, "frozen"), -1, false)
-				r.reach = func(state string) {
+				r := newReaper(box, filepath.Join(dir, "frozen"), nil, false)
+				r.Reach = func(state string) {
 					if state == cut {
-						r.kill()
+						r.Kill()
 					}
 				}
 				limited := func(s status.Snapshot) bool {
@@ -54,13 +54,13 @@ func TestPortalThatIsWanted(t *testing.T) {
 					_, err := r.until(ctx, c, time.Hour, limited)
 					return err
 				})
-				if err != nil && !r.isDead() || r.isDead() != (cut != "") {
-					t.Fatalf("stopped: %v, %v", r.isDead(), err)
+				if err != nil && !r.Dead() || r.Dead() != (cut != "") {
+					t.Fatalf("stopped: %v, %v", r.Dead(), err)
 				}
 				if err := w.stopped(r); err != nil {
 					t.Fatal(err)
 				}
-				r = newReaper(box, filepath.Join(dir, "frozen2"), -1, false)
+				r = newReaper(box, filepath.Join(dir, "frozen2"), nil, false)
 				err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 					if _, err := r.until(ctx, c, time.Hour, limited); err != nil {
 						return err
