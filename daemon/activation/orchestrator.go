@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -138,10 +137,9 @@ type Orchestrator struct {
 	// executing stays true where a panic has ended Run.
 	executing bool
 	closed    bool
+	// compactions of the journal that runs accounts for
+	compactions int
 }
-
-// keepRuns is how many ended runs the journal keeps when it is compacted.
-const keepRuns = 16
 
 // New reads the journal. Run takes up an unfinished run.
 func New(c Config) (*Orchestrator, error) {
@@ -149,6 +147,7 @@ func New(c Config) (*Orchestrator, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	o := &Orchestrator{Config: c, wake: make(chan struct{}, 1), runs: Runs(c.Journal.Records())}
+	c.Journal.WhenFull(o.makeRoom)
 	keep := ""
 	if n := len(o.runs); n > 0 {
 		last := o.runs[n-1]
@@ -386,19 +385,16 @@ func (o *Orchestrator) reopen() {
 	}
 }
 
-// append journals a record and makes room when the journal is full. The lock is held.
+// append journals a record. The lock is held.
 func (o *Orchestrator) append(rec Record) error {
-	_, err := o.Journal.Append(Kind, rec)
-	if errors.Is(err, journal.ErrFull) {
-		if err := o.compact(); err != nil {
-			return err
-		}
-		_, err = o.Journal.Append(Kind, rec)
-	}
-	if err != nil {
+	if _, err := o.Journal.Append(Kind, rec); err != nil {
 		return err
 	}
 	o.remember(rec)
+	if n := o.Journal.Compactions(); n != o.compactions {
+		o.compactions = n
+		o.forget()
+	}
 	return nil
 }
 
@@ -409,25 +405,6 @@ func (o *Orchestrator) remember(rec Record) {
 	} else {
 		o.runs = append(o.runs, rec)
 	}
-}
-
-// compact keeps the last record of the youngest runs.
-func (o *Orchestrator) compact() error {
-	if drop := len(o.runs) - keepRuns; drop > 0 {
-		o.runs = slices.Delete(o.runs, 0, drop)
-	}
-	last := map[string]uint64{}
-	records := o.Journal.Records()
-	for _, jr := range records {
-		if runs := Runs([]journal.Record{jr}); len(runs) == 1 {
-			last[runs[0].ID] = jr.Seq
-		}
-	}
-	keep := map[uint64]bool{}
-	for _, r := range o.runs {
-		keep[last[r.ID]] = true
-	}
-	return o.Journal.Compact(func(jr journal.Record) bool { return keep[jr.Seq] })
 }
 
 // record journals a run's new state. From installed on a run has to go on even

@@ -39,7 +39,8 @@ const MaxLine = 16 << 10
 const DefaultLimit = 128 << 10
 
 var (
-	// ErrFull means that the journal has reached its limit; Compact makes room.
+	// ErrFull means that the journal has reached its limit, and that there is no
+	// WhenFull to make room, or that what it keeps leaves none.
 	ErrFull = errors.New("journal is full")
 	// ErrVersion means that a newer dynamod wrote the journal.
 	ErrVersion = errors.New("journal has a newer format")
@@ -75,15 +76,17 @@ type Journal struct {
 	limit int64
 
 	refused error // why nothing is ever appended
+	retain  func(records []Record, room int) map[uint64]bool
 
-	mu      sync.Mutex
-	f       *os.File // nil until it can be written
-	closed  bool
-	size    int64
-	seq     uint64
-	records []Record
-	damage  *Damage
-	dirty   bool // the file's tail may hold part of a failed write
+	mu       sync.Mutex
+	f        *os.File // nil until it can be written
+	closed   bool
+	size     int64
+	seq      uint64
+	records  []Record
+	damage   *Damage
+	dirty    bool // the file's tail may hold part of a failed write
+	rewrites int
 }
 
 // Open opens the journal at path, makes it when there is none, and reads it.
@@ -303,6 +306,32 @@ func (j *Journal) Size() (size, limit int64) {
 	return j.size, j.limit
 }
 
+// WhenFull has a full journal make room by itself: retain is given the records,
+// without the format's, and how many bytes of them may stay, and returns the Seq
+// of those that do. It is called by Append, with the journal locked, and before any
+// Append.
+func (j *Journal) WhenFull(retain func(records []Record, room int) map[uint64]bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.retain = retain
+}
+
+// Compactions counts how often the journal has been rewritten since Open.
+func (j *Journal) Compactions() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rewrites
+}
+
+// Size is how many bytes the record takes in the file.
+func (r Record) Size() int {
+	line, err := encode(r)
+	if err != nil {
+		return MaxLine
+	}
+	return len(line)
+}
+
 // Append writes a record and returns after it is on the medium. On an error
 // (full disk, read-only file system, ErrFull) the journal is as before and may
 // be used on: nothing of the record remains.
@@ -312,7 +341,31 @@ func (j *Journal) Append(kind string, data any) (Record, error) {
 	if err := j.ready(); err != nil {
 		return Record{}, err
 	}
-	return j.write(kind, data)
+	rec, err := j.write(kind, data)
+	if errors.Is(err, ErrFull) && j.retain != nil {
+		if err := j.makeRoom(); err != nil {
+			return Record{}, err
+		}
+		rec, err = j.write(kind, data)
+	}
+	return rec, err
+}
+
+// makeRoom leaves a quarter of the limit free, so that a rewrite is seldom: it
+// costs a router's flash as much as all records since the last one. The lock is
+// held.
+func (j *Journal) makeRoom() error {
+	room := int(j.limit * 3 / 4)
+	var records []Record
+	for _, r := range j.records {
+		if r.Kind == Format {
+			room -= r.Size()
+		} else {
+			records = append(records, r)
+		}
+	}
+	keep := j.retain(records, room)
+	return j.compact(func(r Record) bool { return keep[r.Seq] })
 }
 
 // write is Append to a file that is open. The lock is held.
@@ -406,6 +459,7 @@ func (j *Journal) compact(keep func(Record) bool) error {
 	}
 	j.f.Close()
 	j.f, j.size, j.records, j.dirty = f, int64(len(buf)), kept, false
+	j.rewrites++
 	if err := durable.SyncDir(filepath.Dir(j.path)); err != nil {
 		return fmt.Errorf("journal: compact: %w", err)
 	}

@@ -242,6 +242,60 @@ func TestLimitAndCompact(t *testing.T) {
 	}
 }
 
+// A full journal asks what may stay, makes room, and takes the record.
+func TestWhenFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := Open(path, 1000, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	asked := 0
+	j.WhenFull(func(records []Record, room int) map[uint64]bool {
+		asked++
+		keep := map[uint64]bool{}
+		for _, r := range slices.Backward(records) {
+			if r.Kind == Format {
+				t.Error("the format is not asked about")
+			}
+			if room -= r.Size(); room < 0 {
+				break
+			}
+			keep[r.Seq] = true
+		}
+		return keep
+	})
+	for i := range 100 {
+		rec, err := j.Append("k", i)
+		if err != nil || rec.Seq != uint64(i+2) {
+			t.Fatalf("record %d: %d, %v", i, rec.Seq, err)
+		}
+		if size, limit := j.Size(); size > limit {
+			t.Fatalf("%d bytes", size)
+		}
+	}
+	got, err := Read(path)
+	if err != nil || got[0].Kind != Format || got[len(got)-1].Seq != 101 || len(got) < 5 || asked == 0 || asked > 40 || j.Compactions() != asked {
+		t.Errorf("%d records, %d times asked, %v", len(got), asked, err)
+	}
+
+	// Who keeps all is told that it is full, and nothing is lost.
+	before := len(j.Records())
+	j.WhenFull(func(records []Record, _ int) map[uint64]bool {
+		keep := map[uint64]bool{}
+		for _, r := range records {
+			keep[r.Seq] = true
+		}
+		return keep
+	})
+	for err = nil; err == nil; before++ {
+		_, err = j.Append("k", 0)
+	}
+	if !errors.Is(err, ErrFull) || len(j.Records()) != before-1 {
+		t.Errorf("%v, %d records, want %d", err, len(j.Records()), before-1)
+	}
+}
+
 // TestFullDisk needs a file system that is really full: a tmpfs of one page.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()

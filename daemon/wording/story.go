@@ -26,6 +26,10 @@ func Log(w io.Writer, records []hook.LogRecord) {
 		fmt.Fprintln(w, "nothing has happened yet")
 		return
 	}
+	// The numbers count on when the journal makes room; the first is the format's.
+	if last := records[len(records)-1].Seq; last > uint64(len(records))+1 {
+		fmt.Fprintf(w, "%d older records are not here any more: a full journal keeps the youngest of each kind\n", last-1-uint64(len(records)))
+	}
 	runs := map[string][]entry{}
 	decoded := make([]string, len(records)) // run of each record, "" for other kinds
 	for i, rec := range records {
