@@ -79,6 +79,25 @@ type apnConnection struct {
 	Plan          string `json:"plan,omitempty"`
 }
 
+// newAPNOperator is a record without its passwords.
+func newAPNOperator(p *cosa.OperatorProfile) apnOperator {
+	o := apnOperator{
+		ID: p.ID, Name: p.Name, Country: p.Country, Source: p.Source.String(), Origin: p.Origin,
+		For: []string{}, Connections: []apnConnection{},
+	}
+	for i := range p.Targets {
+		o.For = append(o.For, p.Targets[i].String())
+	}
+	for i := range p.Connections {
+		c := &p.Connections[i]
+		o.Connections = append(o.Connections, apnConnection{
+			APN: c.APN, Name: c.FriendlyName, Purposes: cmp.Or(c.Purposes.String(), cosa.Internet.String()),
+			IPType: c.IPType.String(), RoamingIPType: c.RoamingIPType.String(), Auth: c.Auth.String(), Username: c.Username, Plan: c.Plan,
+		})
+	}
+	return o
+}
+
 // apnOperators lists the records by country, name and id.
 func apnOperators(db *cosa.DB, country string) []apnOperator {
 	out := []apnOperator{}
@@ -86,21 +105,7 @@ func apnOperators(db *cosa.DB, country string) []apnOperator {
 		if country != "" && p.Country != country {
 			continue
 		}
-		o := apnOperator{
-			ID: p.ID, Name: p.Name, Country: p.Country, Source: p.Source.String(), Origin: p.Origin,
-			For: []string{}, Connections: []apnConnection{},
-		}
-		for i := range p.Targets {
-			o.For = append(o.For, p.Targets[i].String())
-		}
-		for i := range p.Connections {
-			c := &p.Connections[i]
-			o.Connections = append(o.Connections, apnConnection{
-				APN: c.APN, Name: c.FriendlyName, Purposes: cmp.Or(c.Purposes.String(), cosa.Internet.String()),
-				IPType: c.IPType.String(), RoamingIPType: c.RoamingIPType.String(), Auth: c.Auth.String(), Username: c.Username, Plan: c.Plan,
-			})
-		}
-		out = append(out, o)
+		out = append(out, newAPNOperator(p))
 	}
 	slices.SortStableFunc(out, func(a, b apnOperator) int {
 		return cmp.Or(strings.Compare(a.Country, b.Country), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))

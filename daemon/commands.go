@@ -49,6 +49,7 @@ func commands() []command {
 		cardCommand,
 		modemCommand,
 		apnCommand,
+		operatorsCommand,
 		notificationsCommand,
 		tokenCommand,
 		diagCommand,

@@ -24,8 +24,10 @@ const full = `[{
      "plan": "prepaid,postpaid", "ext": {"b": "2", "a": "1"}},
     {"apn": "", "purposes": ["attach"]}
   ],
-  "sim": {"accountUrl": "https://example.com/a", "brandName": "B", "brandRoaming": 0, "hotspot": "entitlement", "esimProvisioning": false},
-  "portal": {"url": "https://example.com/p", "callbackHosts": ["cb.example.com"], "countries": ["DE", "at"], "iccidRanges": ["8949"]},
+  "sim": {"accountUrl": "https://example.com/a", "brandName": "B", "brandLogo": "https://example.com/logo.png", "brandRoaming": 0, "hotspot": "entitlement", "esimProvisioning": false},
+  "portal": {"url": "https://example.com/p", "callbackHosts": ["CB.example.com"], "countries": ["DE", "at"], "iccidRanges": ["8949"], "mccmnc": ["26201"]},
+  "moApi": {"baseUrl": "https://moapi.example.com/v1", "balanceUrl": "https://balance.example.com/v1", "offerUrl": "https://offer.example.com",
+    "notificationUrl": "https://n.example.com", "username": "u", "password": "p", "certFile": "/etc/c.pem", "keyFile": "/etc/k.pem"},
   "ext": {"balance-ussd": "*100#"}
 }]`
 
@@ -102,7 +104,7 @@ func TestJSONErrors(t *testing.T) {
 		{"roaming code", `{"connections": [{"apn": "a", "roaming": 6}]}`, `f.json:1:42: "roaming" is 6, not in 0..5`},
 		{"fraction", `{"connections": [{"apn": "a", "mtu": 1.5}]}`, `f.json:1:38: "mtu" must be a whole number, not 1.5`},
 		{"source of the database", `{"source": "db"}`, "f.json:1:12: \"source\" has the unknown value \"db\"\nhint: one of: admin, user, operator, local"},
-		{"http portal", `{"portal": {"url": "http://example.com"}}`, "f.json:1:20: not an https URL\nhint: such as \"https://example.com/plans\""},
+		{"http portal", `{"portal": {"url": "http://example.com"}}`, "f.json:1:20: URL is not an https URL\nhint: such as \"https://example.com/plans\""},
 		{"field twice", "{\"name\": \"a\",\n\"name\": \"b\"}", "f.json:2:1: field \"name\" is there twice\nhint: remove one of them"},
 		{"id twice", `[{"id": "a"}, {"id": "a"}]`, "f.json:1:22: id \"a\" is there twice\nhint: each profile needs an id of its own"},
 		{"not closed", "{\n\"name\": \"a\"", "f.json:2:12: the file ends too early\nhint: a bracket, brace or quote is not closed"},

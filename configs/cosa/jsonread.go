@@ -281,26 +281,14 @@ func (d *jsonReader) profile(n *node, p *OperatorProfile) bool {
 			d.object(n, `"sim"`,
 				setter{"accountUrl", d.str(&p.SIM.AccountURL)},
 				setter{"brandName", d.str(&p.SIM.BrandName)},
+				setter{"brandLogo", d.str(&p.SIM.BrandLogo)},
 				setter{"brandRoaming", d.code(2, func(code int) { p.SIM.BrandRoaming = BrandRoaming(code + 1) })},
 				setter{"hotspot", enum(d, &p.SIM.Hotspot, hotspotNames)},
 				setter{"esimProvisioning", d.flag(&p.SIM.ESIMProvisioning)},
 			)
 		}},
-		setter{"portal", func(n *node, _ string) {
-			d.object(n, `"portal"`,
-				setter{"url", d.str(&p.Portal.URL)},
-				setter{"callbackHosts", d.strings(&p.Portal.CallbackHosts)},
-				setter{"countries", func(n *node, name string) {
-					d.strings(&p.Portal.Countries)(n, name)
-					for i, c := range p.Portal.Countries {
-						p.Portal.Countries[i] = strings.ToLower(c)
-					}
-				}},
-				setter{"iccidRanges", d.each(d.rangeOr(&p.Portal.ICCIDRanges, func(prefix string) {
-					p.Portal.ICCIDRanges = append(p.Portal.ICCIDRanges, Range{prefix, prefix})
-				}))},
-			)
-		}},
+		setter{"portal", d.portal(&p.Portal)},
+		setter{"moApi", d.moAPI(&p.MOAPI)},
 		setter{"ext", d.ext(&p.Ext)},
 	)
 }

@@ -22,6 +22,7 @@ type (
 		Connections     []jsonConnection  `json:"connections,omitempty"`
 		SIM             *jsonSIM          `json:"sim,omitempty"`
 		Portal          *jsonPortal       `json:"portal,omitempty"`
+		MOAPI           *jsonMOAPI        `json:"moApi,omitempty"`
 		Ext             map[string]string `json:"ext,omitempty"`
 	}
 	jsonTarget struct {
@@ -65,15 +66,10 @@ type (
 	jsonSIM struct {
 		AccountURL       string `json:"accountUrl,omitempty"`
 		BrandName        string `json:"brandName,omitempty"`
+		BrandLogo        string `json:"brandLogo,omitempty"`
 		BrandRoaming     *int   `json:"brandRoaming,omitempty"`
 		Hotspot          string `json:"hotspot,omitempty"`
 		ESIMProvisioning *bool  `json:"esimProvisioning,omitempty"`
-	}
-	jsonPortal struct {
-		URL           string   `json:"url,omitempty"`
-		CallbackHosts []string `json:"callbackHosts,omitempty"`
-		Countries     []string `json:"countries,omitempty"`
-		ICCIDRanges   []any    `json:"iccidRanges,omitempty"`
 	}
 )
 
@@ -134,15 +130,13 @@ func (p *OperatorProfile) toJSON() jsonProfile {
 		j.Connections = append(j.Connections, p.Connections[k].toJSON())
 	}
 	if s := p.SIM; s != (SIMSettings{}) {
-		j.SIM = &jsonSIM{AccountURL: s.AccountURL, BrandName: s.BrandName, Hotspot: s.Hotspot.String(), ESIMProvisioning: s.ESIMProvisioning.pointer()}
+		j.SIM = &jsonSIM{AccountURL: s.AccountURL, BrandName: s.BrandName, BrandLogo: s.BrandLogo, Hotspot: s.Hotspot.String(), ESIMProvisioning: s.ESIMProvisioning.pointer()}
 		if s.BrandRoaming != BrandUnset {
 			code := int(s.BrandRoaming) - 1
 			j.SIM.BrandRoaming = &code
 		}
 	}
-	if q := p.Portal; q.URL != "" || len(q.CallbackHosts)+len(q.Countries)+len(q.ICCIDRanges) > 0 {
-		j.Portal = &jsonPortal{URL: q.URL, CallbackHosts: q.CallbackHosts, Countries: q.Countries, ICCIDRanges: rangesToJSON(q.ICCIDRanges)}
-	}
+	j.Portal, j.MOAPI = p.Portal.toJSON(), p.MOAPI.toJSON()
 	return j
 }
 

@@ -26,6 +26,7 @@ type OperatorProfile struct {
 	Connections []Connection
 	SIM         SIMSettings
 	Portal      Portal
+	MOAPI       MOAPI
 	Ext         Ext
 }
 
@@ -36,6 +37,7 @@ const DefaultRank = 100
 type SIMSettings struct {
 	AccountURL       string
 	BrandName        string
+	BrandLogo        string // URL of a picture, https
 	BrandRoaming     BrandRoaming
 	Hotspot          Hotspot
 	ESIMProvisioning Flag // a bootstrap profile: only for buying an operational one; default off
@@ -51,14 +53,6 @@ const (
 	BrandDomestic
 	BrandInternational
 )
-
-// Portal is the operator's web portal for buying a plan or an eSIM profile.
-type Portal struct {
-	URL           string   // https
-	CallbackHosts []string // hosts whose pages may call back
-	Countries     []string // where it is offered, ISO 3166-1 alpha-2
-	ICCIDRanges   []Range  // cards that it serves
-}
 
 // Target says which SIMs a profile is for. All conditions that are present must
 // hold; an empty one is a wildcard. Inside a condition any value may hold. A

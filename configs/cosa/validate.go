@@ -2,7 +2,6 @@ package cosa
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 )
 
@@ -97,27 +96,14 @@ func (p *OperatorProfile) validate() []problem {
 	}
 	c.text("sim.brandName", p.SIM.BrandName, maxName)
 	c.url("sim.accountUrl", p.SIM.AccountURL)
-	c.url("portal.url", p.Portal.URL)
-	for i, h := range p.Portal.CallbackHosts {
-		if h == "" || strings.ContainsAny(h, "/:@ \t") {
-			c.add(fmt.Sprintf("portal.callbackHosts[%d]", i), "a host name only, without scheme, port or path", "callback host %q is not a host name", h)
-		}
-	}
-	for i, s := range p.Portal.Countries {
-		if !isCountry(s) {
-			c.add(fmt.Sprintf("portal.countries[%d]", i), `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", s)
-		}
-	}
-	c.ranges("portal.iccidRanges", p.Portal.ICCIDRanges, fullICCID)
+	c.url("sim.brandLogo", p.SIM.BrandLogo)
+	c.portal(&p.Portal)
+	c.moAPI(&p.MOAPI)
 	return c.problems
 }
 
 func (c *checker) target(path string, t *Target) {
-	for i, s := range t.MCCMNC {
-		if !isDigits(s) || len(s) < 5 || len(s) > 6 {
-			c.add(fmt.Sprintf("%s.mccmnc[%d]", path, i), `MCC and MNC joined, as a string: "26201", "310260"`, "%q is not five or six digits", s)
-		}
-	}
+	c.plmns(path+".mccmnc", t.MCCMNC)
 	for i, s := range t.MCC {
 		if !isDigits(s) || len(s) != 3 {
 			c.add(fmt.Sprintf("%s.mcc[%d]", path, i), "", "%q is not three digits", s)
@@ -225,9 +211,16 @@ func (c *checker) url(path, s string) {
 	if s == "" {
 		return
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 2000 {
-		c.add(path, `such as "https://example.com/plans"`, "not an https URL")
+	if why := CheckURL(s); why != "" {
+		c.add(path, `such as "https://example.com/plans"`, "URL %s", why)
+	}
+}
+
+func (c *checker) plmns(path string, list []string) {
+	for i, s := range list {
+		if !isDigits(s) || len(s) < 5 || len(s) > 6 {
+			c.add(fmt.Sprintf("%s[%d]", path, i), `MCC and MNC joined, as a string: "26201", "310260"`, "%q is not five or six digits", s)
+		}
 	}
 }
 

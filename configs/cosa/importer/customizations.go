@@ -384,10 +384,10 @@ func simSettings(e *element, p *cosa.OperatorProfile, lose func(int, string)) {
 	at := func(format string, args ...any) { lose(e.line, fmt.Sprintf(format, args...)) }
 
 	if s := get("accountexperienceurl"); s != "" {
-		p.SIM.AccountURL = s
-		if p.Check() != "" {
-			p.SIM.AccountURL = ""
-			at("AccountExperienceURL is not an https URL")
+		if why := cosa.CheckURL(s); why != "" {
+			at("AccountExperienceURL %s", why)
+		} else {
+			p.SIM.AccountURL = s
 		}
 	}
 	if s := get("brandingname"); s != "" {

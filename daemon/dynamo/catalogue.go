@@ -1,0 +1,43 @@
+package dynamo
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"dynamod/configs/cosa"
+)
+
+// Brand is the name under which an operator is shown.
+func Brand(p *cosa.OperatorProfile) string { return cmp.Or(p.SIM.BrandName, p.Name, p.ID) }
+
+// Catalogue lists the operators with a portal that is offered in one of the
+// countries, by brand. No country lists all: who does not know where the box is has
+// to choose from all of them. A record of a higher source hides those of its brand
+// in the lower ones.
+func Catalogue(db *cosa.DB, countries ...string) []*cosa.OperatorProfile {
+	var out []*cosa.OperatorProfile
+	for p := range db.Profiles() {
+		if p.Portal.URL != "" && (len(countries) == 0 || slices.ContainsFunc(countries, func(c string) bool { return offered(p, c) })) {
+			out = append(out, p)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *cosa.OperatorProfile) int {
+		return cmp.Or(
+			strings.Compare(strings.ToLower(Brand(a)), strings.ToLower(Brand(b))),
+			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Rank, b.Rank), strings.Compare(a.ID, b.ID),
+		)
+	})
+	return slices.CompactFunc(out, func(a, b *cosa.OperatorProfile) bool {
+		return strings.EqualFold(Brand(a), Brand(b)) && a.Source != b.Source
+	})
+}
+
+// offered tells whether the portal sells in a country: in those that it names, else
+// in the record's own, else in all.
+func offered(p *cosa.OperatorProfile, country string) bool {
+	if len(p.Portal.Countries) > 0 {
+		return slices.Contains(p.Portal.Countries, country)
+	}
+	return p.Country == "" || p.Country == country
+}
