@@ -159,6 +159,9 @@ func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *termi
 	if a.request.Consent {
 		given.Consent = &a.request.Consent
 	}
+	if a.request.NoWayBack {
+		given.NoWayBack = &a.request.NoWayBack
+	}
 	a.request.Code, a.request.ConfirmationCode, a.request.APN = "", "", nil
 	if err != nil {
 		return err
@@ -186,21 +189,30 @@ func (a *activate) submit(ctx context.Context, c *hook.Client, s std, tty *termi
 
 // giveUp cancels the activation that is under way.
 func (a *activate) giveUp(ctx context.Context, c *hook.Client, s std) error {
-	var snap status.Snapshot
-	if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+	run, err := underWay(ctx, c)
+	if err != nil {
 		return err
 	}
-	if snap.Run == nil || snap.Run.Ended != nil {
-		return fault{exitRefused, "no activation is under way", "`dynamod log` shows the last ones"}
-	}
-	if err := c.Do(ctx, http.MethodDelete, "/v1/activations/"+snap.Run.ID, nil, nil, nil); err != nil {
+	if err := c.Do(ctx, http.MethodDelete, "/v1/activations/"+run.ID, nil, nil, nil); err != nil {
 		return err
 	}
 	if a.json {
-		return printJSON(s.out, map[string]string{"id": snap.Run.ID, "done": "cancelled"})
+		return printJSON(s.out, map[string]string{"id": run.ID, "done": "cancelled"})
 	}
-	fmt.Fprintf(s.out, "cancelled %s\n", snap.Run.ID)
+	fmt.Fprintf(s.out, "cancelled %s\n", run.ID)
 	return nil
+}
+
+// underWay is the activation that is under way.
+func underWay(ctx context.Context, c *hook.Client) (*status.Run, error) {
+	var snap status.Snapshot
+	if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+		return nil, err
+	}
+	if snap.Run == nil || snap.Run.Ended != nil {
+		return nil, fault{exitRefused, "no activation is under way", "`dynamod log` shows the last ones"}
+	}
+	return snap.Run, nil
 }
 
 // code gets the activation code from where the command line says.

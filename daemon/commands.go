@@ -44,6 +44,7 @@ func commands() []command {
 		checkCommand,
 		initCommand,
 		activateCommand,
+		answerCommand,
 		statusCommand,
 		profilesCommand,
 		cardCommand,

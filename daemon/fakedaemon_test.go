@@ -167,6 +167,17 @@ func (f *fakeDaemon) play(ctx context.Context) {
 			return
 		}
 	}
+	if f.story == "bound" {
+		f.set(func(r *activation.Record) { r.PolicyRules = "ppr1" })
+		a, ok := f.ask(ctx, "no-way-back")
+		if !ok {
+			return
+		}
+		if a.NoWayBack == nil || !*a.NoWayBack {
+			f.end(activation.Failed, status.Failed, &status.Problem{Code: "rejected", Text: "the profile was refused by the user"})
+			return
+		}
+	}
 	if f.story == "consent" {
 		a, ok := f.ask(ctx, "confirmation-code")
 		if ok && a.ConfirmationCode.Reveal() == "SECRET-TYPO" {
@@ -293,7 +304,16 @@ func (f *fakeDaemon) Get(id string) (activation.Record, error) {
 	return f.rec, nil
 }
 
-func (f *fakeDaemon) Answer(_ string, a activation.Answer) error {
+func (f *fakeDaemon) Answer(id string, a activation.Answer) error {
+	if f.story == "waits" {
+		said := func(what string, b *bool) string {
+			if b == nil {
+				return ""
+			}
+			return fmt.Sprint(what, "=", *b)
+		}
+		return f.change("answer", id, said("consent", a.Consent), said("no-way-back", a.NoWayBack), onlyIf(a.ConfirmationCode != "", "code"))
+	}
 	f.mu.Lock()
 	waiting := f.rec.Waiting != ""
 	f.mu.Unlock()

@@ -30,6 +30,7 @@ type follower struct {
 	tty    *terminal
 	show   narration
 
+	offered   bool // the profile was shown; only ask's
 	confirmed bool // a confirmation code was asked for; only ask's
 
 	// What the command line has said already answers a run of this order that an
@@ -103,7 +104,7 @@ func (f *follower) follow(ctx context.Context) error {
 			}
 			if f.tty == nil {
 				return fault{exitWaiting, "the activation waits for " + wording.Question(u.run.Waiting) + ", and there is no terminal to ask on",
-					"it waits for a day: the same command with --yes, and --confirmation-code-file where needed, answers it; `dynamod activate --cancel` gives it up"}
+					"it waits for a day: `dynamod answer --help` tells how it is answered; `dynamod activate --cancel` gives it up"}
 			}
 			q = f.put(ctx, u.run)
 		case a := <-q.answer:
@@ -123,6 +124,8 @@ func (f *follower) known(what string) (hook.AnswerRequest, bool) {
 	a := f.given
 	switch {
 	case what == "consent" && a.Consent != nil:
+		return a, true
+	case what == activation.WaitNoWayBack && a.NoWayBack != nil:
 		return a, true
 	case what == "confirmation-code" && a.ConfirmationCode != "":
 		f.given.ConfirmationCode = ""
@@ -176,8 +179,17 @@ func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest
 		code, err := f.tty.Ask(ctx, "Confirmation code (not shown): ", false)
 		return hook.AnswerRequest{ConfirmationCode: code}, err
 	}
-	for _, row := range wording.Offer(run) {
-		f.tty.Printf("  %-10s %s\n", row[0], clean(row[1], ""))
+	if !f.offered {
+		f.offered = true
+		for _, row := range wording.Offer(run) {
+			f.tty.Printf("  %-10s %s\n", row[0], clean(row[1], ""))
+		}
+	}
+	if run.Waiting == activation.WaitNoWayBack {
+		f.tty.Printf("Once enabled, this profile can never be disabled again (policy rule PPR1): if it\ngives no link, the router cannot go back to profile %s.\n", clean(run.Previous, ""))
+		text, err := f.tty.Ask(ctx, "Install and enable it for good? [y/N] ", true)
+		yes := isYes(text)
+		return hook.AnswerRequest{NoWayBack: &yes}, err
 	}
 	text, err := f.tty.Ask(ctx, "Install and enable it? [y/N] ", true)
 	yes := isYes(text)

@@ -144,6 +144,27 @@ func TestActivateOnATerminal(t *testing.T) {
 	}
 }
 
+// A profile that can never be left again is asked for in words of its own, also
+// where --yes has said yes to any profile.
+func TestNoWayBackOnATerminal(t *testing.T) {
+	for answer, want := range map[string]int{"y\r": exitOK, "\r": exitRefused} {
+		c, _ := startConsole(t, "bound", &pty.Winsize{Rows: 24, Cols: 80}, "activate", "--yes")
+		c.expect("Activation code (not shown): ", "LPA:1$smdp.example.com$SECRET-ID\r")
+		c.expect("Install and enable it for good? [y/N] ", answer)
+		code, text := c.end()
+		if code != want || !strings.Contains(text, "8900000000000000026, with no way back\r\n") || !strings.Contains(text, "cannot go back to profile 8900000000000000026.\r\n") {
+			t.Errorf("%q: exit code %d:\n%s", answer, code, text)
+		}
+	}
+	c, _ := startConsole(t, "bound", &pty.Winsize{Rows: 24, Cols: 80}, "activate")
+	c.expect("Activation code (not shown): ", "LPA:1$smdp.example.com$SECRET-ID\r")
+	c.expect("Install and enable it? [y/N] ", "y\r")
+	c.expect("Install and enable it for good? [y/N] ", "y\r")
+	if code, text := c.end(); code != exitOK || strings.Count(text, "provider ") != 1 {
+		t.Errorf("exit code %d:\n%s", code, text)
+	}
+}
+
 func TestRefuseOnATerminal(t *testing.T) {
 	c, _ := startConsole(t, "commit", &pty.Winsize{}, "activate")
 	c.expect("Activation code (not shown): ", "LPA:1$smdp.example.com$SECRET-ID\r")

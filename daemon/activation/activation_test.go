@@ -186,7 +186,7 @@ func TestActivation(t *testing.T) {
 				w.profiles[oldICCID] = euicc.Enabled
 				w.md.PPR = euicc.PPR1
 			},
-			outcome: status.Failed, code: "no-way-back", enabled: oldICCID,
+			outcome: status.Failed, code: "no-answer", enabled: oldICCID, check: cancelledWith(euicc.CancelTimeout),
 		},
 		{
 			name: "PPR1 with consent of its own",

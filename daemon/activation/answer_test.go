@@ -233,3 +233,88 @@ func TestCancelWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A profile that could never be left again (PPR1) wants a consent of its own, for
+// which the session is held as for any question.
+func TestNoWayBackIsAsked(t *testing.T) {
+	no, yes := false, true
+	for _, tt := range []struct {
+		name      string
+		prepare   func(*world, *Request)
+		later     time.Duration // until the answer
+		restart   bool          // in that time
+		answer    *Answer       // nil for none
+		outcome   status.Outcome
+		code      string
+		sessions  int
+		cancelled []euicc.CancelReason
+	}{
+		{"yes", nil, time.Minute, false, &Answer{NoWayBack: &yes}, status.Committed, "", 1, nil},
+		{"yes, an hour later", nil, time.Hour, false, &Answer{NoWayBack: &yes}, status.Committed, "", 2, []euicc.CancelReason{euicc.CancelTimeout}},
+		{"yes, after a restart", nil, time.Hour, true, &Answer{NoWayBack: &yes}, status.Committed, "", 2, []euicc.CancelReason{euicc.CancelTimeout}},
+		{"yes, after a restart, where consent was asked, too", func(_ *world, r *Request) { r.Consent = false }, time.Hour, true, &Answer{NoWayBack: &yes}, status.Committed, "", 2, []euicc.CancelReason{euicc.CancelTimeout}},
+		{"yes, after a restart with the session held", nil, time.Second, true, &Answer{NoWayBack: &yes}, status.Committed, "", 2, []euicc.CancelReason{euicc.CancelPostponed}},
+		{"no", nil, time.Minute, false, &Answer{NoWayBack: &no}, status.Failed, "rejected", 1, []euicc.CancelReason{euicc.CancelEndUserRejection}},
+		{"no to the profile", nil, time.Minute, false, &Answer{Consent: &no}, status.Failed, "rejected", 1, []euicc.CancelReason{euicc.CancelEndUserRejection}},
+		{"no, an hour later", nil, time.Hour, false, &Answer{NoWayBack: &no}, status.Failed, "rejected", 1, []euicc.CancelReason{euicc.CancelTimeout}},
+		{"nobody answers", nil, time.Hour, false, nil, status.Failed, "no-answer", 1, []euicc.CancelReason{euicc.CancelTimeout}},
+		{"said beforehand", func(_ *world, r *Request) { r.NoWayBack = true }, 0, false, nil, status.Committed, "", 1, nil},
+		{"nothing to go back to", func(w *world, _ *Request) { w.profiles = map[string]euicc.State{} }, 0, false, nil, status.Committed, "", 1, nil},
+		{"installed only, which leaves all ways open", func(_ *world, r *Request) { r.InstallOnly = true }, 0, false, nil, status.Installed, "", 1, nil},
+		{"on the card already", func(w *world, _ *Request) { w.profiles[newICCID] = euicc.Disabled }, time.Minute, false, &Answer{NoWayBack: &yes}, status.Committed, "", 1, []euicc.CancelReason{euicc.CancelPostponed}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w, req := t.TempDir(), newWorld(t), request(t)
+				w.profiles[oldICCID], w.md.PPR = euicc.Enabled, euicc.PPR1
+				if tt.prepare != nil {
+					tt.prepare(w, &req)
+				}
+				o, shutdown := boot(t, dir, w)
+				rec, err := o.Submit(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !req.Consent {
+					synctest.Wait()
+					if err := o.Answer(rec.ID, Answer{Consent: &yes}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(tt.later)
+				if tt.restart {
+					shutdown()
+					o, shutdown = boot(t, dir, w)
+					time.Sleep(tt.later)
+				}
+				defer func() { shutdown() }()
+				if tt.later > 0 {
+					rec, err := o.Get(rec.ID)
+					if err != nil || rec.State != Waiting || rec.Waiting != WaitNoWayBack || slices.Contains(w.log, "download") {
+						t.Fatalf("%+v, %v, calls %v", rec, err, w.log)
+					}
+					// Consent alone is no answer to this.
+					if f, ok := errors.AsType[*Fault](o.Answer(rec.ID, Answer{Consent: &yes, ConfirmationCode: "1"})); !ok || f.Code != "bad-answer" {
+						t.Errorf("consent is taken for an answer: %v", f)
+					}
+				}
+				if tt.answer != nil {
+					if err := o.Answer(rec.ID, *tt.answer); err != nil {
+						t.Fatal(err)
+					}
+				}
+				rec = ended(t, o, rec.ID)
+				code := ""
+				if rec.Error != nil {
+					code = rec.Error.Code
+				}
+				if rec.Outcome != tt.outcome || code != tt.code || w.sessions != tt.sessions || !slices.Equal(w.cancelled, tt.cancelled) {
+					t.Errorf("%s, %q after %d sessions, cancelled %v; want %s, %q, %d, %v", rec.Outcome, code, w.sessions, w.cancelled, tt.outcome, tt.code, tt.sessions, tt.cancelled)
+				}
+				if want := map[bool]string{true: newICCID, false: oldICCID}[tt.outcome == status.Committed]; w.enabledNow() != want {
+					t.Errorf("%q is enabled", w.enabledNow())
+				}
+			})
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 // What a run can wait for.
 const (
 	WaitConsent          = "consent"
+	WaitNoWayBack        = "no-way-back" // consent to a profile that can never be left again (PPR1)
 	WaitConfirmationCode = "confirmation-code"
 	WaitLink             = "link" // while it is undoing, between two rounds
 )
@@ -50,15 +51,49 @@ func (r *run) take(what string, a Answer) error {
 	if a.ConfirmationCode != "" {
 		r.req.ConfirmationCode, r.typed = a.ConfirmationCode, true
 	}
-	if what != WaitConsent {
+	if what == WaitConfirmationCode {
 		return nil
 	}
-	if a.Consent == nil || !*a.Consent {
-		return &Fault{Code: "rejected", Text: "the profile was refused by the user", Retry: euicc.RetryNow, Advice: "nothing was installed; if it is wanted after all begin it again, with a new code if the server takes the refusal for the order's end"}
-	}
 	id, err := r.iccid()
-	r.agreed = id
+	switch {
+	case is(a.Consent, false):
+		return rejected("the profile was refused by the user")
+	case is(a.NoWayBack, true): // which says yes to the profile, too
+		r.boundTo, r.agreed = id, id
+	case what == WaitNoWayBack:
+		return rejected("the profile, which could never be disabled again, was refused by the user")
+	default:
+		r.agreed = id
+	}
 	return err
+}
+
+// says reports whether the answer has something to say to a question.
+func (a Answer) says(what string) bool {
+	switch what {
+	case WaitConsent:
+		return a.Consent != nil || is(a.NoWayBack, true)
+	case WaitNoWayBack:
+		return a.NoWayBack != nil || is(a.Consent, false)
+	case WaitConfirmationCode:
+		return a.ConfirmationCode != ""
+	}
+	return true
+}
+
+func is(b *bool, want bool) bool { return b != nil && *b == want }
+
+func rejected(text string) error {
+	return &Fault{Code: codeRejected, Text: text, Retry: euicc.RetryNow, Advice: "nothing was installed; if it is wanted after all begin it again, with a new code if the server takes the refusal for the order's end"}
+}
+
+// rejection is what an order is cancelled with when a question has not had the
+// answer that lets the run go on.
+func rejection(err error) euicc.CancelReason {
+	if f, ok := errors.AsType[*Fault](err); ok && f.Code == codeRejected {
+		return euicc.CancelEndUserRejection
+	}
+	return euicc.CancelPostponed // the daemon's own end
 }
 
 // askAgain asks for another confirmation code after the server has refused one
@@ -82,8 +117,12 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 // (SGP.22 5.6.2).
 const codeConfirmationRefused = "es9p-8.2.7-3.8"
 
-// codeNoAnswer is a question that nobody answered.
-const codeNoAnswer = "no-answer"
+// codeNoAnswer is a question that nobody answered, codeRejected one that was
+// answered with no.
+const (
+	codeNoAnswer = "no-answer"
+	codeRejected = "rejected"
+)
 
 // wait waits until somebody answers, and does what the answer says.
 func (r *run) wait(ctx context.Context, what string, limit time.Duration) error {

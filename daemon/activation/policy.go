@@ -28,11 +28,11 @@ func Bound(enabled euicc.ICCID) *Fault {
 }
 
 // NoWayBack refuses a switch to a profile that could not be left again, for which
-// nobody has asked in so many words. more ends the advice.
-func NoWayBack(more string) *Fault {
+// nobody has asked in so many words. A run asks for that, see WaitNoWayBack.
+func NoWayBack() *Fault {
 	return &Fault{
 		Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
-		Advice: "if that is wanted, ask again with --no-way-back" + more, Retry: euicc.RetryNow,
+		Advice: "if that is wanted, ask again with --no-way-back", Retry: euicc.RetryNow,
 	}
 }
 
@@ -80,10 +80,12 @@ func (r *run) checkProfiles(md euicc.Metadata, profiles []euicc.Profile) (euicc.
 	if err := checkEnabled(profiles, md.ICCID); err != nil {
 		return euicc.CancelPostponed, err // the order is as good on another card
 	}
-	if md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && r.rec.Previous != r.rec.ICCID && !r.req.NoWayBack {
-		return euicc.CancelPostponed, NoWayBack("; the order is kept")
-	}
 	return 0, nil
+}
+
+// binds reports whether there would be a way back, and the profile forbids it.
+func (r *run) binds(md euicc.Metadata) bool {
+	return !r.rec.InstallOnly && md.PPR.Has(euicc.PPR1) && r.rec.Previous != "" && r.rec.Previous != r.rec.ICCID
 }
 
 // noWayBack reports whether the switch is from a profile to one that stays.

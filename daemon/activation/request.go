@@ -38,7 +38,7 @@ type Request struct {
 	Consent bool
 	// NoWayBack is the consent to a profile whose policy rules forbid that it is
 	// ever disabled (PPR1), so that the router cannot go back to the one that is
-	// enabled now.
+	// enabled now. Without it the run waits for an answer.
 	NoWayBack bool
 	// AcceptLimited is the consent to a new profile that reaches a portal and no
 	// more, as one that has to be topped up there, in place of one that worked.
@@ -75,6 +75,7 @@ func (a APN) GoString() string { return fmt.Sprintf("%q", a.APN) }
 // Answer is what a waiting run is told.
 type Answer struct {
 	Consent          *bool // nil leaves the question open
+	NoWayBack        *bool // the same; true is consent to the profile, too
 	ConfirmationCode euicc.ConfirmationCode
 }
 

@@ -26,9 +26,11 @@ type run struct {
 	base    status.Figures // totals when the run began in this process
 
 	agreed euicc.ICCID // the profile that the user has agreed to
-	typed  bool        // the confirmation code is an answer, not the request's
-	tries  int         // confirmation codes that the server has refused
-	failed error       // why a further session was begun
+	// boundTo is the profile that the user wants even though it can never be left.
+	boundTo euicc.ICCID
+	typed   bool  // the confirmation code is an answer, not the request's
+	tries   int   // confirmation codes that the server has refused
+	failed  error // why a further session was begun
 
 	there     *euicc.Profile // the profile, if it is on the card already
 	recovered bool           // the card was reset for a session that nobody knows
@@ -72,8 +74,8 @@ func (r *run) answer(a Answer) error {
 	switch {
 	case state != Waiting:
 		return ErrNotWaiting
-	case question == WaitConsent && a.Consent == nil, question == WaitConfirmationCode && a.ConfirmationCode == "":
-		return &Fault{Code: "bad-answer", Text: "the answer has nothing to say to the question for " + question, Advice: "consent is true or false, the confirmation code came with the order", Retry: euicc.RetryNow}
+	case !a.says(question):
+		return &Fault{Code: "bad-answer", Text: "the answer has nothing to say to the question for " + question, Advice: "consent and no_way_back are true or false, the confirmation code came with the order", Retry: euicc.RetryNow}
 	}
 	select {
 	case r.answers <- a:

@@ -127,11 +127,12 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	// that were shown beside it.
 	if !r.req.Consent && r.agreed != md.ICCID {
 		if err := r.ask(ctx, WaitConsent); err != nil {
-			reason := euicc.CancelPostponed // the daemon's own end
-			if f, ok := errors.AsType[*Fault](err); ok && f.Code == "rejected" {
-				reason = euicc.CancelEndUserRejection
-			}
-			return refuse(reason, err)
+			return refuse(rejection(err), err)
+		}
+	}
+	if r.binds(md) && !r.req.NoWayBack && r.boundTo != md.ICCID {
+		if err := r.ask(ctx, WaitNoWayBack); err != nil {
+			return refuse(rejection(err), err)
 		}
 	}
 	if r.there != nil {

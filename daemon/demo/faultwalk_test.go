@@ -49,6 +49,8 @@ func walkStories() []walkStory {
 		{crashStory: crashStory{name: "first", first: true}, request: consent},
 		{crashStory: crashStory{name: "PPR1 new", prepare: binding, earlier: euiccsim.Metadata{Name: "Bootstrap", Class: euiccsim.ClassProvisioning}},
 			request: hook.ActivationRequest{Consent: true, NoWayBack: true}, binds: true},
+		{crashStory: crashStory{name: "PPR1 new, asked", prepare: binding, earlier: euiccsim.Metadata{Name: "Bootstrap", Class: euiccsim.ClassProvisioning}}, request: consent, binds: true},
+		{crashStory: crashStory{name: "PPR1 new, first", prepare: binding, first: true}, request: consent, binds: true},
 		{crashStory: crashStory{name: "PPR1 enabled", earlier: euiccsim.Metadata{Name: "Bound", Class: euiccsim.ClassOperational, Rules: euiccsim.PPR1}}, request: consent, bound: true},
 	}
 }
@@ -176,7 +178,7 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 			}
 			if rec.State == activation.Waiting && time.Since(begin) > 5*time.Minute {
 				yes := true
-				_ = c.Do(ctx, http.MethodPost, "/v1/activations/"+rec.ID+"/answer", nil, hook.AnswerRequest{Consent: &yes}, nil)
+				_ = c.Do(ctx, http.MethodPost, "/v1/activations/"+rec.ID+"/answer", nil, hook.AnswerRequest{Consent: &yes, NoWayBack: &yes}, nil)
 			}
 			if lasts && (rec.Ended != nil || !struck.IsZero() && !p.forGood && time.Since(struck) > aWhile || waits > 2*time.Hour) {
 				if err := w.mend(p.fault); err != nil {

@@ -119,7 +119,7 @@ func (g *Gateway) EnableProfile(ctx context.Context, iccid string, o hook.Enable
 		}
 		return activation.Bound(id)
 	case stays(*wanted) && !o.NoWayBack:
-		return activation.NoWayBack("")
+		return activation.NoWayBack()
 	}
 	rec, err := g.runs.Switch(activation.Switching{ICCID: iccid, PolicyRules: wanted.PolicyRules, Previous: previous.ICCID, AcceptLimited: o.AcceptLimited})
 	if err != nil {

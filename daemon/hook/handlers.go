@@ -46,6 +46,7 @@ type EnableOptions struct{ NoWayBack, AcceptLimited bool }
 // AnswerRequest is the body of POST /v1/activations/{id}/answer.
 type AnswerRequest struct {
 	Consent          *bool  `json:"consent,omitempty"`
+	NoWayBack        *bool  `json:"no_way_back,omitempty"` // consent to a profile with PPR1; true is consent to the profile, too
 	ConfirmationCode string `json:"confirmation_code,omitempty"`
 }
 
@@ -114,7 +115,7 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	var body AnswerRequest
 	if s.read(w, r, &body) {
-		s.done(w, s.daemon.Answer(r.PathValue("id"), activation.Answer{Consent: body.Consent, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode)}))
+		s.done(w, s.daemon.Answer(r.PathValue("id"), activation.Answer{Consent: body.Consent, NoWayBack: body.NoWayBack, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode)}))
 	}
 }
 

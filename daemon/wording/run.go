@@ -67,6 +67,8 @@ func Question(waiting string) string {
 	switch waiting {
 	case "consent":
 		return "consent"
+	case "no-way-back":
+		return "consent to a profile that can never be left again"
 	case "confirmation-code":
 		return "the confirmation code"
 	}
@@ -88,9 +90,16 @@ func Offer(run *status.Run) (rows [][2]string) {
 	row("class", OnlyIf(run.Class != "operational", run.Class))
 	row("rules", Rules(run.PolicyRules))
 	row("APN", APN(run.APN)+Parens(run.APNReason))
-	row("replaces", run.Previous+OnlyIf(run.Previous != "", ", which stays on the card as the way back"))
+	way := ", which stays on the card as the way back"
+	if Binds(run) {
+		way = ", with no way back"
+	}
+	row("replaces", run.Previous+OnlyIf(run.Previous != "", way))
 	return rows
 }
+
+// Binds reports whether a run is about a profile that can never be left again.
+func Binds(run *status.Run) bool { return strings.Contains(run.PolicyRules, "ppr1") }
 
 // APN names an access point; the network assigns one where there is no name.
 func APN(name string) string { return cmp.Or(name, "(assigned by the network)") }
