@@ -23,6 +23,10 @@ type Card interface {
 	// AwaitWay waits for the link that may be on its way up after a restart, so
 	// that servers can be reached. Its error is that there is no way to them.
 	AwaitWay(ctx context.Context) error
+	// Regained waits, until ctx ends, for a way to servers that were lost with the
+	// only link. False says that there is nothing new to try: no way has come back,
+	// or the link was not lost and something else keeps the servers out of reach.
+	Regained(ctx context.Context) bool
 	// Locate finds the server and the order of a request without activation
 	// code: by discovery, or as the card's default SM-DP+. Discovery has sessions
 	// of its own, for which begin is called as by Authenticate, with no server.

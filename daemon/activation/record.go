@@ -43,6 +43,7 @@ type Record struct {
 	Resumes       int                 `json:"resumes,omitempty"`
 	SpentMS       int64               `json:"spent_ms,omitempty"` // of the deadline since the switch
 	Retries       int                 `json:"retries,omitempty"`  // sessions begun after one that failed
+	Regained      int                 `json:"regained,omitempty"` // times that the only link was waited for, and came back
 	Outcome       status.Outcome      `json:"outcome,omitempty"`
 	Error         *status.Problem     `json:"error,omitempty"`
 	Started       time.Time           `json:"started"`

@@ -3,6 +3,7 @@ package activation
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"dynamod/euicc"
 )
@@ -27,17 +28,27 @@ func (r *run) again(ctx context.Context, cause error) (State, error) {
 	}
 	e, ok := errors.AsType[*euicc.Error](cause)
 	if ok && e.Install {
-		if err := r.reportFailure(ctx); err != nil {
+		err := r.reportFailure(ctx)
+		if err != nil && r.regained(ctx) {
+			err = r.reportFailure(ctx)
+		}
+		if err != nil {
 			r.o.Log.Warn("the failed installation is reported later, and not tried again before", "run", r.rec.ID, "error", err)
 			return "", cause
 		}
 	}
-	if !ok || ctx.Err() != nil || r.wasAborted() || r.rec.Retries >= maxRetries || !ofTheMoment(e) {
+	switch moment := ok && ofTheMoment(e); {
+	case !ok || ctx.Err() != nil || r.wasAborted():
+		return "", cause
+	case moment && r.rec.Retries < maxRetries:
+		r.change(func(rec *Record) { rec.Retries++ })
+	case (moment || outOfReach(e)) && r.regained(ctx):
+	default:
 		return "", cause
 	}
 	r.o.Log.Warn("a new session is begun", "run", r.rec.ID, "error", cause)
 	r.o.Status.Log("the download failed and is begun again: " + e.Text)
-	r.change(func(rec *Record) { rec.Retries++; rec.TransactionID = "" })
+	r.change(func(rec *Record) { rec.TransactionID = "" })
 	r.failed = cause
 	return Authenticated, nil
 }
@@ -89,6 +100,26 @@ func finally(first, refusal error) error {
 // done anything.
 func ofTheMoment(e *euicc.Error) bool {
 	return e.Retry == euicc.RetryNow && !e.Unknown
+}
+
+// outOfReach reports whether the server could not be reached, as when the link went.
+func outOfReach(e *euicc.Error) bool {
+	return strings.HasPrefix(e.Code, "net-") && e.Retry == euicc.RetryLater
+}
+
+// maxRegained is how often a run waits for the only link to come back: in a place
+// where it goes every minute nothing is won by a further session.
+const maxRegained = 3
+
+// regained waits for the only way to the server where that was the modem's link and
+// was lost, until ctx ends, and reports that there is one again.
+func (r *run) regained(ctx context.Context) bool {
+	if ctx.Err() != nil || r.wasAborted() || r.rec.Regained >= maxRegained || !r.o.Card.Regained(ctx) {
+		return false
+	}
+	r.change(func(rec *Record) { rec.Regained++ })
+	r.o.Log.Info("there is a way to the server again", "run", r.rec.ID)
+	return true
 }
 
 // refusedOrder reports whether the server has answered with a status code that

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -30,24 +31,38 @@ func TestRetry(t *testing.T) {
 		sessions int                // begun
 		code     string             // "" for success
 		log      []string           // what follows the first download
+		regains  int                // times that the only link comes back
+		retries  int                // of the sessions, those that were begun for another reason
 	}{
-		{name: "the line broke", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow)}}, sessions: 2,
+		{name: "the line broke", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow)}}, sessions: 2, retries: 1,
 			log: []string{"authenticate", "profiles", "policy", "choose", "download"}},
-		{name: "twice", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow), of("sw-6F00", euicc.RetryNow)}}, sessions: 2, code: "sw-6F00"},
-		{name: "the answer of the server broke off", errs: map[string][]error{"authenticate": {of("body-truncated", euicc.RetryNow)}}, sessions: 2},
-		{name: "the network is away", errs: map[string][]error{"download": {of("net-unreachable", euicc.RetryLater)}}, sessions: 1, code: "net-unreachable"},
+		{name: "twice", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow), of("sw-6F00", euicc.RetryNow)}}, sessions: 2, retries: 1, code: "sw-6F00"},
+		{name: "the answer of the server broke off", errs: map[string][]error{"authenticate": {of("body-truncated", euicc.RetryNow)}}, sessions: 2, retries: 1},
+		{name: "the network is away", errs: map[string][]error{"download": {of("net-unreachable", euicc.RetryLater)}}, sessions: 1, code: "net-unreachable",
+			log: []string{"regain"}},
+		{name: "the only link is back", errs: map[string][]error{"download": {of("net-unreachable", euicc.RetryLater)}}, sessions: 2, regains: 1,
+			log: []string{"regain", "authenticate", "profiles", "policy", "choose", "download"}},
+		{name: "the only link is back in the session", errs: map[string][]error{"authenticate": {of("net-dns", euicc.RetryLater), of("net-timeout", euicc.RetryLater)}}, sessions: 3, regains: 2},
+		{name: "the line broke, and the only link was away then", errs: map[string][]error{"download": {of("body-truncated", euicc.RetryNow)}, "authenticate": {nil, of("net-unreachable", euicc.RetryLater)}},
+			sessions: 3, regains: 1, retries: 1},
+		{name: "the only link goes all the time", errs: map[string][]error{"authenticate": {of("net-unreachable", euicc.RetryLater), of("net-unreachable", euicc.RetryLater), of("net-unreachable", euicc.RetryLater), of("net-unreachable", euicc.RetryLater)}},
+			sessions: 1 + maxRegained, regains: 10, code: "net-unreachable"},
+		{name: "a private address is no link that went", errs: map[string][]error{"authenticate": {of("net-private", euicc.RetryAsk)}}, sessions: 1, regains: 1, code: "net-private"},
 		{name: "the package is malformed", errs: map[string][]error{"download": {of("bpp-malformed", euicc.RetryNever)}}, sessions: 1, code: "bpp-malformed"},
 		{name: "no error of the card or the server", errs: map[string][]error{"download": {errors.New("disk full")}}, sessions: 1, code: "failed"},
-		{name: "the server does not begin again", errs: map[string][]error{"download": {of("sw-6700", euicc.RetryNow)}, "authenticate": {nil, refusal}}, sessions: 2, code: "sw-6700"},
-		{name: "installation interrupted: its result goes first", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}}, sessions: 2,
+		{name: "the server does not begin again", errs: map[string][]error{"download": {of("sw-6700", euicc.RetryNow)}, "authenticate": {nil, refusal}}, sessions: 2, retries: 1, code: "sw-6700"},
+		{name: "installation interrupted: its result goes first", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}}, sessions: 2, retries: 1,
 			log: []string{"collect", "deliver", "authenticate", "profiles", "policy", "choose", "download"}},
 		{name: "its result cannot be delivered", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}, "deliver": {errors.New("away")}}, sessions: 1, code: "install"},
+		{name: "its result goes when the only link is back", errs: map[string][]error{"download": {install(euicc.ReasonInterruption)}, "deliver": {errors.New("away")}}, sessions: 2, retries: 1, regains: 1,
+			log: []string{"collect", "deliver", "regain", "collect", "deliver", "authenticate"}},
 		{name: "installation failed otherwise", errs: map[string][]error{"download": {install(euicc.ReasonSCP03tSecurity)}}, sessions: 1, code: "install",
 			log: []string{"collect", "deliver"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				w.regains = tt.regains
 				calls := map[string]int{}
 				w.fail = func(call string) error {
 					n := calls[call]
@@ -69,8 +84,8 @@ func TestRetry(t *testing.T) {
 				if rec.Error != nil {
 					code = rec.Error.Code
 				}
-				if code != tt.code || (rec.Outcome == status.Committed) != (tt.code == "") || calls["authenticate"] != tt.sessions || rec.Retries != tt.sessions-1 {
-					t.Errorf("%s, error %+v, %d sessions, %d retries", rec.Outcome, rec.Error, calls["authenticate"], rec.Retries)
+				if code != tt.code || (rec.Outcome == status.Committed) != (tt.code == "") || calls["authenticate"] != tt.sessions || rec.Retries != tt.retries {
+					t.Errorf("%s, error %+v, %d sessions, %d retries, %d times regained", rec.Outcome, rec.Error, calls["authenticate"], rec.Retries, rec.Regained)
 				}
 				first := slices.Index(w.log, "download") + 1
 				if tt.log != nil && !slices.Equal(w.log[first:first+len(tt.log)], tt.log) {
@@ -80,6 +95,84 @@ func TestRetry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The only link goes when the installation is to be reported: nothing is switched
+// before it is back and the report was offered, or the time for that is over.
+func TestReportWaitsForTheOnlyLink(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		lost    map[string]int // calls that fail
+		regains int
+		limits  map[State]time.Duration
+		log     []string // from the download to the switch
+		regain  int      // in the record
+	}{
+		{name: "lost and back", lost: map[string]int{"deliver": 1}, regains: 1, regain: 1, log: []string{"collect", "deliver", "regain", "collect", "deliver", "enable"}},
+		{name: "lost twice", lost: map[string]int{"deliver": 2}, regains: 2, regain: 2, log: []string{"collect", "deliver", "regain", "collect", "deliver", "regain", "collect", "deliver", "enable"}},
+		{name: "before the report was off the card", lost: map[string]int{"collect": 1, "deliver": 1}, regains: 1, regain: 1, log: []string{"collect", "deliver", "regain", "collect", "deliver", "enable"}},
+		{name: "not back", lost: map[string]int{"deliver": 1}, log: []string{"collect", "deliver", "regain", "enable"}},
+		{name: "no time is to be spent on it", lost: map[string]int{"deliver": 1}, regains: 1, limits: map[State]time.Duration{Reporting: 0}, log: []string{"collect", "deliver", "enable"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.profiles[oldICCID] = euicc.Enabled
+				w.regains, w.limits = tt.regains, tt.limits
+				calls := map[string]int{}
+				w.fail = func(call string) error {
+					if calls[call]++; calls[call] <= tt.lost[call] {
+						return errors.New("away")
+					}
+					return nil
+				}
+				o, shutdown := boot(t, t.TempDir(), w)
+				defer shutdown()
+				rec, err := o.Submit(request(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				first := slices.Index(w.log, "download") + 1
+				if got := w.log[first : slices.Index(w.log, "enable")+1]; !slices.Equal(got, tt.log) || rec.Regained != tt.regain || rec.Outcome != status.Committed {
+					t.Errorf("%s, %v, %d times regained, want %v", rec.Outcome, got, rec.Regained, tt.log)
+				}
+			})
+		})
+	}
+}
+
+// A link that does not come back holds a switch up for a bounded time.
+func TestReportWaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profiles[oldICCID] = euicc.Enabled
+		w.fail = func(call string) error {
+			if call == "deliver" {
+				return errors.New("away")
+			}
+			return nil
+		}
+		var begun, switched time.Time
+		w.block = func(ctx context.Context, call string) {
+			switch call {
+			case "regain":
+				begun = time.Now()
+				<-ctx.Done()
+			case "enable":
+				switched = time.Now()
+			}
+		}
+		o, shutdown := boot(t, t.TempDir(), w)
+		defer shutdown()
+		rec, err := o.Submit(request(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec = ended(t, o, rec.ID); rec.Outcome != status.Committed || switched.Sub(begun) != linkTime {
+			t.Errorf("%s, the switch came %v after the wait had begun", rec.Outcome, switched.Sub(begun))
+		}
+	})
 }
 
 // A power cut gives no further try.

@@ -165,10 +165,7 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 			state = r.fail(state, unknownState(state))
 			continue
 		}
-		limit := row.limit
-		if l, ok := r.o.Limits[state]; ok {
-			limit = max(l, time.Millisecond)
-		}
+		limit := r.limit(state)
 		perform := r.perform
 		switch state {
 		case Enabling, Attaching:
@@ -206,6 +203,14 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 		r.o.Log.Error("the end of an activation could not be journalled", "run", r.rec.ID, "error", err)
 	}
 	return true
+}
+
+// limit bounds the action of a state, 0 for none.
+func (r *run) limit(s State) time.Duration {
+	if l, ok := r.o.Limits[s]; ok {
+		return max(l, time.Millisecond)
+	}
+	return table[s].limit
 }
 
 func (r *run) perform(ctx context.Context, row step, limit time.Duration) (State, error) {

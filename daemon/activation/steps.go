@@ -331,12 +331,20 @@ func (r *run) installed(ctx context.Context) (State, error) {
 }
 
 // report offers the installation result over the present link: some operators
-// activate the line when it arrives. The run goes on whatever comes of it, but to a
-// switch without a way back: a line that is never activated would be the last one.
+// activate the line when it arrives. Where that link is the only one and was lost,
+// it is waited for. The run goes on whatever comes of it, but to a switch without a
+// way back: a line that is never activated would be the last one.
 func (r *run) report(ctx context.Context) (State, error) {
 	err := r.o.Card.Deliver(ctx)
 	if !r.rec.Cancelled && r.rec.InstallOnly {
 		return r.leaveDisabled(), nil // with what could not be delivered
+	}
+	if l, set := r.o.Limits[Reporting]; !r.rec.Cancelled && (!set || l > 0) {
+		wait, done := context.WithTimeout(r.alive, linkTime)
+		defer done()
+		for r.o.Card.Unreported(r.rec.ICCID) && r.regained(wait) {
+			err = r.reportAgain()
+		}
 	}
 	if !r.rec.Cancelled && r.noWayBack() && r.o.Card.Unreported(r.rec.ICCID) {
 		r.change(func(rec *Record) {
@@ -358,6 +366,17 @@ func (r *run) report(ctx context.Context) (State, error) {
 		})
 	})
 	return Notifying, nil // with what could not be delivered
+}
+
+// reportAgain is the offer once more, with what could not be read off the card.
+func (r *run) reportAgain() error {
+	ctx, done := context.WithTimeout(r.alive, r.limit(Reporting))
+	defer done()
+	_, err := r.o.Card.Collect(ctx)
+	if derr := r.o.Card.Deliver(ctx); err == nil { // what was copied before needs no card
+		err = derr
+	}
+	return err
 }
 
 // leaveDisabled ends a run that was only to install. The APN that came with it is

@@ -86,6 +86,7 @@ func init() { // not a literal: its functions refer to the table
 // Limits that no configuration changes.
 const (
 	reportTime  = 30 * time.Second  // for the installation result over the present link
+	linkTime    = 2 * time.Minute   // for that link to come back, where it is the only one
 	waitTime    = 120 * time.Second // for an answer, while the card session is held
 	answerTime  = 24 * time.Hour    // for one without a session, unless Config.Limits says
 	maxResumes  = 5                 // restarts in one run before it is given up

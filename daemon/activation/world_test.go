@@ -46,6 +46,7 @@ type world struct {
 	worked    map[string]time.Time
 	limits    map[State]time.Duration // of the configuration
 	holds     time.Duration           // of it, too
+	regains   int                     // how often the only link comes back
 }
 
 func newWorld(t *testing.T) *world {
@@ -127,6 +128,12 @@ func (w *world) Preflight(ctx context.Context, _ euicc.ActivationCode) error {
 
 func (w *world) AwaitWay(ctx context.Context) error {
 	return w.do(ctx, "way", func() error { return nil })
+}
+
+func (w *world) Regained(ctx context.Context) bool {
+	back := false
+	err := w.do(ctx, "regain", func() error { back = w.regains > 0; w.regains--; return nil })
+	return err == nil && back
 }
 
 func (w *world) Locate(ctx context.Context, r Request, begin func(string, euicc.TransactionID) error) (c euicc.ActivationCode, err error) {

@@ -145,6 +145,7 @@ type Bearer struct {
 	kick   chan struct{}
 	taken  atomic.Uint64 // how often the network ended a context, or detached the modem
 	looked chan struct{} // closed at the end of a look
+	links  uint64        // how many were brought up
 	active *active
 
 	refusedAttach refusedAttach
@@ -170,6 +171,16 @@ type active struct {
 	limited   string // of the probe that it was chosen for; see activation.Up
 
 	choice choice // that the candidate comes from
+
+	number uint64 // of those that were brought up
+	seen   sight  // when it was last seen to carry traffic
+}
+
+// sight is what a link was seen under: with another modem, or after the network's
+// word that it ended something, it has to be seen again.
+type sight struct {
+	radio Radio
+	taken uint64 // as in Bearer
 }
 
 // New returns a bearer without a modem.

@@ -11,7 +11,20 @@ import (
 )
 
 // healthy reports whether the link still carries traffic, and renews its lease.
-func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (bool, error) {
+func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (ok bool, err error) {
+	seen := sight{r, b.taken.Load()}
+	defer func() {
+		switch {
+		case ok:
+		case ctx.Err() != nil: // which says nothing about the link
+			return
+		default:
+			seen = sight{} // lost, or not known to be there
+		}
+		b.mu.Lock()
+		a.seen = seen
+		b.mu.Unlock()
+	}()
 	reg, err := r.Registration(ctx)
 	if err != nil {
 		return false, err

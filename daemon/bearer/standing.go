@@ -346,6 +346,17 @@ func (b *Bearer) Active() (uplink.Spec, bool) {
 	return b.active.spec, true
 }
 
+// Standing numbers the link that carries traffic for all that is known, 0 for none:
+// one that was lost and is back has another number.
+func (b *Bearer) Standing() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.active; a != nil && a.seen == (sight{b.radio, b.taken.Load()}) {
+		return a.number
+	}
+	return 0
+}
+
 func (b *Bearer) show(a *active, reach Reach) {
 	if reach.State == status.Up {
 		if err := b.Learned.SetWorked(a.iccid); err != nil {

@@ -164,7 +164,8 @@ func (b *Bearer) use(r Radio, p *plan, a *active, reach Reach) {
 	a.limited = reach.limited()
 	b.mu.Lock()
 	old := b.active
-	b.active = a
+	b.links++
+	a.number, b.active = b.links, a
 	b.mu.Unlock()
 	if old != nil && old != a {
 		old.lease.end()
@@ -358,7 +359,7 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 	done()
 	choice := t.p.choice
 	choice.shared = choice.shared || shared
-	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: choice}
+	a := &active{iccid: t.p.iccid, candidate: c, call: call, asked: asked, shared: shared, source: string(lease.Source), since: b.Now(), choice: choice, seen: sight{t.r, taken}}
 	fail := func(err error) (*active, Reach, error) {
 		gone := b.taken.Load() != taken
 		if !gone && errors.Is(err, errNoTraffic) { // not every modem announces it

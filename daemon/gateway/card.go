@@ -188,6 +188,7 @@ type runCard struct {
 	freed      bool      // all channels were taken, and the card was started again for this run
 	discovered bool      // the code is an event of a discovery server
 	info       *lpa.Info // what Preflight has read, for a card that had to be opened again
+	link       uint64    // the only way to servers, 0 where there are others
 }
 
 var _ activation.Card = (*runCard)(nil)
@@ -250,7 +251,7 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	if f, err := g.netFunction(d); err != nil && !d.dials(f.Kind) && f.Kind != "" {
 		return err
 	}
-	if err := g.awaitWay(ctx); err != nil {
+	if err := r.AwaitWay(ctx); err != nil {
 		return err
 	}
 	if err := g.setClock(ctx); err != nil {
@@ -276,7 +277,24 @@ func (r *runCard) Preflight(ctx context.Context, code euicc.ActivationCode) erro
 	return nil
 }
 
-func (r *runCard) AwaitWay(ctx context.Context) error { return r.g.awaitWay(ctx) }
+func (r *runCard) AwaitWay(ctx context.Context) error {
+	err := r.g.awaitWay(ctx)
+	r.link = r.g.onlyLink(ctx)
+	return err
+}
+
+func (r *runCard) Regained(ctx context.Context) bool {
+	if r.link == 0 {
+		return false
+	}
+	r.end() // of a modem that may have gone, too
+	ok := r.g.regain(ctx, r.link)
+	r.link = r.g.onlyLink(ctx)
+	if ok {
+		r.g.outbox.Retry() // what failed has failed for want of it
+	}
+	return ok
+}
 
 // Locate finds server and order of a request without activation code.
 func (r *runCard) Locate(ctx context.Context, req activation.Request, begin func(server string, id euicc.TransactionID) error) (code euicc.ActivationCode, err error) {

@@ -72,15 +72,16 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 // awaitWay is ways for who is about to begin. After a restart of daemon, modem or
 // card the only way may be the profile's own link, which is on its way up then.
 func (g *Gateway) awaitWay(ctx context.Context) error {
-	_, err := g.ways(ctx)
-	if err == nil {
+	list, err := g.ways(ctx)
+	if err == nil && g.stands(list) {
 		return nil
 	}
 	settle, done := context.WithTimeout(ctx, g.config().Bearer.Deadline)
 	defer done()
 	for {
 		g.bearer.Settle(settle)
-		if _, err = g.ways(ctx); err == nil || settle.Err() != nil || !g.mayComeUp() {
+		list, err = g.ways(ctx)
+		if err == nil && g.stands(list) || settle.Err() != nil || !g.mayComeUp() {
 			return err
 		}
 		select { // the look may have come before the modem had read its SIM
@@ -90,7 +91,49 @@ func (g *Gateway) awaitWay(ctx context.Context) error {
 	}
 }
 
-// wayPause lies between two looks of awaitWay.
+// ownOnly reports whether the profile's own link is the only way.
+func ownOnly(list []way) bool { return len(list) == 1 && list[0].modem }
+
+// stands reports whether a way is there, or its link for all that is known.
+func (g *Gateway) stands(list []way) bool { return !ownOnly(list) || g.bearer.Standing() != 0 }
+
+// onlyLink is the number of the profile's own link where servers are reached over
+// nothing else, 0 where that is not so or it is down.
+func (g *Gateway) onlyLink(ctx context.Context) uint64 {
+	if list, err := g.ways(ctx); err != nil || !ownOnly(list) || g.onLink(ctx) {
+		return 0
+	}
+	return g.bearer.Standing()
+}
+
+// regain waits, until ctx ends, for a way to servers that were lost over the only
+// link. It reports whether there is another link now, or another way: the one that
+// was there all the time is not what keeps servers out of reach.
+func (g *Gateway) regain(ctx context.Context, only uint64) bool {
+	for looks := 1; ; looks++ {
+		g.bearer.Settle(ctx)
+		if list, err := g.ways(ctx); err == nil && !ownOnly(list) {
+			return true
+		}
+		switch n := g.bearer.Standing(); {
+		case n == only && looks > 1: // the first look may have begun before
+			return false
+		case n != only && n != 0:
+			return true
+		case ctx.Err() != nil || !g.mayComeUp():
+			return false
+		case n == 0 && looks == 1:
+			g.log.Info("the only link is away; the run waits for it")
+			g.status.Log("the link is away, and the run waits for it: there is no other way to the server")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wayPause):
+		}
+	}
+}
+
+// wayPause lies between two looks of who waits for a way.
 const wayPause = 2 * time.Second
 
 // mayComeUp reports whether the card has an enabled profile, for all that is known.
