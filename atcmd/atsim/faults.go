@@ -3,6 +3,7 @@ package atsim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,12 +85,17 @@ func (m *Modem) SetFault(name string, f Fault) error {
 	}
 	switch name {
 	case "detach":
+		if m.radio.reg.Registered() {
+			m.faults.strike(name)
+		}
 		m.networkDetach()
 	case "unplug":
+		m.faults.strike(name)
 		m.unplug(f.Delay)
 	case "urc-storm":
 		m.storm(f)
 	case "card-gone":
+		m.faults.strike(name)
 		m.loseCard()
 	default:
 		m.after("register", 0, m.register)
@@ -217,8 +223,30 @@ func (f Fault) result() error {
 }
 
 type faultSet struct {
-	mu sync.Mutex
-	m  map[string]Fault
+	mu     sync.Mutex
+	m      map[string]Fault
+	struck map[string]int
+}
+
+// strike counts an effect of a fault.
+func (s *faultSet) strike(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count(name)
+}
+
+// count is strike with s.mu held.
+func (s *faultSet) count(name string) {
+	if s.struck == nil {
+		s.struck = make(map[string]int)
+	}
+	s.struck[name]++
+}
+
+func (s *faultSet) counts() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.struck)
 }
 
 func (s *faultSet) set(name string, f Fault) {
@@ -242,11 +270,23 @@ func (s *faultSet) clear(name string) {
 	delete(s.m, name)
 }
 
-// on reports whether a fault without events is set.
+// has reports whether a fault is set.
+func (s *faultSet) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.m[name]
+	return ok
+}
+
+// on asks whether a fault without events strikes, and counts it. It is asked last,
+// where nothing else decides.
 func (s *faultSet) on(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.m[name]
+	if ok {
+		s.count(name)
+	}
 	return ok
 }
 
@@ -270,6 +310,7 @@ func (s *faultSet) take(name string, c command) (Fault, bool) {
 			s.m[name] = f
 		}
 	}
+	s.count(name)
 	return f, true
 }
 
@@ -351,6 +392,7 @@ func (m *Modem) storm(f Fault) {
 				}
 				left--
 			}
+			m.faults.strike("urc-storm")
 			m.urc(text)
 			if f.Delay > 0 {
 				break

@@ -68,10 +68,13 @@ func (m *Modem) register(context.Context) {
 	if f, ok := m.faults.take("deny", command{}); ok {
 		reg = Registration{Status: 3, AcT: reg.AcT, RejectCause: f.Code}
 	}
-	if f, ok := m.faults.take("roam", command{}); ok && reg.Status == 1 {
-		reg.Status, reg.PLMN, reg.Operator = 5, cmp.Or(f.Text, "99970"), "Foreign Network"
+	if reg.Status == 1 {
+		if f, ok := m.faults.take("roam", command{}); ok {
+			reg.Status, reg.PLMN, reg.Operator = 5, cmp.Or(f.Text, "99970"), "Foreign Network"
+		}
 	}
-	if m.faults.on("stale-carrier") && m.carrier.stale(sub.ICCID) {
+	if m.faults.has("stale-carrier") && m.carrier.stale(sub.ICCID) {
+		m.faults.strike("stale-carrier")
 		reg = Registration{Status: 2}
 	}
 	if m.radio.plmn != "" && reg.Registered() && reg.PLMN != m.radio.plmn {

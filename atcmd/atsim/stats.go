@@ -25,6 +25,8 @@ type Stats struct {
 	URCs, URCsDropped         int64
 	Registrations             int64 // times that the network was asked
 	Activations, Deactivation int64
+
+	Struck map[string]int // how often each fault had its effect, by its name
 }
 
 type counters struct {
@@ -60,5 +62,6 @@ func (m *Modem) Stats() Stats {
 		ChannelsOpened: c.opened.Load(), ChannelsClosed: c.closed.Load(),
 		URCs: c.urcs.Load(), URCsDropped: c.urcsDropped.Load(), Registrations: c.registrations.Load(),
 		Activations: c.activations.Load(), Deactivation: c.deactivations.Load(),
+		Struck: m.faults.counts(),
 	}
 }

@@ -4,6 +4,7 @@ package demo
 
 import (
 	"encoding/hex"
+	"maps"
 
 	"dynamod/atcmd/atsim"
 	"dynamod/euicc/euiccsim"
@@ -23,6 +24,7 @@ type modemState struct {
 	Plugged bool         `json:"plugged"`
 	Active  []string     `json:"active"`
 	Figures modemFigures `json:"figures"`
+	Struck  struck       `json:"struck"`
 }
 
 type cardState struct {
@@ -32,7 +34,11 @@ type cardState struct {
 	Profiles      []profileState     `json:"profiles"`
 	Notifications []cardNotification `json:"notifications"`
 	Figures       cardFigures        `json:"figures"`
+	Struck        struck             `json:"struck"`
 }
+
+// struck is how often each fault had its effect, by its name.
+type struck map[string]int
 
 type profileState struct {
 	ICCID   string `json:"iccid"`
@@ -90,6 +96,7 @@ type eventState struct {
 type networkState struct {
 	Active  []string `json:"active"`
 	Refused int      `json:"refused"` // registrations of lines that are not active
+	Struck  struck   `json:"struck"`
 }
 
 type modemFigures struct {
@@ -127,14 +134,30 @@ func serverFiguresOf(s smdpsim.Stats) serverFigures {
 	return serverFigures{s.Requests, s.TLSHandshakes, s.Refusals}
 }
 
+// struck counts the effects of the faults of modem, card or network.
+func (w *World) struck(part string) struck {
+	counts := map[string]int{}
+	switch part {
+	case "modem":
+		maps.Copy(counts, w.Modem.Stats().Struck)
+	case "card":
+		maps.Copy(counts, w.Card.Stats().Struck)
+	case "network":
+		if n := w.Operator.Withheld(); n > 0 {
+			counts["no-data"] = n
+		}
+	}
+	return counts
+}
+
 func (w *World) state() labState {
 	parts := w.parts()
 	s := labState{
-		Modem:   modemState{w.plugged(), parts["modem"].active(), modemFiguresOf(w.Modem.Stats())},
-		Card:    cardState{EID: w.Card.EID(), Selected: w.Card.ICCIDSelected(), Active: parts["card"].active(), Profiles: []profileState{}, Notifications: []cardNotification{}, Figures: cardFiguresOf(w.Card.Stats())},
+		Modem:   modemState{w.plugged(), parts["modem"].active(), modemFiguresOf(w.Modem.Stats()), w.struck("modem")},
+		Card:    cardState{EID: w.Card.EID(), Selected: w.Card.ICCIDSelected(), Active: parts["card"].active(), Profiles: []profileState{}, Notifications: []cardNotification{}, Figures: cardFiguresOf(w.Card.Stats()), Struck: w.struck("card")},
 		Server:  serverState{Active: parts["server"].active(), Orders: []orderState{}, Notifications: []serverNotification{}, Figures: serverFiguresOf(w.Server.Stats())},
 		SMDS:    smdsState{parts["smds"].active(), []eventState{}, serverFiguresOf(w.SMDS.Stats())},
-		Network: networkState{parts["network"].active(), w.Operator.Refused()},
+		Network: networkState{parts["network"].active(), w.Operator.Refused(), w.struck("network")},
 	}
 	for _, p := range w.Card.Installed() {
 		s.Card.Profiles = append(s.Card.Profiles, profileState{p.ICCID, p.Enabled, p.Class.String(), p.Name, hex.EncodeToString(p.SHA256[:])})

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"dynamod/atcmd/atsim"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
@@ -45,7 +47,8 @@ type faultRow struct {
 	waits  bool           // the way back has no link either: the run waits until the fault is mended
 	left   int            // channels that the modem itself keeps open
 	check  func(*World) error
-	busy   int64 // commands that the modem gets, at most; 0 means 300
+	busy   int64         // commands that the modem gets, at most; 0 means 300
+	limit  time.Duration // until it has ended or waits; 0 means faultLimit
 }
 
 const (
@@ -74,12 +77,17 @@ var faultRows = []faultRow{
 	{name: "silence at the switch", ctl: []string{"modem set silent " + theSwitch + " times=1"}},
 	{name: "switched in silence", ctl: []string{"modem set mute " + theSwitch + " times=1"}},
 	{name: "silence of the card", ctl: []string{"modem set card-hang " + aSegment}, end: status.Failed, code: "card-transport", advice: "try again with the same code"},
-	{name: "lost while busy", ctl: []string{"modem set busy-drop"}},
+	{name: "lost while busy", ctl: []string{"modem set busy-drop", "modem set late command=+CGLA after=8 times=1 delay=12s"}},
 	{name: "garbage", ctl: []string{"modem set garbage"}},
 	{name: "+CME at a card command", ctl: []string{"modem set cme command=+CGLA after=8 times=1 code=13"}},
 	{name: "+CME at a segment", ctl: []string{"modem set cme " + aSegment + " times=1 code=13"}},
 	{name: "+CME at the switch", ctl: []string{"modem set cme " + theSwitch + " times=1 code=13"}},
 	{name: "+CME at the switch, always", ctl: []string{"modem set cme " + theSwitch + " code=13"}, end: status.RolledBack, code: "card-transport", advice: another},
+	{name: "+CME after a segment that was taken", ctl: []string{"modem set error-after " + aSegment + " times=1 code=13"}},
+	{name: "card gone in the session", at: activation.Authenticated, ctl: []string{"modem set card-gone"}, mend: []string{replug}, end: status.Failed, code: "card-transport", advice: "look at the slot"},
+	{name: "card gone in the download", at: activation.Downloading, ctl: []string{"modem set card-gone"}, mend: []string{replug}, end: status.Failed, code: "card-transport", advice: "look at the slot"},
+	{name: "card gone after the switch", at: activation.Attaching, ctl: []string{"modem set card-gone"}, mend: []string{replug}, end: status.RolledBack, code: "not-registered", advice: "check antenna and coverage", waits: true, limit: 90 * time.Second},
+	{name: "no coverage after the switch", at: activation.Enabling, ctl: []string{"modem set no-service"}, end: status.RolledBack, code: "not-registered", advice: "check antenna and coverage", waits: true},
 	{name: "+CME at the call", ctl: []string{"modem set cme command=+QNETDEVCTL code=30 times=1"}},
 	{name: "SIM busy", ctl: []string{"modem set sim-busy times=5"}},
 	{name: "SIM busy, always", ctl: []string{"modem set sim-busy"}, end: status.Failed, code: "card-transport", advice: "wait and try again"},
@@ -96,9 +104,9 @@ var faultRows = []faultRow{
 	{name: "stale carrier configuration", ctl: []string{"modem set stale-carrier"}, end: status.RolledBack, code: "not-registered", advice: `configuration "hVoLTE-Verizon"`, busy: 400},
 	{name: "PIN locked, new profile", pin: true, end: status.RolledBack, code: "no-sim", advice: "pin_file"},
 	{name: "PIN locked, new profile, PIN known", pin: true, set: pinFile},
-	{name: "PIN locked", boot: true, ctl: []string{"card set pin-locked", replug}, mend: []string{replug}, end: status.RolledBack, code: "no-sim", advice: "pin_file", waits: true, busy: 400},
-	{name: "PIN locked, PIN known", boot: true, ctl: []string{"card set pin-locked", replug}, set: pinFile},
-	{name: "PIN locked, another PIN known", boot: true, ctl: []string{"card set pin-locked", replug}, mend: []string{replug}, set: wrongPIN, end: status.RolledBack, code: "no-sim", advice: "pin_file",
+	{name: "PIN locked", boot: true, ctl: []string{"card set pin-locked"}, mend: []string{replug}, end: status.RolledBack, code: "no-sim", advice: "pin_file", waits: true, busy: 400},
+	{name: "PIN locked, PIN known", boot: true, ctl: []string{"card set pin-locked"}, set: pinFile},
+	{name: "PIN locked, another PIN known", boot: true, ctl: []string{"card set pin-locked"}, mend: []string{replug}, set: wrongPIN, end: status.RolledBack, code: "no-sim", advice: "pin_file",
 		waits: true, busy: 400, check: triedOnce},
 	{name: "registration denied", ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
 	{name: "registration denied after the switch", at: activation.Enabling, ctl: []string{"modem set deny code=11"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active", waits: true, busy: 400},
@@ -114,14 +122,20 @@ var faultRows = []faultRow{
 	{name: "unplug at the switch", at: activation.Enabling, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug in the attach", at: activation.Attaching, ctl: []string{"modem unplug for=500ms"}},
 	{name: "unplug for good", at: activation.Downloading, ctl: []string{"modem unplug"}, mend: []string{"modem replug"}, end: status.Failed, code: "no-modem", advice: "check power and cable"},
-	// The way to the server goes with the modem's link: what is not begun is refused
-	// at once, and a line whose report did not leave is not active after the switch.
-	{name: "only way: detach in the session", only: true, at: activation.Authenticated, ctl: []string{"modem set detach"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
-	{name: "only way: detach in the download", only: true, at: activation.Downloading, ctl: []string{"modem set detach"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
-	{name: "only way: detach in the report", only: true, at: activation.Reporting, ctl: []string{"modem set detach"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active"},
+	// The way to the server goes with the modem's link: it is waited for, and a switch
+	// before the report has left would be to a line that is not active.
+	{name: "only way: detach in the session", only: true, at: activation.Authenticated, ctl: []string{"modem set detach"}},
+	{name: "only way: detach in the download", only: true, at: activation.Downloading, ctl: []string{"modem set detach"}},
+	{name: "only way: detach in the report", only: true, at: activation.Reporting, ctl: []string{"modem set detach"}},
+	{name: "only way: detach in the session, no coverage", only: true, at: activation.Authenticated, ctl: []string{"modem set no-service", "modem set detach"}, set: authenticatedIn(30 * time.Second),
+		end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
+	{name: "only way: detach in the report, no coverage", only: true, at: activation.Reporting, ctl: []string{"modem set no-service", "modem set detach"},
+		end: status.RolledBack, code: "not-registered", advice: "check antenna and coverage", waits: true, busy: 800, limit: 3 * time.Minute},
 	{name: "only way: detach while traffic is tried", only: true, at: activation.Probing, ctl: []string{"modem set detach"}},
-	{name: "only way: unplug in the download", only: true, at: activation.Downloading, ctl: []string{"modem unplug for=500ms"}, end: status.Failed, code: "net-unreachable", advice: "check the uplink"},
-	{name: "only way: unplug in the report", only: true, at: activation.Reporting, ctl: []string{"modem unplug for=500ms"}, end: status.RolledBack, code: "registration-denied", advice: "whether the line is active"},
+	{name: "only way: unplug in the session", only: true, at: activation.Authenticated, ctl: []string{"modem unplug for=500ms"}},
+	{name: "only way: unplug in the download", only: true, at: activation.Downloading, ctl: []string{"modem unplug for=500ms"}},
+	{name: "only way: unplug before the report", only: true, at: activation.Installed, ctl: []string{"modem unplug for=500ms"}},
+	{name: "only way: unplug in the report", only: true, at: activation.Reporting, ctl: []string{"modem unplug for=500ms"}},
 	{name: "only way: unplug while traffic is tried", only: true, at: activation.Probing, ctl: []string{"modem unplug for=500ms"}},
 	{name: "no data", ctl: []string{"modem set no-data"}, end: status.RolledBack, code: "no-data", advice: "check the APN with the operator", waits: true, busy: 400},
 	{name: "no connection", ctl: []string{"network set no-data"}, end: status.RolledBack, code: "no-data", advice: "the operator refuses the connection", waits: true, busy: 400},
@@ -129,6 +143,10 @@ var faultRows = []faultRow{
 
 // pinFile tells the daemon the PIN of the lab's profiles.
 func pinFile(c *config.Config) { writePIN(c, PIN) }
+
+func authenticatedIn(d time.Duration) func(*config.Config) {
+	return func(c *config.Config) { c.Activation.Limits.Authenticated = d }
+}
 
 func wrongPIN(c *config.Config) { writePIN(c, "9999") }
 
@@ -160,7 +178,8 @@ const faultTime = 10 * time.Minute
 
 // TestFaultTable gives an activation each fault that modem, card and network can
 // have, and prints how it ends: up on the new profile, back on the earlier one or
-// failed, with the reason and what to do; with no logical channel open on the
+// failed, with the reason and what to do; each fault has struck, by the simulator's
+// own count; with no logical channel open on the
 // card, no goroutine left (its bubble sees to that), and the link of the enabled
 // profile back. Seconds are simulated. DYNAMOD_TEST_LOG=FAULT runs one alone, with
 // the daemon's log.
@@ -205,11 +224,14 @@ func TestFaultTable(t *testing.T) {
 			if e.waited != f.waits {
 				t.Errorf("it waited for the way back: %v, want %v", e.waited, f.waits)
 			}
-			if e.took > faultLimit {
-				t.Errorf("it took %v, at most %v were expected", e.took, faultLimit)
+			if limit := cmp.Or(f.limit, faultLimit); e.took > limit {
+				t.Errorf("it took %v, at most %v were expected", e.took, limit)
 			}
 			if limit := cmp.Or(f.busy, 300); e.commands > limit {
 				t.Errorf("the modem got %d commands, at most %d were expected", e.commands, limit)
+			}
+			if len(e.spared) > 0 {
+				t.Errorf("never struck: %s", strings.Join(e.spared, ", "))
 			}
 			if e.channels > f.left {
 				t.Errorf("%d logical channels are open on the card", e.channels)
@@ -218,6 +240,17 @@ func TestFaultTable(t *testing.T) {
 	}
 	w.Flush()
 	t.Log("\n" + b.String())
+	for _, fault := range atsim.Faults() {
+		name := fault[0]
+		in := func(f faultRow) bool {
+			return slices.ContainsFunc(f.ctl, func(line string) bool {
+				return strings.HasPrefix(line+" ", "modem set "+name+" ") || line == "modem "+name
+			})
+		}
+		if name != "hang" && !slices.ContainsFunc(faultRows, in) { // see faultRows
+			t.Errorf("no row has the modem's fault %s", name)
+		}
+	}
 }
 
 // faultEnd is what became of a row.
@@ -228,6 +261,7 @@ type faultEnd struct {
 	commands           int64
 	took               time.Duration
 	channels           int
+	spared             []string // faults that never had an effect
 	errs               []error
 }
 
@@ -282,6 +316,30 @@ func (w *crashWorld) ctl(ctx context.Context, lines ...string) error {
 		}
 	}
 	return nil
+}
+
+// spared are the row's faults that, by the counts of the simulators, never had an
+// effect.
+func (f faultRow) spared(w *crashWorld) (names []string) {
+	want := []string{}
+	for _, line := range f.ctl {
+		switch args := strings.Fields(line); args[1] {
+		case "set":
+			want = append(want, args[0]+" "+args[2])
+		case "unplug":
+			want = append(want, args[0]+" "+args[1])
+		}
+	}
+	if f.pin {
+		want = append(want, "card pin-locked")
+	}
+	for _, name := range want {
+		part, fault, _ := strings.Cut(name, " ")
+		if w.struck(part)[fault] == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) error {
@@ -355,7 +413,7 @@ func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) erro
 			}
 			if rec.Waiting == activation.WaitLink && !e.waited {
 				e.waited = true
-				e.took, e.commands = time.Since(begun), w.Modem.Stats().Commands-before
+				e.took, e.commands, e.spared = time.Since(begun), w.Modem.Stats().Commands-before, f.spared(w)
 				if err := mend(); err != nil {
 					return err
 				}
@@ -375,7 +433,7 @@ func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) erro
 			return fmt.Errorf("the run was never in state %s", f.at)
 		}
 		if !e.waited {
-			e.took, e.commands = time.Since(begun), w.Modem.Stats().Commands-before
+			e.took, e.commands, e.spared = time.Since(begun), w.Modem.Stats().Commands-before, f.spared(w)
 			if err := mend(); err != nil {
 				return err
 			}

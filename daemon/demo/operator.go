@@ -32,6 +32,7 @@ type operator struct {
 	spoiling *time.Timer     // until its traffic ends
 	toPortal bool            // its traffic goes to a portal
 	noData   bool            // told to give no connection
+	withheld int             // connections that were not given for that
 	core     *atsim.Core
 }
 
@@ -99,6 +100,9 @@ const (
 func (o *operator) Activate(s atsim.Subscriber, p atsim.PDP) (atsim.Lease, error) {
 	o.mu.Lock()
 	noData := o.noData
+	if noData {
+		o.withheld++
+	}
 	o.caller = strings.TrimRight(s.ICCID, "Ff")
 	line := o.lines[o.caller]
 	o.mu.Unlock()
@@ -177,6 +181,13 @@ func (o *operator) NoData() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.noData
+}
+
+// Withheld counts the connections that it did not give because it was told to.
+func (o *operator) Withheld() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.withheld
 }
 
 // Refused counts the registrations that came before their line was active.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -104,6 +105,11 @@ type Stats struct {
 	Installed        int // profiles installed
 	GetResponses     int
 	FailedSignatures int // server signatures that did not verify
+
+	// Struck is how often each fault had its effect, by the names of Controls; of the
+	// peculiarities "cat-busy", "refuse-refresh", and "pin-locked" at each VERIFY while
+	// a PIN is asked for.
+	Struck map[string]int
 }
 
 // New makes a card, or takes it from its state file, and powers it on.
@@ -181,7 +187,9 @@ func (c *Card) ICCIDSelected() string {
 func (c *Card) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	s := c.stats
+	s.Struck = maps.Clone(s.Struck)
+	return s
 }
 
 // InSession reports whether a session is open in which a server was

@@ -117,7 +117,18 @@ func (c *Card) nextFault(cmd []byte, slow bool) Fault {
 		}
 	}
 	c.faults = kept
+	if due.Kind != FaultNone {
+		c.strike(due.Kind.String())
+	}
 	return due
+}
+
+// strike counts an effect of a fault.
+func (c *Card) strike(name string) {
+	if c.stats.Struck == nil {
+		c.stats.Struck = make(map[string]int)
+	}
+	c.stats.Struck[name]++
 }
 
 // Places of a block of STORE DATA in its function; a function may be one block.

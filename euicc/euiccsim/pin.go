@@ -82,6 +82,9 @@ func (c *Card) pinCommand(cmd apdu.Command) ([]byte, apdu.Status) {
 		return nil, swReferencedData
 	}
 	now, enabled := *was, c.asksPIN()
+	if enabled && cmd.INS == 0x20 {
+		c.strike("pin-locked")
+	}
 	unblock := cmd.INS == 0x2C
 	left, code := &now.Left, now.Value
 	if unblock {

@@ -43,8 +43,12 @@ func (c *Card) refreshResult(refresh bool) int64 {
 	switch {
 	case !refresh:
 	case c.behaviour.RefuseRefresh:
+		c.strike("refuse-refresh")
 		return undefinedError
-	case c.behaviour.CATBusy || c.proactive.busy():
+	case c.behaviour.CATBusy:
+		c.strike("cat-busy")
+		return switchCATBusy
+	case c.proactive.busy():
 		return switchCATBusy
 	}
 	return switchOK
