@@ -77,7 +77,7 @@ var faultRows = []faultRow{
 	{name: "silence at the switch", ctl: []string{"modem set silent " + theSwitch + " times=1"}},
 	{name: "switched in silence", ctl: []string{"modem set mute " + theSwitch + " times=1"}},
 	{name: "silence of the card", ctl: []string{"modem set card-hang " + aSegment}, end: status.Failed, code: "card-transport", advice: "try again with the same code"},
-	{name: "lost while busy", ctl: []string{"modem set busy-drop", "modem set late command=+CGLA after=8 times=1 delay=12s"}},
+	{name: "lost while busy", ctl: []string{"modem set busy-drop", "modem set late " + aSegment + " times=1 delay=8s"}},
 	{name: "garbage", ctl: []string{"modem set garbage"}},
 	{name: "+CME at a card command", ctl: []string{"modem set cme command=+CGLA after=8 times=1 code=13"}},
 	{name: "+CME at a segment", ctl: []string{"modem set cme " + aSegment + " times=1 code=13"}},
