@@ -31,7 +31,8 @@ func (r *run) ask(ctx context.Context, what string) error {
 	}
 	r.change(func(rec *Record) { rec.TransactionID = "" })
 	r.o.Card.Release()
-	return r.wait(ctx, what, r.answerTime())
+	r.asked = time.Now()
+	return r.waitOn(ctx, what)
 }
 
 func (r *run) answerTime() time.Duration { return cmp.Or(r.o.Limits[Waiting], answerTime) }
@@ -43,7 +44,24 @@ func (r *run) await(ctx context.Context) (State, error) {
 	if r.rec.Waiting == "" {
 		return Accepted, nil
 	}
-	return Accepted, r.wait(ctx, r.rec.Waiting, r.answerTime())
+	return Accepted, r.waitOn(ctx, r.rec.Waiting)
+}
+
+// waitOn waits without a session. How long is journalled from time to time, so that
+// a box which is restarted every day does not wait for ever.
+func (r *run) waitOn(ctx context.Context, what string) error {
+	defer func() { r.asked = time.Time{} }()
+	limit := r.answerTime()
+	for {
+		left := time.Until(r.asked.Add(limit))
+		if left <= 0 {
+			return noAnswer(what, limit)
+		}
+		err := r.wait(ctx, what, min(left, limit/spentEvery))
+		if f, ok := errors.AsType[*Fault](err); !ok || f.Code != codeNoAnswer {
+			return err
+		}
+	}
 }
 
 // take does what an answer says.
@@ -137,11 +155,15 @@ func (r *run) wait(ctx context.Context, what string, limit time.Duration) error 
 	case a := <-r.answers:
 		return r.take(what, a)
 	case <-t.C:
-		return &Fault{
-			Code: codeNoAnswer, Text: fmt.Sprintf("nobody answered the question for %s within %v", what, limit),
-			Advice: "give the answer with the request, or stay attached; the order is kept", Retry: euicc.RetryNow,
-		}
+		return noAnswer(what, limit)
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+func noAnswer(what string, limit time.Duration) error {
+	return &Fault{
+		Code: codeNoAnswer, Text: fmt.Sprintf("nobody answered the question for %s within %v", what, limit),
+		Advice: "give the answer with the request, or stay attached; the order is kept", Retry: euicc.RetryNow,
 	}
 }

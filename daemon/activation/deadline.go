@@ -12,7 +12,8 @@ import (
 // spentEvery-th of the deadline. For this part, and for it alone, the dates are
 // asked: a box without a clock of its own may begin in the past, which counts for
 // nothing, one that was off for a day has not spent the day, and a clock may have
-// been set by years.
+// been set by years. The wait for an answer is counted the same way. All other limits
+// begin anew with a restart, of which each run has only a few.
 
 func (r *run) deadline() time.Duration {
 	if r.req.Deadline > 0 {
@@ -23,10 +24,15 @@ func (r *run) deadline() time.Duration {
 
 // resumeDeadline goes on with a deadline that an earlier process began.
 func (r *run) resumeDeadline() {
-	spent := min(time.Duration(r.rec.SpentMS)*time.Millisecond, maxDeadline)
-	unwritten := max(0, min(r.o.Now().Sub(r.rec.written), r.deadline()/spentEvery))
-	r.switched = time.Now().Add(-spent - unwritten)
+	r.switched = time.Now().Add(-r.spentOf(r.rec.SpentMS, r.deadline()))
 	r.resumed = true
+}
+
+// spentOf is what an earlier process has spent of a limit: what it has written, and
+// what may have passed since, by the dates.
+func (r *run) spentOf(ms int64, limit time.Duration) time.Duration {
+	spent := time.Duration(min(max(ms, 0), maxWait.Milliseconds())) * time.Millisecond
+	return spent + max(0, min(r.o.Now().Sub(r.rec.written), limit/spentEvery))
 }
 
 // left is what is left of the deadline. The first call begins it. After a restart
@@ -79,5 +85,9 @@ func (r *run) spend(rec *Record) {
 	rec.SpentMS = 0
 	if !r.switched.IsZero() && before(rec.State, Committed) {
 		rec.SpentMS = min(time.Since(r.switched), maxDeadline).Milliseconds()
+	}
+	rec.WaitedMS = 0
+	if !r.asked.IsZero() && rec.State == Waiting {
+		rec.WaitedMS = min(time.Since(r.asked), maxWait).Milliseconds()
 	}
 }

@@ -41,9 +41,10 @@ type Record struct {
 	APNReason     string              `json:"apn_reason,omitempty"`
 	Cancelled     bool                `json:"cancelled,omitempty"` // too late to keep the profile off the card
 	Resumes       int                 `json:"resumes,omitempty"`
-	SpentMS       int64               `json:"spent_ms,omitempty"` // of the deadline since the switch
-	Retries       int                 `json:"retries,omitempty"`  // sessions begun after one that failed
-	Regained      int                 `json:"regained,omitempty"` // times that the only link was waited for, and came back
+	SpentMS       int64               `json:"spent_ms,omitempty"`  // of the deadline since the switch
+	WaitedMS      int64               `json:"waited_ms,omitempty"` // for an answer, without a session
+	Retries       int                 `json:"retries,omitempty"`   // sessions begun after one that failed
+	Regained      int                 `json:"regained,omitempty"`  // times that the only link was waited for, and came back
 	Outcome       status.Outcome      `json:"outcome,omitempty"`
 	Error         *status.Problem     `json:"error,omitempty"`
 	Started       time.Time           `json:"started"`

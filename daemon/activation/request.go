@@ -86,6 +86,7 @@ const (
 	maxLogin    = 127 // of a user name or password: what modems take
 	minDeadline = 10 * time.Second
 	maxDeadline = 24 * time.Hour
+	maxWait     = 30 * 24 * time.Hour // for an answer
 )
 
 // Errors of Submit, Answer and Cancel.

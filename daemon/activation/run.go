@@ -38,6 +38,7 @@ type run struct {
 	alive    context.Context // ends with the daemon
 	switched time.Time       // when the deadline began, by the monotonic clock
 	resumed  bool            // and an earlier process began it
+	asked    time.Time       // when the question without a session was asked, by the monotonic clock
 	held     func()          // lets the link go again, nil while it is not held
 	enough   chan struct{}   // closed when somebody is tired of waiting for a link
 
@@ -173,7 +174,7 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 			fallthrough
 		case Undoing:
 			r.hold()
-		case Waiting: // has a limit of its own, that of the answer
+		case Agreed, Waiting: // bound themselves: a person's answer takes its time
 			limit = 0
 			fallthrough
 		default:
@@ -234,7 +235,9 @@ func (r *run) begin() (State, Request, error) {
 		if !before(from, Enabling) && before(from, Committed) {
 			r.resumeDeadline()
 		}
-		if from != Waiting { // which costs nothing, and keeps its question
+		if from == Waiting { // which costs nothing, and keeps its question
+			r.asked = time.Now().Add(-r.spentOf(r.rec.WaitedMS, r.answerTime()))
+		} else {
 			r.change(func(rec *Record) { rec.Resumes++; rec.Waiting = "" })
 		}
 		r.o.Log.Warn("activation goes on after an interruption", "run", r.rec.ID, "state", from, "resumes", r.rec.Resumes)

@@ -92,7 +92,9 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	refuse := func(reason euicc.CancelReason, err error) (State, error) {
 		return "", errors.Join(err, r.cancelOrder(ctx, reason))
 	}
-	profiles, err := r.o.Card.Profiles(ctx)
+	look, done := context.WithTimeout(ctx, r.limit(Agreed))
+	defer done()
+	profiles, err := r.o.Card.Profiles(look)
 	if err != nil {
 		return refuse(euicc.CancelPostponed, err)
 	}
@@ -102,7 +104,7 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	r.change(r.o.notePrevious)
 	consent := false
 	if r.there == nil { // else the card has taken it, rules and all
-		consent, err = r.o.Card.CheckPolicy(ctx, md)
+		consent, err = r.o.Card.CheckPolicy(look, md)
 	}
 	if err != nil {
 		reason := euicc.CancelPostponed
@@ -114,7 +116,7 @@ func (r *run) agree(ctx context.Context) (State, error) {
 	if consent {
 		r.o.Log.Info("the card wants the user's consent to the profile's policy rules", "run", r.rec.ID, "rules", md.PPR)
 	}
-	plan, err := r.o.Link.Choose(ctx, md, r.req.APN)
+	plan, err := r.o.Link.Choose(look, md, r.req.APN)
 	switch {
 	case err == nil:
 		r.plan = plan

@@ -56,7 +56,8 @@ type step struct {
 	// onError is where an error leads that do does not settle itself.
 	onError State
 	// limit bounds the action, 0 for none, unless Config.Limits has another. The
-	// states from enabling to probing share the run's own deadline instead.
+	// states from enabling to probing share the run's own deadline instead. That of
+	// agreed is without the wait for an answer. Committed only writes down that it is so.
 	limit time.Duration
 }
 
@@ -68,7 +69,7 @@ func init() { // not a literal: its functions refer to the table
 	table = map[State]step{
 		Accepted:      {do: (*run).preflight, resume: Accepted, onError: Failed, limit: 5 * time.Minute},
 		Authenticated: {do: (*run).authenticate, resume: Accepted, onError: Failed, limit: 10 * time.Minute},
-		Agreed:        {do: (*run).agree, resume: Accepted, onError: Failed},
+		Agreed:        {do: (*run).agree, resume: Accepted, onError: Failed, limit: 5 * time.Minute},
 		Waiting:       {do: (*run).await, resume: Waiting, onError: Failed},
 		Downloading:   {do: (*run).download, resume: Downloading, onError: Failed, limit: 30 * time.Minute},
 		Installed:     {do: (*run).installed, resume: Installed, onError: Failed, limit: 5 * time.Minute},
@@ -77,7 +78,7 @@ func init() { // not a literal: its functions refer to the table
 		Attaching:     {do: (*run).bringUp, resume: Attaching, onError: Undoing},
 		Configuring:   {do: nil, resume: Attaching, onError: Undoing},
 		Probing:       {do: nil, resume: Attaching, onError: Undoing},
-		Committed:     {do: (*run).commit, resume: Committed, onError: Notifying, limit: time.Minute},
+		Committed:     {do: (*run).commit, resume: Committed, onError: Notifying},
 		Undoing:       {do: (*run).undo, resume: Undoing, onError: Notifying},
 		Notifying:     {do: (*run).notify, resume: Notifying, onError: Done, limit: time.Minute},
 	}

@@ -165,13 +165,17 @@ type Activation struct {
 	Limits     Limits
 }
 
-// Limits are the times that a run has for the states before the switch.
+// Limits are the times that a run has for each of the states that are not within
+// its deadline.
 type Limits struct {
 	Accepted      time.Duration // for a way to the server, the clock and the card
 	Authenticated time.Duration
+	Agreed        time.Duration // for what is checked before a download; an answer has Waiting
 	Waiting       time.Duration // for an answer
 	Downloading   time.Duration
+	Installed     time.Duration // for the reports to be copied off the card
 	Reporting     time.Duration // the installation, over the present link
+	Notifying     time.Duration // for the reports of the switch to be copied, and what is due delivered
 }
 
 // State says where files are kept.
@@ -240,8 +244,9 @@ func Default() *Config {
 			Timeout: 10 * time.Second, Interval: 5 * time.Minute,
 		},
 		Activation: Activation{Deadline: 5 * time.Minute, Hold: 30 * time.Second, Limits: Limits{
-			Accepted: 5 * time.Minute, Authenticated: 10 * time.Minute, Waiting: 24 * time.Hour,
-			Downloading: 30 * time.Minute, Reporting: 30 * time.Second,
+			Accepted: 5 * time.Minute, Authenticated: 10 * time.Minute, Agreed: 5 * time.Minute, Waiting: 24 * time.Hour,
+			Downloading: 30 * time.Minute, Installed: 5 * time.Minute, Reporting: 30 * time.Second,
+			Notifying: time.Minute,
 		}},
 		State:     State{Dir: defaultState, Run: defaultRun},
 		Operators: Operators{Dir: "/etc/dynamod/operators.d"},

@@ -88,9 +88,12 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	limits, to := &raw.Activation.Limits, &c.Activation.Limits
 	d.duration("activation.limits.accepted", limits.Accepted, &to.Accepted, 30*time.Second, 24*time.Hour)
 	d.duration("activation.limits.authenticated", limits.Authenticated, &to.Authenticated, time.Minute, time.Hour)
+	d.duration("activation.limits.agreed", limits.Agreed, &to.Agreed, 30*time.Second, time.Hour)
 	d.duration("activation.limits.waiting", limits.Waiting, &to.Waiting, 3*time.Minute, 30*24*time.Hour)
 	d.duration("activation.limits.downloading", limits.Downloading, &to.Downloading, time.Minute, 24*time.Hour)
+	d.duration("activation.limits.installed", limits.Installed, &to.Installed, 30*time.Second, time.Hour)
 	d.duration("activation.limits.reporting", limits.Reporting, &to.Reporting, 0, time.Hour)
+	d.duration("activation.limits.notifying", limits.Notifying, &to.Notifying, 0, time.Hour)
 
 	d.path("operators.dir", raw.Operators.Dir, &c.Operators.Dir, "/")
 	d.hook(raw, &c.Hook, c.State.Run)

@@ -71,9 +71,12 @@ type rawConfig struct {
 		Limits     struct {
 			Accepted      *duration `toml:"accepted"`
 			Authenticated *duration `toml:"authenticated"`
+			Agreed        *duration `toml:"agreed"`
 			Waiting       *duration `toml:"waiting"`
 			Downloading   *duration `toml:"downloading"`
+			Installed     *duration `toml:"installed"`
 			Reporting     *duration `toml:"reporting"`
+			Notifying     *duration `toml:"notifying"`
 		} `toml:"limits"`
 	} `toml:"activation"`
 	State struct {

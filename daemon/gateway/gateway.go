@@ -374,8 +374,9 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 
 func limitsOf(l config.Limits) map[activation.State]time.Duration {
 	return map[activation.State]time.Duration{
-		activation.Accepted: l.Accepted, activation.Authenticated: l.Authenticated, activation.Waiting: l.Waiting,
-		activation.Downloading: l.Downloading, activation.Reporting: l.Reporting,
+		activation.Accepted: l.Accepted, activation.Authenticated: l.Authenticated, activation.Agreed: l.Agreed, activation.Waiting: l.Waiting,
+		activation.Downloading: l.Downloading, activation.Installed: l.Installed, activation.Reporting: l.Reporting,
+		activation.Notifying: l.Notifying,
 	}
 }
 
