@@ -12,6 +12,7 @@ import (
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/hook/webhook"
 )
 
 var checkCommand = command{
@@ -113,6 +114,13 @@ func missing(cfg *config.Config) (warnings []string) {
 	}
 	secret("[modem] pin_file", cfg.Modem.PINFile)
 	secret("[apn] password_file", cfg.APN.PasswordFile)
+	if file := cfg.Webhook.SecretFile; file != "" {
+		text, err := config.ReadSecret(file)
+		if err == nil {
+			_, err = webhook.ParseSecret(text)
+		}
+		warn("[webhook] secret_file", err)
+	}
 	for _, path := range cfg.LPA.CI {
 		text, err := os.ReadFile(path)
 		if block, _ := pem.Decode(text); err == nil && (block == nil || block.Type != "CERTIFICATE") {

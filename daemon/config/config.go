@@ -45,6 +45,7 @@ type Config struct {
 	State      State
 	Operators  Operators
 	Hook       Hook
+	Webhook    Webhook
 	Time       Time
 	Log        Log
 }
@@ -187,6 +188,17 @@ type State struct {
 // Operators is for operator settings.
 type Operators struct {
 	Dir string // *.json, see configs/cosa
+}
+
+// Webhook is for messages about the ends of runs.
+type Webhook struct {
+	URL        string // where each run is told, "" for nowhere
+	SecretFile string // holds the key of the signatures; "" for no messages
+	CA         string // PEM file with the issuers of receivers' certificates, "" for the system's
+	// AllowPrivate lets receivers have addresses of this machine or of private
+	// networks.
+	AllowPrivate bool
+	AllowHTTP    bool // http:// beside https://
 }
 
 // Hook is for the HTTP API.

@@ -95,6 +95,13 @@ type rawConfig struct {
 		ClientCA    *string  `toml:"client_ca"`
 		Hosts       []string `toml:"hosts"`
 	} `toml:"hook"`
+	Webhook struct {
+		URL          *string `toml:"url"`
+		SecretFile   *string `toml:"secret_file"`
+		CA           *string `toml:"ca"`
+		AllowPrivate *bool   `toml:"allow_private"`
+		AllowHTTP    *bool   `toml:"allow_http"`
+	} `toml:"webhook"`
 	Time struct {
 		NTP []string `toml:"ntp"`
 	} `toml:"time"`

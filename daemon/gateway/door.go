@@ -53,7 +53,7 @@ func (g *Gateway) openDoor(ctx context.Context, cfg config.Hook) error {
 	if err != nil {
 		return err
 	}
-	clients, err := issuers(cfg.ClientCA)
+	clients, err := issuers("client_ca", cfg.ClientCA)
 	if err != nil {
 		return err
 	}
@@ -117,18 +117,18 @@ func (g *Gateway) doorCertificate(cfg config.Hook, names []string) (tls.Certific
 	return access.OwnCertificate(g.hookDir(), g.clock.floor, hosts, durable.WriteFile)
 }
 
-// issuers reads the issuers of client certificates; "" is for none.
-func issuers(path string) (*x509.CertPool, error) {
+// issuers reads the certificates' issuers that key names; "" is for none.
+func issuers(key, path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("client_ca: %w", err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("client_ca: %s holds no PEM certificate", path)
+		return nil, fmt.Errorf("%s: %s holds no PEM certificate", key, path)
 	}
 	return pool, nil
 }

@@ -33,6 +33,7 @@ import (
 	"dynamod/daemon/fallback"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/hook/access"
+	"dynamod/daemon/hook/webhook"
 	"dynamod/daemon/journal"
 	"dynamod/daemon/learned"
 	"dynamod/daemon/outbox"
@@ -108,6 +109,7 @@ type Gateway struct {
 	want    sync.Once
 	hook    *hook.Server
 	audit   *access.Audit
+	ends    *webhook.Sender
 	tracer  tracer
 	recent  bundle.Ring // lines between us and the modem
 
@@ -215,7 +217,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "activation", Run: g.keepRuns},
 	}
 	if f == nil {
-		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
+		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
 	} else {
 		tasks = append(tasks, task.Task{Name: "verb", Run: func(context.Context) error {
 			defer stop()
@@ -368,6 +370,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	g.audit = access.OpenAudit(g.hookDir())
 	opened = append(opened, g.audit)
 	g.hook.Audit, g.hook.Now, g.hook.Hosts = g.audit, now, cfg.Hook.Hosts
+	g.buildWebhooks()
 	g.showOutbox()
 	return g, undo, nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/hook/webhook"
 	"dynamod/daemon/status"
 )
 
@@ -205,6 +206,17 @@ func cmpDoc(first, second *ast.CommentGroup) *ast.CommentGroup {
 // text is a comment on one line.
 func text(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
 
+func webhookHeaders() []any {
+	var out []any
+	for _, h := range [][2]string{
+		{"webhook-id", "the same at each try"}, {"webhook-timestamp", "when it was sent, in seconds since 1970"},
+		{"webhook-signature", "v1, and the HMAC-SHA256 of ID.TIMESTAMP.BODY in base64"},
+	} {
+		out = append(out, map[string]any{"name": h[0], "in": "header", "required": true, "description": h[1], "schema": map[string]any{"type": "string"}})
+	}
+	return out
+}
+
 // document puts the operations and the schemas that they use together. summaries are
 // by pattern.
 func (d *describer) document(t *testing.T, ops map[string]operation, summaries map[string]string) map[string]any {
@@ -268,6 +280,16 @@ func (d *describer) document(t *testing.T, ops map[string]operation, summaries m
 			map[string]any{"url": "http://dynamod", "description": "on the unix socket, which the file system guards; no caller has to say who he is"},
 		},
 		"paths": paths,
+		"webhooks": map[string]any{"activation.ended": map[string]any{"post": map[string]any{
+			"summary":     "tells the end of a run to the receiver of its request, and to that of the configuration",
+			"parameters":  webhookHeaders(),
+			"requestBody": map[string]any{"required": true, "content": map[string]any{"application/json": map[string]any{"schema": d.schema(t, reflect.TypeFor[webhook.Event]())}}},
+			"responses": map[string]any{
+				"2XX":     map[string]any{"description": "It was taken."},
+				"410":     map[string]any{"description": "It is not offered again."},
+				"default": map[string]any{"description": "It is offered again, for a day."},
+			},
+		}}},
 		"components": map[string]any{
 			"schemas": d.schemas,
 			"securitySchemes": map[string]any{

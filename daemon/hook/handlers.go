@@ -37,6 +37,7 @@ type ActivationRequest struct {
 	Enable           *bool           `json:"enable,omitempty"`         // false: install the profile and leave it disabled
 	APN              *activation.APN `json:"apn,omitempty"`
 	DeadlineSeconds  int             `json:"deadline_seconds,omitempty"` // 10 to 86400: from the switch to traffic, then back
+	CallbackURL      string          `json:"callback_url,omitempty"`     // where the end of the run is told, by a signed POST
 }
 
 // EnableOptions are the query of POST /v1/profiles/{iccid}/enable; each is as in
@@ -83,6 +84,16 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusUnprocessableEntity, p)
 		return
 	}
+	if body.CallbackURL != "" {
+		err := error(&activation.Fault{Code: "bad-callback", Text: "nobody is told the end of a run here", Advice: "leave callback_url out"})
+		if s.Callbacks != nil {
+			err = s.Callbacks.Check(body.CallbackURL)
+		}
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+	}
 	rec, err := s.daemon.Submit(activation.Request{
 		Key: r.Header.Get("Idempotency-Key"), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
 		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, InstallOnly: body.Enable != nil && !*body.Enable, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
@@ -90,6 +101,12 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(w, err)
 		return
+	}
+	if body.CallbackURL != "" {
+		// The run is on the medium, and goes on: what cannot be kept now is in memory.
+		if err := s.Callbacks.Keep(rec.ID, body.CallbackURL); err != nil {
+			s.log.Warn("a callback is not on the disk", "run", rec.ID, "error", err)
+		}
 	}
 	w.Header().Set("Location", "/v1/activations/"+rec.ID)
 	writeJSON(w, http.StatusAccepted, rec)

@@ -104,6 +104,15 @@ type Server struct {
 	// Hosts are further names by which a browser may call the unix socket. It is
 	// set before Serve.
 	Hosts []string
+	// Callbacks tell the ends of runs to whom their requests named; nil takes no
+	// such request. It is set before Serve.
+	Callbacks Callbacks
+}
+
+// Callbacks tell receivers on the web how runs have ended.
+type Callbacks interface {
+	Check(url string) error // what is wrong with a receiver
+	Keep(run, url string) error
 }
 
 // New returns a server for d.

@@ -44,11 +44,18 @@ type Snapshot struct {
 	Link         *Link         `json:"link,omitempty"`
 	Reach        *Reach        `json:"reach,omitempty"`
 	Outbox       Outbox        `json:"outbox"`
+	Webhooks     *Webhooks     `json:"webhooks,omitempty"` // nil where none waits
 	Recovery     *Recovery     `json:"recovery,omitempty"`
 	Fallback     *Fallback     `json:"fallback,omitempty"`   // nil where it is off, or has nothing to say
 	SIMChange    *SIMChange    `json:"sim_change,omitempty"` // the last one since the daemon was started
 	Door         *Door         `json:"hook,omitempty"`       // the API over TCP; nil where it is not wanted
 	Warnings     []string      `json:"warnings,omitempty"`   // what is wrong with the box itself, such as a file that cannot be read
+}
+
+// Webhooks are messages about the ends of runs that wait for their receivers.
+type Webhooks struct {
+	Pending int    `json:"pending"`
+	Error   string `json:"error,omitempty"` // why a delivery failed
 }
 
 // Door is the HTTP API over TCP.

@@ -1,0 +1,57 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+
+	"dynamod/daemon/config"
+	"dynamod/daemon/hook/webhook"
+)
+
+// buildWebhooks makes what tells the ends of runs to the web.
+func (g *Gateway) buildWebhooks() {
+	box, err := webhook.Open(filepath.Join(g.hookDir(), "webhooks.json"), g.clock.now, g.log)
+	if err != nil {
+		g.log.Error("messages about runs that have ended may be lost", "error", err)
+	}
+	g.ends = webhook.New(box, webhook.Options{
+		Settings: g.webhookSettings, Runs: g.runs.Runs, Status: g.status, Dial: g.dialReceiver, Public: checkPublic,
+		Now: g.clock.now, Sane: g.clock.sane, Log: g.log, Version: g.opts.Version,
+	})
+	g.hook.Callbacks = g.ends
+}
+
+// webhookSettings reads the files that the configuration names each time: they may
+// be renewed.
+func (g *Gateway) webhookSettings() (webhook.Settings, error) {
+	cfg := &g.config().Webhook
+	set := webhook.Settings{URL: cfg.URL, AllowHTTP: cfg.AllowHTTP, AllowInside: cfg.AllowPrivate}
+	if cfg.SecretFile == "" {
+		return set, nil
+	}
+	text, err := config.ReadSecret(cfg.SecretFile)
+	if err == nil {
+		set.Secret, err = webhook.ParseSecret(text)
+	}
+	if err != nil {
+		return set, fmt.Errorf("[webhook] secret_file: %w", err)
+	}
+	set.Issuers, err = issuers("[webhook] ca", cfg.CA)
+	return set, err
+}
+
+// dialReceiver connects to a receiver, whose name is that of whoever made the request.
+func (g *Gateway) dialReceiver(ctx context.Context, network, address string) (net.Conn, error) {
+	if g.config().Webhook.AllowPrivate {
+		return g.dial(ctx, network, address)
+	}
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		if err := checkPublic(ap.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	return g.dialAllowed(ctx, network, address, checkPublic)
+}
