@@ -45,7 +45,6 @@ func (r *receiver) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 type oneConn struct {
 	conn net.Conn
 	done chan struct{}
-	once sync.Once
 }
 
 func (l *oneConn) Accept() (net.Conn, error) {
