@@ -123,6 +123,7 @@ func (h *house) start() {
 		h.s.Run(ctx)
 	}()
 	h.stop = func() { cancel(); <-done }
+	synctest.Wait()
 }
 
 // end has a run come to its end.
