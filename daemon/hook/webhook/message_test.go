@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -116,7 +117,9 @@ func TestCheck(t *testing.T) {
 // Certificates are checked with the issuers of the configuration.
 func TestTLS(t *testing.T) {
 	r := &receiver{}
-	srv := httptest.NewTLSServer(r)
+	srv := httptest.NewUnstartedServer(r)
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	srv.StartTLS()
 	defer srv.Close()
 	set := Settings{Secret: secret, AllowInside: true}
 	s := New(nil, Options{Dial: (&net.Dialer{}).DialContext, Now: time.Now, Version: "test", Public: func(netip.Addr) error { return nil }})

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +84,7 @@ func (r *receiver) calls() int {
 type house struct {
 	t      *testing.T
 	path   string
+	mu     sync.Mutex // of the next four
 	runs   []activation.Record
 	set    Settings
 	sane   bool
@@ -97,6 +99,13 @@ func newHouse(t *testing.T, r *receiver) *house {
 	return &house{t: t, path: filepath.Join(t.TempDir(), "webhooks.json"), set: Settings{Secret: secret, AllowHTTP: true}, sane: true, dial: r.dial}
 }
 
+// with reads or changes what the sender sees.
+func (h *house) with(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+}
+
 // start begins a sender, which the next one replaces as after a power cut.
 func (h *house) start() {
 	h.t.Helper()
@@ -109,12 +118,17 @@ func (h *house) start() {
 	}
 	h.status = status.New("test", time.Now)
 	h.s = New(box, Options{
-		Settings: func() (Settings, error) { return h.set, nil }, Runs: func() []activation.Record { return h.runs }, Status: h.status,
-		Dial: func(ctx context.Context, n, a string) (net.Conn, error) { return h.dial(ctx, n, a) },
+		Settings: func() (set Settings, err error) { h.with(func() { set = h.set }); return set, nil }, Status: h.status,
+		Runs: func() (runs []activation.Record) { h.with(func() { runs = slices.Clone(h.runs) }); return runs },
+		Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
+			var dial func(context.Context, string, string) (net.Conn, error)
+			h.with(func() { dial = h.dial })
+			return dial(ctx, n, a)
+		},
 		Public: func(a netip.Addr) error {
 			return map[bool]error{true: errors.New("inside")}[a.IsPrivate() || a.IsLoopback()]
 		},
-		Now: time.Now, Sane: func() bool { return h.sane }, Log: slog.New(slog.DiscardHandler), Version: "test",
+		Now: time.Now, Sane: func() (sane bool) { h.with(func() { sane = h.sane }); return sane }, Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -129,7 +143,9 @@ func (h *house) start() {
 // end has a run come to its end.
 func (h *house) end(id string) {
 	now := time.Now().UTC()
-	h.runs = append(h.runs, activation.Record{ID: id, State: activation.Done, Outcome: status.Committed, Ended: &now, Started: now})
+	h.with(func() {
+		h.runs = append(h.runs, activation.Record{ID: id, State: activation.Done, Outcome: status.Committed, Ended: &now, Started: now})
+	})
 	h.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: id, State: "done"} })
 	synctest.Wait()
 }
@@ -140,7 +156,7 @@ func TestTellsTheEnd(t *testing.T) {
 		h := newHouse(t, r)
 		h.start()
 		defer func() { h.stop() }()
-		h.runs = []activation.Record{{ID: "R1", State: activation.Accepted}}
+		h.with(func() { h.runs = []activation.Record{{ID: "R1", State: activation.Accepted}} })
 		if err := h.s.Keep("R1", "http://noc.example/hook?box=7"); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +164,7 @@ func TestTellsTheEnd(t *testing.T) {
 		if r.calls() != 0 {
 			t.Fatal("it was told before its end")
 		}
-		h.runs = nil
+		h.with(func() { h.runs = nil })
 		h.end("R1")
 		h.end("R2") // whose request named nobody
 		if r.calls() != 1 {
@@ -184,7 +200,7 @@ func TestTriesForADay(t *testing.T) {
 			r.codes[i] = []int{500, 302, 404, 429}[i%4]
 		}
 		h := newHouse(t, r)
-		h.set.URL = "http://noc.example/hook"
+		h.with(func() { h.set.URL = "http://noc.example/hook" })
 		h.start()
 		defer func() { h.stop() }()
 		synctest.Wait()
@@ -223,7 +239,7 @@ func TestGoneReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{codes: []int{410}}
 		h := newHouse(t, r)
-		h.set.URL = "http://noc.example/"
+		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
 		defer func() { h.stop() }()
 		synctest.Wait()
@@ -242,18 +258,20 @@ func TestPowerCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
 		h := newHouse(t, r)
-		h.set.URL = "http://noc.example/"
+		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
 		defer func() { h.stop() }()
 		synctest.Wait()
 		answered := false
-		h.dial = func(ctx context.Context, n, a string) (net.Conn, error) {
-			if !answered {
-				<-ctx.Done()
-				return nil, ctx.Err()
+		h.with(func() {
+			h.dial = func(ctx context.Context, n, a string) (net.Conn, error) {
+				if !answered {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return r.dial(ctx, n, a)
 			}
-			return r.dial(ctx, n, a)
-		}
+		})
 		h.end("R1")
 		before, err := os.ReadFile(h.path)
 		if err != nil || !strings.Contains(string(before), `"R1"`) {
@@ -293,18 +311,23 @@ func TestDeadReceiver(t *testing.T) {
 			return r.dial(ctx, n, a)
 		}
 		h.start()
-		h.runs = make([]activation.Record, 5)
-		for i := range h.runs {
-			h.runs[i] = activation.Record{ID: string(rune('A' + i)), State: activation.Accepted}
-			if err := h.s.Keep(h.runs[i].ID, map[bool]string{true: "http://noc.example/", false: "http://dead.example/"}[i == 4]); err != nil {
+		h.with(func() {
+			for i := range 5 {
+				h.runs = append(h.runs, activation.Record{ID: string(rune('A' + i)), State: activation.Accepted})
+			}
+		})
+		for i := range 5 {
+			if err := h.s.Keep(string(rune('A'+i)), map[bool]string{true: "http://noc.example/", false: "http://dead.example/"}[i == 4]); err != nil {
 				t.Fatal(err)
 			}
 		}
 		synctest.Wait()
 		now := time.Now()
-		for i := range h.runs {
-			h.runs[i].State, h.runs[i].Ended = activation.Done, &now
-		}
+		h.with(func() {
+			for i := range h.runs {
+				h.runs[i].State, h.runs[i].Ended = activation.Done, &now
+			}
+		})
 		h.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: "A"} })
 		time.Sleep(tryTime + time.Second)
 		synctest.Wait()
@@ -327,15 +350,15 @@ func TestNewReceiver(t *testing.T) {
 		h.start()
 		defer func() { h.stop() }()
 		h.end("R1")
-		h.set.URL = "http://noc.example/"
+		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
 		synctest.Wait()
 		h.end("R2")
-		h.set.URL = ""
+		h.with(func() { h.set.URL = "" })
 		h.start()
 		synctest.Wait()
 		h.end("R3")
-		h.set.URL = "http://noc.example/"
+		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
 		synctest.Wait()
 		h.end("R4")
@@ -360,7 +383,7 @@ func TestClockThatIsNotSet(t *testing.T) {
 		if r.calls() != 0 {
 			t.Fatal("it was told")
 		}
-		h.sane = true
+		h.with(func() { h.sane = true })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if r.calls() != 1 {
