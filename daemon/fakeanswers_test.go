@@ -59,7 +59,8 @@ func (f *fakeDaemon) Profiles(context.Context) ([]status.Profile, error) {
 
 func (f *fakeDaemon) USBMode(context.Context) (hook.USBMode, error) {
 	return hook.USBMode{
-		Mode: "qmi", Value: "0", Data: &status.NetFunction{Kind: "qmi", Interface: "wwan0", Driver: "qmi_wwan"},
+		NoUndo: onlyIf(f.story == "no-imei", "the modem tells no IMEI"),
+		Mode:   "qmi", Value: "0", Data: &status.NetFunction{Kind: "qmi", Interface: "wwan0", Driver: "qmi_wwan"},
 		Modes: []hook.USBModeChoice{{Mode: "ecm", Commands: []string{`AT+QCFG="usbnet",1`, "AT+CFUN=1,1"}, Dials: true}, {Mode: "qmi", Commands: []string{`AT+QCFG="usbnet",0`, "AT+CFUN=1,1"}}},
 	}, nil
 }

@@ -18,7 +18,8 @@ var modemUSBModeCommand = command{
 	about: `Data is dialled by AT commands, which start none in the modes qmi and mbim. MODE is
 one of those that are shown: ecm, ncm, rndis and the like. It asks first, or takes
 --yes: the modem restarts, and comes back with other ports. --undo goes back to
-the mode that the modem had before. Refused while an activation runs.`,
+the mode that the modem had before, which is remembered by its IMEI: where it tells
+none, that is said before the question. Refused while an activation runs.`,
 	example: "dynamod modem usb-mode\ndynamod modem usb-mode ecm\ndynamod modem usb-mode --undo --yes",
 	setup: func(fs *flag.FlagSet) action {
 		var u usbModeVerb
@@ -74,6 +75,9 @@ func (u *usbModeVerb) ask(ctx context.Context, s std, now hook.USBMode, req hook
 			}
 		}
 	}
+	if now.NoUndo != "" && !req.Undo {
+		warning += ".\nIt cannot be undone with --undo: " + now.NoUndo
+	}
 	if u.yes || target == "" || target == now.Mode || !possible {
 		return nil
 	}
@@ -96,5 +100,6 @@ func writeUSBMode(w io.Writer, m hook.USBMode) {
 	if len(m.Modes) == 0 {
 		row("modes", "no command that changes it is known for this family")
 	}
+	row("undo", onlyIf(m.NoUndo != "", "none: "+m.NoUndo))
 	row("before", m.Before+onlyIf(m.Before != "", ": `dynamod modem usb-mode --undo` goes back"))
 }

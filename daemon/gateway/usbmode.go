@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,23 @@ func (g *Gateway) usbMode(ctx context.Context, d *device) (hook.USBMode, error) 
 	if before, ok := g.learned.USBMode(d.id.IMEI); ok {
 		m.Before = modeName(f, before.Value)
 	}
+	if d.id.IMEI == "" && len(m.Modes) > 0 {
+		m.NoUndo = noUndo(&m)
+	}
 	return m, nil
+}
+
+// noUndo is what somebody has to know of a modem by whose IMEI no mode can be
+// remembered.
+func noUndo(m *hook.USBMode) string {
+	text := "the modem tells no IMEI, and its mode cannot be remembered without one: "
+	switch {
+	case slices.ContainsFunc(m.Modes, func(c hook.USBModeChoice) bool { return c.Mode == m.Mode }):
+		return text + fmt.Sprintf("`dynamod modem usb-mode %s` goes back to this one", m.Mode)
+	case m.Value != "":
+		return text + fmt.Sprintf("no mode named here goes back to the value %s, see the maker's manual", m.Value)
+	}
+	return text + "note down how the modem is now"
 }
 
 // modeName is the mode of a value, or the value where it has no known meaning.
@@ -83,7 +100,11 @@ func (g *Gateway) setUSBMode(ctx context.Context, d *device, r hook.USBModeReque
 			return hook.USBMode{}, unknownMode(d, r.Mode)
 		}
 	} else if !undo {
-		return hook.USBMode{}, &activation.Fault{Code: "no-undo", Text: "the modem's USB mode was not changed here", Advice: "name a mode", Retry: euicc.RetryNever}
+		text := "the modem's USB mode was not changed here"
+		if d.id.IMEI == "" {
+			text = "the modem tells no IMEI by which the mode of before would be remembered"
+		}
+		return hook.USBMode{}, &activation.Fault{Code: "no-undo", Text: text, Advice: "name a mode", Retry: euicc.RetryNever}
 	}
 	now, err := d.modem.FunctionValue(ctx)
 	if err != nil {

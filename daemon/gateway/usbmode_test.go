@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -133,4 +134,65 @@ func TestUSBMode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A modem that tells no IMEI: that its mode is not remembered is told before it is
+// changed, and what goes back.
+func TestUSBModeWithoutIMEI(t *testing.T) {
+	choices := func(modes ...string) (m hook.USBMode) {
+		for _, mode := range modes {
+			m.Modes = append(m.Modes, hook.USBModeChoice{Mode: mode})
+		}
+		return m
+	}
+	known, other, silent := choices("ecm", "mbim"), choices("ecm"), choices("ecm")
+	known.Mode, known.Value, other.Value = "mbim", "2", "7"
+	for _, tt := range []struct {
+		m    hook.USBMode
+		want string
+	}{
+		{known, "`dynamod modem usb-mode mbim` goes back to this one"},
+		{other, "no mode named here goes back to the value 7"},
+		{silent, "note down how the modem is now"},
+	} {
+		if got := noUndo(&tt.m); !strings.Contains(got, tt.want) || !strings.HasPrefix(got, "the modem tells no IMEI") {
+			t.Errorf("%+v: %s", tt.m, got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	u := newUSBTree(t)
+	m, err := atsim.New(atsim.Config{Personality: "quectel", Card: m2mCard(), FirstUSBMode: "0", USBMode: func(string) {}})
+	u.must(err)
+	u.must(m.SetFault("cme", atsim.Fault{Command: "+CGSN", Code: 100}))
+	nodes := u.plug("1-2", map[int]string{2: "ttyUSB2"})
+	defer serveModem(ctx, &wg, m, nodes[2])()
+	defer nodes[2].Close()
+	cfg := labConfig(t)
+	cfg.Modem.Port = filepath.Join(u.Dev, "ttyUSB2")
+	cfg.Uplink.DNSFile = filepath.Join(t.TempDir(), "resolv.conf")
+	u.must(Direct(ctx, cfg, Options{
+		Version: "test", Tree: u.Tree, Kernel: nlsim.New(),
+		DHCP:  func(context.Context, string) (bearer.Lease, error) { return bearer.Lease{}, errors.New("no server") },
+		Probe: func(context.Context, uplink.Spec) bearer.Reach { return bearer.Reach{State: status.Down} },
+	}, func(c *hook.Client) error {
+		var was, is hook.USBMode
+		if err := c.Do(ctx, "GET", "/v1/modem/usb-mode", nil, nil, &was); err != nil {
+			return err
+		}
+		if err := c.Do(ctx, "POST", "/v1/modem/usb-mode", nil, hook.USBModeRequest{Mode: "ecm", Confirm: true}, &is); err != nil {
+			return err
+		}
+		if !strings.Contains(was.NoUndo, "usb-mode qmi") || is.Mode != "ecm" || is.NoUndo == "" || is.Before != "" {
+			t.Errorf("was %+v, is %+v", was, is)
+		}
+		err := c.Do(ctx, "POST", "/v1/modem/usb-mode", nil, hook.USBModeRequest{Undo: true, Confirm: true}, nil)
+		var p *status.Problem
+		if !errors.As(err, &p) || p.Code != "no-undo" || !strings.Contains(p.Text, "no IMEI") {
+			t.Errorf("an undo: %v", err)
+		}
+		return nil
+	}))
 }

@@ -13,6 +13,9 @@ type USBMode struct {
 	Data   *status.NetFunction `json:"data,omitempty"`   // what the kernel made of it
 	Modes  []USBModeChoice     `json:"modes"`            // that it can be given
 	Before string              `json:"before,omitempty"` // the mode that an undo goes back to
+	// NoUndo is why a change cannot be undone, and what to do in place of it; "" where
+	// an undo will go back.
+	NoUndo string `json:"no_undo,omitempty"`
 }
 
 // USBModeChoice is a mode that the modem can be given.
