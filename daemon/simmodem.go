@@ -22,7 +22,9 @@ var simModemCommand = command{
 	summary: "run one simulated modem for outside programs, or list them",
 	about: "The modem has an eUICC with an enabled profile in its slot and an operator who knows it; no traffic is behind it. " +
 		"--list tells of each personality the model that it behaves as, its way to the eUICC (cgla, csim, blocked, none) and " +
-		"where that is known from (documented, field, assumed). It runs until it is interrupted",
+		"where that is known from (documented, field, assumed); NOTE is what is not as on the model. ModemManager's test interface " +
+		"(--test-enable, SetProfile) opens abstract sockets as abstract:NAME, and keeps that prefix in the name: give it here as well, " +
+		"--abstract abstract:modem0. The modem runs until it is interrupted",
 	example: "dynamod sim modem --list\ndynamod sim modem --pty /tmp/modem --dialect telit-le910\ndynamod sim modem --pty /tmp/modem --fault \"card pin-locked\"\ndynamod sim modem --abstract modem0 --dialect fibocom-fm350",
 	setup: func(fs *flag.FlagSet) action {
 		b := demo.Bench{}
@@ -42,9 +44,9 @@ var simModemCommand = command{
 				return printJSON(o.out, demo.Models())
 			case *show:
 				w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "NAME\tMODEL\tPATH\tSOURCE")
+				fmt.Fprintln(w, "NAME\tMODEL\tPATH\tSOURCE\tNOTE")
 				for _, m := range demo.Models() {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Name, m.Model, m.Path, m.Source)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Model, m.Path, m.Source, m.Note)
 				}
 				return w.Flush()
 			case *asJSON:

@@ -15,6 +15,7 @@ type personality struct {
 	Habits                        Habits
 	path                          Path
 	source, ref                   string // of the path: "documented", "field" or "assumed", and where it is from
+	note                          string // what of the simulation is not as on the model
 
 	// Of firmwares that keep the eUICC to themselves: +CCHO of an ISD-R gets
 	// hidden, and +CSIM with MANAGE CHANNEL the status word noChannelSW.
@@ -64,6 +65,7 @@ type Model struct {
 	Path   Path   `json:"path"`   // to the eUICC
 	Source string `json:"source"` // of the path: "documented", "field" or "assumed"
 	Ref    string `json:"ref,omitempty"`
+	Note   string `json:"note,omitempty"` // what of the simulation is not as on the model
 }
 
 // Models describes every personality, sorted by name.
@@ -71,7 +73,7 @@ func Models() []Model {
 	var out []Model
 	for _, name := range Personalities() {
 		p := personalities[name]()
-		out = append(out, Model{p.Name, p.Manufacturer + " " + p.Model, p.path, p.source, p.ref})
+		out = append(out, Model{p.Name, p.Manufacturer + " " + p.Model, p.path, p.source, p.ref, p.note})
 	}
 	return out
 }

@@ -57,5 +57,6 @@ func sierraEM9191() personality {
 	p := sierraMC7455().as("sierra-em9191", "Sierra Wireless, Incorporated", "EM9191", "SWIX55C_03.10.07.00").
 		from(PathBlocked, "field", "lpac#187; by MBIM it opens, lpac#166").without("+CCHC", "+CGLA")
 	p.hidden = cmeBadParameters
+	p.note = "data by !SCACT on an Ethernet-like interface is made up: the model itself has MBIM alone"
 	return p
 }

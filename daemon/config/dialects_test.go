@@ -293,3 +293,48 @@ func FuzzDialects(f *testing.F) {
 		}
 	})
 }
+
+// The table of the documentation has each family, with its way to the eUICC and
+// where that is known from as the dialect has them.
+func TestDocumentedFamilies(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/dialects.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	way := ""
+	for line := range strings.SplitSeq(string(doc), "\n") {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		if name := strings.TrimSpace(cells[0]); len(cells) == 4 && strings.HasPrefix(name, "`") {
+			if !strings.Contains(cells[2], "the same") {
+				way = cells[2]
+			}
+			rows[strings.Trim(name, "`")] = []string{way, strings.TrimSpace(cells[3])}
+		}
+	}
+	for _, name := range dialect.Names() {
+		d, row := dialect.ByName(name), rows[name]
+		if row == nil {
+			t.Errorf("%s is not in the table", name)
+			continue
+		}
+		first := ""
+		if len(d.APDU.Order) > 0 {
+			first = map[string]string{dialect.CGLA: " +CGLA", dialect.CSIM: " +CSIM"}[d.APDU.Order[0]]
+		}
+		switch d.APDU.Verdict {
+		case dialect.Blocked:
+			first = " blocked"
+		case dialect.NoHost:
+			first = " not an eSIM host"
+		}
+		second := len(d.APDU.Order) > 1 && d.APDU.Verdict == ""
+		if !strings.HasPrefix(row[0], first) || strings.Contains(row[0], "else") != second || row[1] != string(d.APDU.Source) {
+			t.Errorf("%s: the table has %q, the dialect has %v, verdict %q, %s", name, row, d.APDU.Order, d.APDU.Verdict, d.APDU.Source)
+		}
+		delete(rows, name)
+	}
+	for name := range rows {
+		t.Errorf("the table has %s, which is no dialect", name)
+	}
+}

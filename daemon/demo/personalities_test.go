@@ -142,6 +142,9 @@ func mainJob(t *testing.T, m atsim.Model) string {
 	if counters.Reached == 0 || snap.Link == nil {
 		t.Fatalf("no traffic on the profile that is enabled: %+v", snap.Link)
 	}
+	if m.Note != "" {
+		want += " (" + m.Note + ")"
+	}
 	return want + "; link on the enabled profile"
 }
 
