@@ -94,6 +94,10 @@ func (f *follower) follow(ctx context.Context) error {
 				return fault{exitWaiting, "no profile on the card gives a link now; the activation goes on trying, on its way back",
 					"`dynamod diag` finds out why; `dynamod activate --cancel` ends it, with the previous profile enabled where that was possible"}
 			}
+			if u.run.Waiting == activation.WaitCard {
+				return fault{exitWaiting, "the card does not answer, and whether the profile is on it is not known; the activation goes on asking",
+					"`dynamod diag` finds out why; `dynamod activate --cancel` ends it"}
+			}
 			if u.run.Waiting == "" || q.what != "" {
 				continue // nothing is asked, or it is asked or answered already
 			}

@@ -290,8 +290,8 @@ func TestNoWayBackIsAsked(t *testing.T) {
 				defer func() { shutdown() }()
 				if tt.later > 0 {
 					rec, err := o.Get(rec.ID)
-					if err != nil || rec.State != Waiting || rec.Waiting != WaitNoWayBack || slices.Contains(w.log, "download") {
-						t.Fatalf("%+v, %v, calls %v", rec, err, w.log)
+					if err != nil || rec.State != Waiting || rec.Waiting != WaitNoWayBack || slices.Contains(w.calls(), "download") {
+						t.Fatalf("%+v, %v, calls %v", rec, err, w.calls())
 					}
 					// Consent alone is no answer to this.
 					if f, ok := errors.AsType[*Fault](o.Answer(rec.ID, Answer{Consent: &yes, ConfirmationCode: "1"})); !ok || f.Code != "bad-answer" {

@@ -15,6 +15,7 @@ const (
 	WaitConsent          = "consent"
 	WaitNoWayBack        = "no-way-back" // consent to a profile that can never be left again (PPR1)
 	WaitConfirmationCode = "confirmation-code"
+	WaitCard             = "card" // while it is downloading, to tell what became of that
 	WaitLink             = "link" // while it is undoing, between two rounds
 )
 
@@ -23,7 +24,7 @@ const (
 // order is put off and the question stays; an answer begins one new session.
 func (r *run) ask(ctx context.Context, what string) error {
 	err := r.wait(ctx, what, waitTime)
-	if f, ok := errors.AsType[*Fault](err); !ok || f.Code != codeNoAnswer {
+	if faultCode(err) != codeNoAnswer {
 		return err
 	}
 	if err := r.cancelOrder(ctx, euicc.CancelTimeout); err != nil {
@@ -108,7 +109,7 @@ func rejected(text string) error {
 // rejection is what an order is cancelled with when a question has not had the
 // answer that lets the run go on.
 func rejection(err error) euicc.CancelReason {
-	if f, ok := errors.AsType[*Fault](err); ok && f.Code == codeRejected {
+	if faultCode(err) == codeRejected {
 		return euicc.CancelEndUserRejection
 	}
 	return euicc.CancelPostponed // the daemon's own end
@@ -134,6 +135,14 @@ func (r *run) askAgain(ctx context.Context, refused error) (State, error) {
 // codeConfirmationRefused is the server's answer to a wrong confirmation code
 // (SGP.22 5.6.2).
 const codeConfirmationRefused = "es9p-8.2.7-3.8"
+
+// faultCode is the code of a Fault of ours, "" for any other error.
+func faultCode(err error) string {
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f.Code
+	}
+	return ""
+}
 
 // codeNoAnswer is a question that nobody answered, codeRejected one that was
 // answered with no.

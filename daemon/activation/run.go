@@ -40,7 +40,7 @@ type run struct {
 	resumed  bool            // and an earlier process began it
 	asked    time.Time       // when the question without a session was asked, by the monotonic clock
 	held     func()          // lets the link go again, nil while it is not held
-	enough   chan struct{}   // closed when somebody is tired of waiting for a link
+	enough   chan struct{}   // closed when somebody is tired of waiting for link or card
 
 	writing sync.Mutex // keeps records in order
 	mu      sync.Mutex
@@ -89,21 +89,19 @@ func (r *run) answer(a Answer) error {
 func (r *run) cancel() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch r.rec.State {
-	case Accepted, Authenticated, Agreed, Waiting, Downloading:
+	switch waits := r.rec.Waiting; {
+	case waits == WaitLink && r.rec.State == Undoing, waits == WaitCard:
+		if !r.given {
+			r.given = true
+			close(r.enough)
+		}
+		return nil
+	case before(r.rec.State, Installed):
 		r.aborted = true
 		if r.abort != nil {
 			r.abort()
 		}
 		return nil
-	case Undoing:
-		if r.rec.Waiting == WaitLink {
-			if !r.given {
-				r.given = true
-				close(r.enough)
-			}
-			return nil
-		}
 	}
 	return ErrTooLate
 }
@@ -256,13 +254,13 @@ func (r *run) begin() (State, Request, error) {
 }
 
 // resumesIn is how many restarts a run may have had that goes on in this state. What
-// became of a download is asked more often, which cannot repeat one; the way back
-// rests instead of ending.
+// became of a download, and the way back, are asked for ever: a run that is
+// interrupted there too often rests instead of ending.
 func resumesIn(s State) int {
 	switch s {
-	case Downloading, Notifying:
+	case Notifying:
 		return 2 * maxResumes
-	case Undoing:
+	case Downloading, Undoing:
 		return math.MaxInt
 	}
 	return maxResumes
@@ -290,7 +288,7 @@ func (r *run) enter(s State) error {
 
 // fail records an error and names the state that it leads to.
 func (r *run) fail(s State, err error) State {
-	if r.wasAborted() && before(s, Installed) {
+	if r.wasAborted() && before(s, Installed) && faultCode(err) != codeOutcomeUnknown {
 		err = &Fault{Code: "cancelled", Text: "cancelled on request", Retry: euicc.RetryNow, Advice: "begin it again when it is wanted; a server may count it as a refusal and want a new code"}
 	}
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*Fault)) && !errors.As(err, new(*euicc.Error)) {

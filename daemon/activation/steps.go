@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
-	"dynamod/atcmd"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -181,7 +179,7 @@ const cancelTime = 30 * time.Second
 
 func (r *run) download(ctx context.Context) (State, error) {
 	if r.order == nil {
-		return r.settleDownload(ctx, nil)
+		return r.settleDownload(nil)
 	}
 	result, err := r.order.Download(ctx, r.req.ConfirmationCode, func(p status.Progress) {
 		r.o.Status.Update(func(s *status.Snapshot) {
@@ -198,7 +196,7 @@ func (r *run) download(ctx context.Context) (State, error) {
 	case r.alive.Err() != nil:
 		return "", err // shut down: the next start reads the card
 	case ctx.Err() != nil && !r.wasAborted():
-		return r.settleDownload(ctx, cmp.Or(err, ctx.Err())) // too slow
+		return r.settleDownload(cmp.Or(err, ctx.Err())) // too slow
 	case err != nil && !unknown(err):
 		next, err := r.askAgain(ctx, err)
 		if err != nil {
@@ -206,112 +204,12 @@ func (r *run) download(ctx context.Context) (State, error) {
 		}
 		return next, nil
 	}
-	return r.settleDownload(ctx, err)
+	return r.settleDownload(err)
 }
 
 func unknown(err error) bool {
 	e, ok := errors.AsType[*euicc.Error](err)
 	return ok && e.Unknown
-}
-
-// settleDownload finds out from the card what became of a download whose answer
-// was lost. Its profile is there: go on. A result is there: that is the error.
-// Neither: the stranded session is ended, and the same code begins a new one.
-func (r *run) settleDownload(ctx context.Context, cause error) (State, error) {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer done()
-	profiles, err := r.settledProfiles(ctx)
-	if err != nil {
-		if cause == nil {
-			cause = err
-		} else {
-			r.o.Log.Error("the card does not tell what became of the download", "run", r.rec.ID, "error", err)
-		}
-		return "", &Fault{
-			Code: "outcome-unknown", Text: "the card stopped answering in the middle of the download, and does not answer after a reset either",
-			Advice: "restart the modem; `dynamod profiles` shows then whether the profile arrived", Retry: euicc.RetryLater, Err: cause,
-		}
-	}
-	if slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID.String() == r.rec.ICCID }) {
-		return Installed, nil
-	}
-	pending, err := r.o.Card.Collect(ctx)
-	if err != nil {
-		return "", errors.Join(cause, err)
-	}
-	for _, p := range pending {
-		if p.Install != nil && p.Install.TransactionID.Equal(r.rec.TransactionID) && !p.Install.Success {
-			e := &euicc.Error{Stage: "install", Install: true, Command: p.Install.Command, BPPReason: p.Install.Reason, Err: cause}
-			code, d := euicc.DiagnoseInstall(p.Install.Reason)
-			e.Code = code
-			d.Apply(e)
-			return "", e
-		}
-	}
-	if err := r.o.Card.Abandon(ctx, r.rec.SMDP, r.rec.TransactionID); err != nil {
-		r.o.Log.Warn("cannot end the interrupted session", "run", r.rec.ID, "error", err)
-	}
-	r.change(func(rec *Record) { rec.TransactionID = "" })
-	if r.wasAborted() {
-		return "", errors.Join(cause, context.Canceled)
-	}
-	// A retry costs the order an attempt, so only an interruption earns one.
-	if errors.Is(cause, atcmd.ErrGone) {
-		if _, err := r.again(ctx, settled(cause)); err != nil {
-			return "", err
-		}
-		return Accepted, nil // the link went with the modem
-	}
-	if cause != nil {
-		return "", settled(cause)
-	}
-	if !r.req.hasWay() {
-		return "", &Fault{
-			Code: "request-lost", Text: "the download was interrupted, nothing of the profile is on the card, and the request cannot be read any more",
-			Advice: "submit the activation code again", Retry: euicc.RetryNow,
-		}
-	}
-	return Accepted, nil
-}
-
-// settled is cause once the card has told that nothing arrived.
-func settled(cause error) error {
-	e, ok := errors.AsType[*euicc.Error](cause)
-	if !ok || !e.Unknown {
-		return cause
-	}
-	known := *e
-	known.Unknown, known.Retry = false, euicc.RetryNow
-	known.Advice = "the card answers again and holds nothing of the profile: try again with the same code"
-	return &known
-}
-
-const (
-	// settleTime bounds the search for a download's outcome, a modem's restart
-	// included.
-	settleTime = 5 * time.Minute
-	// askTime is what a card has that is only asked for its profiles: it may
-	// have been silent for minutes already.
-	askTime = 30 * time.Second
-)
-
-// settledProfiles reads the profiles, if need be after the card was powered off
-// and on.
-func (r *run) settledProfiles(ctx context.Context) ([]euicc.Profile, error) {
-	ask, done := context.WithTimeout(ctx, askTime)
-	defer done()
-	profiles, err := r.o.Card.Profiles(ask)
-	if err == nil {
-		return profiles, nil
-	}
-	r.o.Log.Warn("the card does not tell what became of the download; it is reset", "run", r.rec.ID, "error", err)
-	r.o.Status.Log("the card does not answer; it is reset")
-	release := r.o.Link.Hold()
-	defer release()
-	if rerr := r.o.Card.Recover(ctx, r.rec.Previous); rerr != nil {
-		return nil, errors.Join(err, rerr)
-	}
-	return r.o.Card.Profiles(ctx)
 }
 
 func (r *run) installed(ctx context.Context) (State, error) {

@@ -221,6 +221,12 @@ func (r *run) rest(ctx context.Context, limit time.Duration) bool {
 	}()
 	r.o.Card.Release()
 	r.letGo()
+	return r.pause(ctx, limit, func(s status.Snapshot) bool { return s.State == status.Up })
+}
+
+// pause waits until the time is over, something is so, or the modem has come back.
+// It returns false when somebody has had enough, or ctx ends.
+func (r *run) pause(ctx context.Context, limit time.Duration, so func(status.Snapshot) bool) bool {
 	there := func(s status.Snapshot) bool { return s.Modem != nil && s.Modem.Present }
 	sub := r.o.Status.Subscribe(0)
 	defer sub.Close()
@@ -237,7 +243,7 @@ func (r *run) rest(ctx context.Context, limit time.Duration) bool {
 			return true
 		case <-sub.Events():
 			s := r.o.Status.Snapshot()
-			if s.State == status.Up || there(s) && !modem {
+			if so(s) || there(s) && !modem {
 				return true
 			}
 			modem = there(s)

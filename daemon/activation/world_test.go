@@ -85,6 +85,13 @@ func (w *world) do(ctx context.Context, call string, effect func() error) error 
 	return err
 }
 
+// calls are those so far.
+func (w *world) calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.log)
+}
+
 func (w *world) isDead() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

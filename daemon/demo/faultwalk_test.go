@@ -171,7 +171,7 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 			if err != nil {
 				return err
 			}
-			waitsForLink := rec.Waiting == activation.WaitLink
+			waitsForLink := rec.Waiting == activation.WaitLink || rec.Waiting == activation.WaitCard
 			if waitsForLink {
 				e.waited = true
 				waits += 5 * time.Second
@@ -199,6 +199,9 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 		e.outcome = rec.Outcome
 		if rec.Error != nil {
 			e.code = rec.Error.Code
+		}
+		if e.code == "outcome-unknown" {
+			return fmt.Errorf("nobody has ended the question to the card: %s", tellRun(rec))
 		}
 		if p.state != "" && since.IsZero() {
 			return fmt.Errorf("the run was never in state %s: %s", p.state, tellRun(rec))

@@ -54,11 +54,11 @@ func (g *Gateway) busy() bool {
 func (g *Gateway) running() bool { return g.busy() && !g.waiting() }
 
 // waiting reports whether the activation that is under way waits for an answer,
-// which it may do for a day, or for a link on its way back. While it holds a session for it, the card's token
-// keeps others off.
+// which it may do for a day, for a link on its way back, or for a card that is silent.
+// While it holds a session for it, the card's token keeps others off.
 func (g *Gateway) waiting() bool {
 	r := g.status.Snapshot().Run
-	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink)
+	return r != nil && (r.State == string(activation.Waiting) || r.Waiting == activation.WaitLink || r.Waiting == activation.WaitCard)
 }
 
 // Runs lists the activations.

@@ -31,6 +31,9 @@ func State(run *status.Run) string {
 	case activation.Waiting:
 		return "waiting for " + Question(run.Waiting)
 	case activation.Downloading:
+		if run.Waiting == activation.WaitCard {
+			return "the card does not tell what became of the download, asking on"
+		}
 		return "downloading profile " + run.ICCID
 	case activation.Installed:
 		return "installed profile " + run.ICCID
