@@ -17,6 +17,9 @@ func (o *Orchestrator) notePrevious(rec *Record) {
 	}
 	apn, _, worked := o.Link.Worked(rec.Previous)
 	rec.PreviousAPN = apn
+	if good, ok := o.Link.LastGood(rec.Previous); ok {
+		rec.PreviousLink = &good
+	}
 	// A link that is down just now may be so for a moment, as after a restart. What is
 	// a mistake there the way back makes good: from the second round on it takes the
 	// new profile as it is.

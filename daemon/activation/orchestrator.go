@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dynamod/daemon/journal"
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -96,6 +97,10 @@ type Link interface {
 	// Worked tells with which APN a profile last gave a link, and when; ok is
 	// false if it never did.
 	Worked(iccid string) (apn string, last time.Time, ok bool)
+	// LastGood tells that connection whole, but for the password; Recall gives it
+	// back to a Link that has forgotten it.
+	LastGood(iccid string) (learned.APN, bool)
+	Recall(iccid string, good learned.APN)
 	// Hold keeps the day-two work (renewal, retries, recovery) off the modem
 	// until the returned function is called.
 	Hold() (release func())

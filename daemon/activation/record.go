@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dynamod/daemon/journal"
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -26,30 +27,33 @@ type Record struct {
 	ICCID         string              `json:"iccid,omitempty"`
 	Provider      string              `json:"provider,omitempty"`
 	Profile       string              `json:"profile,omitempty"`
-	Class         string              `json:"class,omitempty"`         // test, provisioning, operational
-	PolicyRules   string              `json:"policy_rules,omitempty"`  // of the profile: ppr1, ppr2
-	HomePLMN      string              `json:"home_plmn,omitempty"`     // profile owner in the metadata
-	Previous      string              `json:"previous,omitempty"`      // ICCID of the way back
-	PreviousAPN   string              `json:"previous_apn,omitempty"`  // that it last had a link with
-	PreviousGood  bool                `json:"previous_good,omitempty"` // it has carried traffic, and more than a portal's
-	AcceptLimited bool                `json:"accept_limited,omitempty"`
-	InstallOnly   bool                `json:"install_only,omitempty"` // the profile is left disabled
-	BackTo        string              `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
-	Fallback      *Fallback           `json:"fallback,omitempty"`     // why it began by itself; nil where somebody asked for it
-	Waiting       string              `json:"waiting,omitempty"`
-	APN           string              `json:"apn,omitempty"`
-	APNReason     string              `json:"apn_reason,omitempty"`
-	Cancelled     bool                `json:"cancelled,omitempty"` // too late to keep the profile off the card
-	Resumes       int                 `json:"resumes,omitempty"`
-	SpentMS       int64               `json:"spent_ms,omitempty"`  // of the deadline since the switch
-	WaitedMS      int64               `json:"waited_ms,omitempty"` // for an answer, without a session
-	Retries       int                 `json:"retries,omitempty"`   // sessions begun after one that failed
-	Regained      int                 `json:"regained,omitempty"`  // times that the only link was waited for, and came back
-	Outcome       status.Outcome      `json:"outcome,omitempty"`
-	Error         *status.Problem     `json:"error,omitempty"`
-	Started       time.Time           `json:"started"`
-	Ended         *time.Time          `json:"ended,omitempty"`
-	Figures       *status.Figures     `json:"figures,omitempty"`
+	Class         string              `json:"class,omitempty"`        // test, provisioning, operational
+	PolicyRules   string              `json:"policy_rules,omitempty"` // of the profile: ppr1, ppr2
+	HomePLMN      string              `json:"home_plmn,omitempty"`    // profile owner in the metadata
+	Previous      string              `json:"previous,omitempty"`     // ICCID of the way back
+	PreviousAPN   string              `json:"previous_apn,omitempty"` // that it last had a link with
+	// PreviousLink is the whole of that connection, but for the password, which is
+	// found again where it came from. Records of an earlier version have none.
+	PreviousLink  *learned.APN    `json:"previous_link,omitempty"`
+	PreviousGood  bool            `json:"previous_good,omitempty"` // it has carried traffic, and more than a portal's
+	AcceptLimited bool            `json:"accept_limited,omitempty"`
+	InstallOnly   bool            `json:"install_only,omitempty"` // the profile is left disabled
+	BackTo        string          `json:"back_to,omitempty"`      // ICCID of another one that the run went back to
+	Fallback      *Fallback       `json:"fallback,omitempty"`     // why it began by itself; nil where somebody asked for it
+	Waiting       string          `json:"waiting,omitempty"`
+	APN           string          `json:"apn,omitempty"`
+	APNReason     string          `json:"apn_reason,omitempty"`
+	Cancelled     bool            `json:"cancelled,omitempty"` // too late to keep the profile off the card
+	Resumes       int             `json:"resumes,omitempty"`
+	SpentMS       int64           `json:"spent_ms,omitempty"`  // of the deadline since the switch
+	WaitedMS      int64           `json:"waited_ms,omitempty"` // for an answer, without a session
+	Retries       int             `json:"retries,omitempty"`   // sessions begun after one that failed
+	Regained      int             `json:"regained,omitempty"`  // times that the only link was waited for, and came back
+	Outcome       status.Outcome  `json:"outcome,omitempty"`
+	Error         *status.Problem `json:"error,omitempty"`
+	Started       time.Time       `json:"started"`
+	Ended         *time.Time      `json:"ended,omitempty"`
+	Figures       *status.Figures `json:"figures,omitempty"`
 
 	written time.Time // when an earlier process wrote it
 }

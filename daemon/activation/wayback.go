@@ -190,8 +190,11 @@ func (r *run) enableBack(ctx context.Context, id euicc.ICCID, tries int) error {
 	return nil
 }
 
-// upAgain brings the link of the enabled profile up within the deadline. If
-// nothing tells an APN for the previous one any more, the one that it had does.
+// upAgain brings the link of the enabled profile up within the deadline. What the
+// previous one had its link with is tried first, as ever; if nothing tells an APN for
+// it any more, the one in the journal does. The password is in no journal: that of an
+// activation is in the vault, others are in the configuration and operators.d, where
+// Plan finds them. One that is in none of them is lost, and tried without.
 func (r *run) upAgain(ctx context.Context, iccid string) (Up, error) {
 	ctx, done := context.WithTimeout(ctx, r.deadline())
 	defer done()
@@ -202,11 +205,26 @@ func (r *run) upAgain(ctx context.Context, iccid string) (Up, error) {
 		}
 		return r.o.Link.Up(ctx, plan, func(State) {})
 	}
+	if good := r.rec.PreviousLink; good != nil && iccid == r.rec.Previous {
+		r.o.Link.Recall(iccid, *good)
+	}
 	up, err := try(nil)
 	if f, ok := errors.AsType[*Fault](err); ok && f.Code == "no-apn" && iccid == r.rec.Previous && r.rec.PreviousAPN != "" {
-		up, err = try(&APN{APN: r.rec.PreviousAPN})
+		up, err = try(r.rec.previousConnection())
 	}
 	return up, err
+}
+
+// previousConnection is what the journal tells of the previous profile's.
+func (rec Record) previousConnection() *APN {
+	a := APN{APN: rec.PreviousAPN}
+	if rec.PreviousLink != nil {
+		a.IPType = rec.PreviousLink.IPType
+		if _, user, auth := rec.PreviousLink.Parts(); user != "" {
+			a.Username, a.Auth = user, cmp.Or(rec.PreviousLink.Auth, auth)
+		}
+	}
+	return &a
 }
 
 // rest leaves modem and link to day-two work until the time is over, or sooner

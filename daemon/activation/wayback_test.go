@@ -1,14 +1,18 @@
 package activation
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -271,4 +275,68 @@ func TestPreviousAPNIsJournalled(t *testing.T) {
 			t.Errorf("%+v", rec)
 		}
 	})
+}
+
+// The whole of that connection is, but for the password; the way back gives it back
+// to a link that has forgotten it, and where nothing tells an APN any more it is
+// asked for as it worked. A journal of an earlier version has the APN alone.
+func TestPreviousLinkIsJournalled(t *testing.T) {
+	good := learned.APN{Key: "old.test|me|with|bar|auto", IPType: "ipv6", Wanted: "ipv4v6", Auth: "pap", PLMN: "00101"}
+	for _, tt := range []struct {
+		name    string
+		earlier bool // version, that wrote the journal
+		lost    bool // learned.json
+		nothing bool // tells an APN
+		recalls bool
+		asked   []APN
+	}{
+		{"all is known", false, false, false, true, nil},
+		{"learned.json is lost", false, true, false, true, nil},
+		{"nothing tells an APN", false, true, true, true, []APN{{APN: "old.test", IPType: "ipv6", Auth: "pap", Username: "me|with|bar"}}},
+		{"an earlier version's journal", true, true, true, false, []APN{{APN: "old.test"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, w := t.TempDir(), newWorld(t)
+				w.profiles[oldICCID] = euicc.Enabled
+				w.worked = map[string]time.Time{oldICCID: time.Now()}
+				w.good = map[string]learned.APN{oldICCID: good}
+				if tt.earlier {
+					w.good = nil
+				}
+				w.fail = func(call string) error {
+					if call != "up" {
+						return nil
+					}
+					switch {
+					case w.enabledNow() == newICCID && tt.lost:
+						w.mu.Lock()
+						w.good = nil
+						w.mu.Unlock()
+						fallthrough
+					case w.enabledNow() == newICCID, tt.nothing && len(w.asked) == 0:
+						return &Fault{Code: "no-apn", Text: "nothing tells an APN"}
+					}
+					return nil
+				}
+				o, shutdown := boot(t, dir, w)
+				defer shutdown()
+				rec, err := o.Submit(request(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec = ended(t, o, rec.ID)
+				if rec.Outcome != status.RolledBack || !slices.Equal(w.asked, tt.asked) {
+					t.Errorf("%s, asked for %+v", rec.Outcome, w.asked)
+				}
+				if got, ok := w.good[oldICCID]; ok != tt.recalls || ok && got != good {
+					t.Errorf("the link knows %+v", got)
+				}
+				text, err := os.ReadFile(filepath.Join(dir, "journal"))
+				if err != nil || bytes.Contains(text, []byte("previous_link")) == tt.earlier {
+					t.Errorf("journal: %v", err)
+				}
+			})
+		})
+	}
 }

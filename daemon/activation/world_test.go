@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -33,6 +34,8 @@ type world struct {
 	rules     euicc.PPR                 // of these, too
 	metadata  map[string]euicc.Metadata // of one, in place of both
 	planned   []string                  // APNs that Plan was asked for
+	asked     []APN                     // the same, whole
+	good      map[string]learned.APN    // what LastGood tells
 	policy    error                     // what the card says to policy rules
 	refusals  int
 	located   euicc.ActivationCode
@@ -286,7 +289,7 @@ func (w *world) Choose(ctx context.Context, md euicc.Metadata, _ *APN) (Plan, er
 
 func (w *world) Plan(ctx context.Context, iccid string, apn *APN) (Plan, error) {
 	if apn != nil {
-		w.planned = append(w.planned, apn.APN)
+		w.planned, w.asked = append(w.planned, apn.APN), append(w.asked, *apn)
 	}
 	return worldPlan(iccid), w.do(ctx, "plan", func() error { return nil })
 }
@@ -318,6 +321,24 @@ func (w *world) Worked(iccid string) (string, time.Time, bool) {
 	defer w.mu.Unlock()
 	at, ok := w.worked[iccid]
 	return "old.test", at, ok
+}
+
+func (w *world) LastGood(iccid string) (learned.APN, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	good, ok := w.good[iccid]
+	return good, ok
+}
+
+func (w *world) Recall(iccid string, good learned.APN) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.good == nil {
+		w.good = map[string]learned.APN{}
+	}
+	if _, ok := w.good[iccid]; !ok {
+		w.good[iccid] = good
+	}
 }
 
 func (w *world) Hold() func() {

@@ -3,6 +3,7 @@ package bearer
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
+	"dynamod/daemon/learned"
 	"dynamod/daemon/status"
 )
 
@@ -77,6 +79,43 @@ func TestWhatWasGrantedIsAskedForFirst(t *testing.T) {
 		time.Sleep(time.Minute) // the modem finds out
 		if _, err := b.up(); err != nil || b.asked() != "data.test IPV4V6 chap" || b.link() != "data.test v4+v6" {
 			t.Errorf("abroad: %s %v", b.link(), err)
+		}
+	})
+}
+
+// What the journal of a run has is as good as what was learned, when that is lost:
+// network's choice of type and method, and the password where it came from.
+func TestRecall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSimBench(t, simOptions{
+			records: record(`{"apn": "first.test"}, {"apn": "data.test", "username": "me", "password": "secret"}`),
+			core: func(c *atsim.Core) {
+				c.APNs = []atsim.APN{{Name: "data.test", User: "me", Password: "secret", Methods: []int{1}, Types: []string{"IP"}, DualCause: 28, Lease: simLease}}
+			},
+		})
+		if _, err := b.up(); err != nil {
+			t.Fatal(err)
+		}
+		b.Down(t.Context())
+		b.asked()
+		good, ok := b.LastGood(simICCID)
+		if !ok {
+			t.Fatal("nothing was learned")
+		}
+		lost, err := learned.Open(filepath.Join(t.TempDir(), "learned.json"), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Learned = lost
+		for range 2 {
+			b.Recall(simICCID, good)
+			b.Recall(simICCID, learned.APN{Key: "first.test"}) // what is known stays
+		}
+		if _, err := b.up(); err != nil {
+			t.Fatal(err)
+		}
+		if asked := b.asked(); asked != "data.test IP pap" {
+			t.Errorf("asked for %q", asked)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,16 @@ type APN struct {
 	Roams    bool      `json:"roaming,omitempty"`     // it did so for a guest
 	SharedOn string    `json:"shared_on,omitempty"`   // IMEI of the modem that carried it on the attach's context, and on no other
 	At       time.Time `json:"at"`                    // when it began to work
+}
+
+// Parts are what Key is made of: the name of the access point in lower case, and,
+// where there is one, user name and method. Neither name nor method holds a "|".
+func (a APN) Parts() (apn, user, auth string) {
+	apn, rest, ok := strings.Cut(a.Key, "|")
+	if i := strings.LastIndexByte(rest, '|'); ok && i >= 0 {
+		user, auth = rest[:i], rest[i+1:]
+	}
+	return apn, user, auth
 }
 
 // Attach is the context that a modem attaches to LTE with, as it was before

@@ -284,3 +284,19 @@ func TestStanding(t *testing.T) {
 		t.Errorf("%+v, %v", s.Standing(), err)
 	}
 }
+
+func TestParts(t *testing.T) {
+	for key, want := range map[string][3]string{
+		"":                    {"", "", ""},
+		"lab.test":            {"lab.test", "", ""},
+		"lab.test|me|pap":     {"lab.test", "me", "pap"},
+		"lab.test|a|b|c|auto": {"lab.test", "a|b|c", "auto"},
+		"lab.test||chap":      {"lab.test", "", "chap"},
+		"lab.test|me":         {"lab.test", "", ""}, // no key of ours
+	} {
+		apn, user, auth := APN{Key: key}.Parts()
+		if got := [3]string{apn, user, auth}; got != want {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+	}
+}
