@@ -12,6 +12,7 @@ import (
 	"dynamod/atcmd/port"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/hook/webhook"
 )
 
@@ -120,6 +121,14 @@ func missing(cfg *config.Config) (warnings []string) {
 			_, err = webhook.ParseSecret(text)
 		}
 		warn("[webhook] secret_file", err)
+	}
+	if cfg.Hook.Certificate != "" {
+		_, err := access.LoadCertificate(cfg.Hook.Certificate, cfg.Hook.Key)
+		warn("[hook] certificate, key", err)
+	}
+	if cfg.Hook.ClientCA != "" {
+		_, err := access.LoadIssuers(cfg.Hook.ClientCA)
+		warn("[hook] client_ca", err)
 	}
 	for _, path := range cfg.LPA.CI {
 		text, err := os.ReadFile(path)

@@ -53,9 +53,11 @@ func (g *Gateway) openDoor(ctx context.Context, cfg config.Hook) error {
 	if err != nil {
 		return err
 	}
-	clients, err := issuers("client_ca", cfg.ClientCA)
-	if err != nil {
-		return err
+	var clients *x509.CertPool
+	if cfg.ClientCA != "" {
+		if clients, err = access.LoadIssuers(cfg.ClientCA); err != nil {
+			return fmt.Errorf("client_ca: %w", err)
+		}
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
@@ -115,20 +117,4 @@ func (g *Gateway) doorCertificate(cfg config.Hook, names []string) (tls.Certific
 		hosts = append(hosts[:len(hosts):len(hosts)], host)
 	}
 	return access.OwnCertificate(g.hookDir(), g.clock.floor, hosts, durable.WriteFile)
-}
-
-// issuers reads the certificates' issuers that key names; "" is for none.
-func issuers(key, path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: %s holds no PEM certificate", key, path)
-	}
-	return pool, nil
 }

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"dynamod/daemon/config"
@@ -39,8 +41,17 @@ func (g *Gateway) webhookSettings() (webhook.Settings, error) {
 	if err != nil {
 		return set, fmt.Errorf("[webhook] secret_file: %w", err)
 	}
-	set.Issuers, err = issuers("[webhook] ca", cfg.CA)
-	return set, err
+	if cfg.CA == "" {
+		return set, nil
+	}
+	issuers, err := os.ReadFile(cfg.CA)
+	if set.Issuers = x509.NewCertPool(); err == nil && !set.Issuers.AppendCertsFromPEM(issuers) {
+		err = fmt.Errorf("%s holds no PEM certificate", cfg.CA)
+	}
+	if err != nil {
+		return set, fmt.Errorf("[webhook] ca: %w", err)
+	}
+	return set, nil
 }
 
 // dialReceiver connects to a receiver, whose name is that of whoever made the request.

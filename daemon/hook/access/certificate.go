@@ -29,10 +29,22 @@ const certificateLife = 20 * 365 * 24 * time.Hour
 // LoadCertificate reads certificate and key, in PEM.
 func LoadCertificate(certFile, keyFile string) (tls.Certificate, error) {
 	c, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err == nil {
+		err = private(keyFile)
+	}
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	return c, nil
+}
+
+// private is an error if others than its owner may read or write the file of a key.
+func private(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("%s may be read by others: chmod 600 it", path)
+	}
+	return err
 }
 
 // Renewed is for tls.Config's GetCertificate, without Certificates beside it: it
@@ -77,12 +89,12 @@ func Renewed(c tls.Certificate, certFile, keyFile string, changed func(tls.Certi
 // clock may show later.
 func OwnCertificate(dir string, now time.Time, hosts []string, write func(path string, data []byte, mode fs.FileMode) error) (tls.Certificate, error) {
 	path := filepath.Join(dir, "tls.pem")
-	c, err := tls.LoadX509KeyPair(path, path)
+	c, err := LoadCertificate(path, path)
 	if err == nil {
 		return c, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return tls.Certificate{}, fmt.Errorf("certificate: %w; remove %s to have a new one made", err, path)
+		return tls.Certificate{}, fmt.Errorf("%w; remove %s to have a new one made", err, path)
 	}
 	text, err := makeCertificate(now, hosts)
 	if err == nil {

@@ -203,8 +203,8 @@ func (f *File) Keys() (Keys, error) {
 		return nil, fmt.Errorf("keys: %w", err)
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("keys: %s has more than %d bytes", f.path, maxFile)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("keys: %s may be read by others: chmod 600 it", f.path)
+	case private(f.path) != nil:
+		return nil, fmt.Errorf("keys: %w", private(f.path))
 	case !ours(info):
 		return nil, fmt.Errorf("keys: %s belongs to another user: chown it to root", f.path)
 	// The time alone would not do: on some flash file systems it has whole seconds.

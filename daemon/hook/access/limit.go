@@ -28,6 +28,13 @@ func newLimiter(r rate) *limiter {
 	return &limiter{rate: r, start: time.Now(), free: map[string]time.Duration{}}
 }
 
+// spent reports whether name has taken anything that it has not got back yet.
+func (l *limiter) spent(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.free[name] > time.Since(l.start)
+}
+
 // take takes one of name's bucket. Where there is none it tells how long to wait.
 func (l *limiter) take(name string) (wait time.Duration, ok bool) {
 	l.mu.Lock()

@@ -18,14 +18,33 @@ const (
 	maxConnsFrom = 32 // of one address
 )
 
+// Rates of new connections: each begins with a TLS handshake, a few milliseconds of
+// a router's processor.
+var (
+	handshakesFrom = rate{100, time.Second / 10} // of one address
+	handshakes     = rate{400, time.Second / 40} // of all that no caller came from lately
+)
+
 // Limit bounds the connections of l. One too many takes the place of the oldest on
 // which nobody has said yet who he is, so that whoever holds many keeps out no
 // caller: neither from his own address, which may be that of a whole network, nor
 // from others. Where there is no such one it is closed itself.
-func Limit(l net.Listener) net.Listener { return &limitListener{Listener: l} }
+//
+// New connections are held to a rate, too, for each address and for all together;
+// addresses that a caller came from have a share of their own. What is above it is
+// closed before a handshake.
+func Limit(l net.Listener) net.Listener {
+	return &limitListener{Listener: l, perHost: newLimiter(handshakesFrom), strangers: newLimiter(handshakes), friends: newLimiter(rate{1, friendly})}
+}
+
+// friendly is how long an address is known for that of a caller.
+const friendly = 24 * time.Hour
 
 type limitListener struct {
 	net.Listener
+	perHost   *limiter
+	strangers *limiter
+	friends   *limiter // its names are those of which a caller came lately
 
 	mu    sync.Mutex
 	conns []*limitedConn // the oldest first
@@ -38,6 +57,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &limitedConn{Conn: in, host: hostOf(in.RemoteAddr().String()), from: l}
+		if !l.mayBegin(c.host) {
+			in.Close()
+			continue
+		}
 		over, ok := l.enter(c)
 		if over != nil {
 			over.Conn.Close()
@@ -47,6 +70,18 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		in.Close()
 	}
+}
+
+// mayBegin reports whether a handshake may be spent on an address.
+func (l *limitListener) mayBegin(host string) bool {
+	if _, ok := l.perHost.take(host); !ok {
+		return false
+	}
+	if l.friends.spent(host) {
+		return true
+	}
+	_, ok := l.strangers.take("")
+	return ok
 }
 
 // enter takes c up, if need be in place of over.
@@ -109,7 +144,9 @@ func withLimited(ctx context.Context, c net.Conn) context.Context {
 // keep says that somebody who is known uses the connection of ctx.
 func keep(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*limitedConn); ok {
-		c.known.Store(true)
+		if !c.known.Swap(true) {
+			c.from.friends.take(c.host)
+		}
 	}
 }
 

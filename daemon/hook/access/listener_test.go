@@ -1,11 +1,15 @@
 package access
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -103,6 +107,92 @@ func TestLimitListener(t *testing.T) {
 	if n := len(conns()); n != maxConns {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// fakeListener gives connections that come from where it is told.
+type fakeListener struct{ from chan string }
+
+func (l fakeListener) Accept() (net.Conn, error) {
+	address, ok := <-l.from
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	ours, theirs := net.Pipe()
+	theirs.Close()
+	return fakeConn{ours, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}, nil
+}
+func (l fakeListener) Close() error   { return nil }
+func (l fakeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+type fakeConn struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c fakeConn) RemoteAddr() net.Addr { return c.from }
+
+// TestHandshakeFlood: no address, and not all together, make the router spend more than
+// so many handshakes; who came as a caller lately is not held up by the others.
+func TestHandshakeFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := fakeListener{make(chan string)}
+		l := Limit(in)
+		let := map[string]int{}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				limited := c.(*limitedConn)
+				let[limited.host]++
+				if limited.host == "192.0.2.77" {
+					keep(context.WithValue(t.Context(), connKey{}, limited))
+				}
+				c.Close() // the handshake was enough
+			}
+		}()
+		come := func(host string, n int) int {
+			before := let[host]
+			for range n {
+				in.from <- host + ":1"
+			}
+			synctest.Wait()
+			return let[host] - before
+		}
+		if n := come("192.0.2.1", 1000); n != handshakesFrom.burst {
+			t.Errorf("%d handshakes of one address at once", n)
+		}
+		time.Sleep(time.Second)
+		if n := come("192.0.2.1", 1000); n != 10 {
+			t.Errorf("%d handshakes a second of one address", n)
+		}
+		if n := come("192.0.2.77", 1); n != 1 {
+			t.Error("a caller does not come in beside it")
+		}
+		time.Sleep(time.Minute)
+		total := 0
+		for i := range 100 {
+			total += come(fmt.Sprintf("198.51.100.%d", i), 100)
+		}
+		if total != handshakes.burst {
+			t.Errorf("%d handshakes of many at once", total)
+		}
+		if n := come("203.0.113.5", 1); n != 0 {
+			t.Error("a stranger comes in during a flood")
+		}
+		if n := come("192.0.2.77", 1); n != 1 {
+			t.Error("a caller of before does not come in during a flood")
+		}
+		time.Sleep(25 * time.Millisecond)
+		if n := come("203.0.113.5", 10); n != 1 {
+			t.Errorf("%d handshakes in a fortieth of a second", n)
+		}
+		close(in.from)
+		<-ended
+	})
 }
 
 func TestHostOf(t *testing.T) {
