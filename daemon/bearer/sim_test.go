@@ -72,3 +72,39 @@ func TestLockedCardEndsARun(t *testing.T) {
 		}
 	})
 }
+
+// A card that is busy for long takes nothing from a link that carries traffic, and
+// does not hide the end of one.
+func TestBusyCardBesideALink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		time.Sleep(10 * time.Second)
+		if s := b.model.Snapshot(); s.State != status.Up {
+			t.Fatalf("the link is %s: %s", s.State, s.Reason)
+		}
+		b.radio.set(func() { b.radio.sim = modem.SIMBusy })
+		for range 10 {
+			b.Kick()
+			time.Sleep(time.Minute)
+			if s := b.model.Snapshot(); s.State != status.Up || s.Link == nil || b.routes(t) == 0 {
+				t.Fatalf("the link is %s: %s", s.State, s.Reason)
+			}
+		}
+		b.radio.set(func() { b.radio.reg, b.radio.up = modem.RegSearching, "" })
+		b.Kick()
+		time.Sleep(time.Minute)
+		if s := b.model.Snapshot(); s.State != status.Down || !strings.Contains(s.Reason, "busy") || b.routes(t) != 0 {
+			t.Errorf("the link is %s: %q, %d routes", s.State, s.Reason, b.routes(t))
+		}
+		b.radio.set(func() { b.radio.sim, b.radio.reg = modem.SIMReady, modem.RegHome })
+		b.Kick()
+		time.Sleep(10 * time.Second)
+		if s := b.model.Snapshot(); s.State != status.Up {
+			t.Errorf("the link is %s: %s", s.State, s.Reason)
+		}
+	})
+}

@@ -192,8 +192,14 @@ func (b *Bearer) look(ctx context.Context) error {
 	}
 	sim.State = b.SIMState(sim.State)
 	lost := b.noteSIM(sim.State)
-	if sim.State == modem.SIMBusy {
-		return noSIM(sim.State) // it passes, and nobody says when
+	if sim.State == modem.SIMBusy { // it passes, and nobody says when
+		if a := b.current(); a != nil {
+			// The card is not needed for a link that stands.
+			if ok, err := b.healthy(ctx, r, a); ok || err != nil {
+				return err
+			}
+		}
+		return noSIM(sim.State)
 	}
 	if sim.State != modem.SIMReady {
 		if a := b.current(); a != nil {

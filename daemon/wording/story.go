@@ -55,11 +55,16 @@ func Log(w io.Writer, records []hook.LogRecord) {
 
 func writeStory(w io.Writer, story []entry) {
 	first, last := story[0].rec, story[len(story)-1].rec
-	from := "from " + cmp.Or(first.SMDP, "?")
-	if f := first.Fallback; f != nil {
-		from = "because of " + f.Text
+	what, from := "activation", ""
+	switch server := cmp.Or(first.SMDP, last.SMDP); { // which a discovery has to find first
+	case first.Fallback != nil:
+		from = " because of " + first.Fallback.Text
+	case server != "":
+		from = " from " + server
+	case first.Mark == "" && first.ICCID != "":
+		what, from = "switch", " to profile "+first.ICCID
 	}
-	fmt.Fprintf(w, "activation %s %s, %s\n", Clean(first.ID, ""), Clean(from, ""), first.Started.Local().Format(time.DateTime))
+	fmt.Fprintf(w, "%s %s%s, %s\n", what, Clean(first.ID, ""), Clean(from, ""), first.Started.Local().Format(time.DateTime))
 	if first.After != "" {
 		fmt.Fprintf(w, "  the code of activation %s once more\n", Clean(first.After, ""))
 	}
