@@ -52,15 +52,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	defer g.endLine()
 	defer g.dropDevice()
 	wait := firstReopen
-	pause := func() { // longer each time
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		case r := <-g.mute:
-			r.answer <- g.writeRestart(ctx, g.knownPort(), r.part)
-		}
-		wait = min(2*wait, lastReopen)
-	}
+	pause := func() { wait = g.pauseModem(ctx, wait) }
 	for ctx.Err() == nil {
 		g.modemPulse.Work("opening the modem", openLimit)
 		d, err := g.openModem(ctx)

@@ -124,6 +124,7 @@ type Gateway struct {
 	place     *port.Place      // of the modem on USB when it was open last; only keepModem's
 	last      atomic.Pointer[device]
 	mute      chan muteRestart // for a modem that does not answer
+	plugged   chan struct{}    // the kernel has added a port
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
@@ -203,6 +204,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	tasks := []task.Task{
 		{Name: "hook", Run: func(ctx context.Context) error { return g.hook.Serve(ctx, l) }},
 		{Name: "modem", Run: g.keepModem},
+		{Name: "ports", Run: g.watchPorts},
 		{Name: "outbox", Run: g.keepOutbox},
 		{Name: "recovery", Run: g.keepRecovery},
 		{Name: "link", Run: func(ctx context.Context) error {
@@ -294,7 +296,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g = &Gateway{
 		opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
-		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), wanted: make(chan struct{}), mute: make(chan muteRestart), life: context.Background(), // until it runs
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), wanted: make(chan struct{}), mute: make(chan muteRestart), plugged: make(chan struct{}, 1), life: context.Background(), // until it runs
 	}
 	g.conf.Store(cfg)
 	g.link, g.linkLeft = context.WithCancel(context.Background())

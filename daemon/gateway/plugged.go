@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"dynamod/netlink/uevent"
+)
+
+// plugging is what all the ports of a modem take to come.
+const plugging = 200 * time.Millisecond
+
+// pauseModem is the pause before the modem is opened once more, and returns the next
+// one: longer each time, until the kernel tells of a new port.
+func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration) (next time.Duration) {
+	next = min(2*wait, lastReopen)
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	select {
+	case <-ctx.Done():
+	case <-over.C:
+	case <-g.plugged:
+		next = firstReopen
+		select { // a modem has several ports, and they come one after another
+		case <-ctx.Done():
+		case <-time.After(plugging):
+		}
+		select {
+		case <-g.plugged:
+		default:
+		}
+	case r := <-g.mute:
+		r.answer <- g.writeRestart(ctx, g.knownPort(), r.part)
+	}
+	return next
+}
+
+// watchPorts wakes who waits for the modem when the kernel adds a port. Without the
+// kernel's word, as in a container, the pauses have to do.
+func (g *Gateway) watchPorts(ctx context.Context) error {
+	if g.opts.OpenPort != nil {
+		return nil // the ports are not the kernel's
+	}
+	err := uevent.Watch(ctx, func(e uevent.Event) {
+		if e == (uevent.Event{}) || e.Action == "add" && (e.Subsystem == "tty" || e.Subsystem == "wwan") {
+			select {
+			case g.plugged <- struct{}{}:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		g.log.Info("a modem that is plugged in is found later: the kernel does not tell of it", "error", err)
+	}
+	return nil
+}

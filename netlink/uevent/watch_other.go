@@ -1,0 +1,11 @@
+//go:build !linux
+
+package uevent
+
+import (
+	"context"
+	"errors"
+)
+
+// Watch is for Linux.
+func Watch(context.Context, func(Event)) error { return errors.ErrUnsupported }
