@@ -11,17 +11,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What keeps the binaries of routers small: HTTP/2 is left out, which neither an
 # SM-DP+ needs nor the API offers, and the compiler inlines only where that is
 # worth its room.
-ROUTER := -tags nodemo,nethttpomithttp2 -gcflags=all=-l \
+TAGS := nodemo,nethttpomithttp2
+ROUTER := -gcflags=all=-l \
   $(foreach p,bytes slices crypto/... encoding/... internal/... math/... runtime/... sync/...,-gcflags=$(p)=)
 # Bytes that no router's binary may pass: TARGET:LIMIT.
-LIMITS := arm-7:11500000 mipsle-softfloat:13500000
+LIMITS := arm-7:13000000 arm-7+notui:11500000 mipsle-softfloat:15000000
 
-# GOOS/GOARCH/variant of every router that the packages are built for.
-CROSS := arm-5 arm-6 arm-7 arm64 mipsle-softfloat mips-softfloat riscv64 amd64
+# GOOS/GOARCH/variant of every router that the packages are built for, and +TAG
+# for one without a part.
+CROSS := arm-5 arm-6 arm-7 arm-7+notui arm64 mipsle-softfloat mips-softfloat riscv64 amd64
 
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
-DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin mandoc:mandoc zsh:zsh chromium:chromium
+DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin mandoc:mandoc zsh:zsh chromium:chromium tmux:tmux
 
 # The same for services. They are installed only where nothing starts them (no
 # systemd: a container), or with CI=true: ModemManager on somebody's machine
@@ -62,7 +64,7 @@ deps:
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags nodemo ./...
+	$(GO) vet -tags nodemo,notui ./...
 	$(GO) run $(STATICCHECK) ./...
 
 # Of packages that pass nothing is shown: the walks leave their tables in TABLES.
@@ -72,10 +74,10 @@ test:
 
 cross:
 	@for t in $(CROSS); do \
-	  arch=$${t%%-*}; v=$${t#*-}; env="GOOS=linux GOARCH=$$arch"; \
-	  case $$t in arm-*) env="$$env GOARM=$$v";; mips*) env="$$env GOMIPS=$$v";; esac; \
+	  p=$${t%%+*}; arch=$${p%%-*}; v=$${p#*-}; more=$${t#$$p}; env="GOOS=linux GOARCH=$$arch"; \
+	  case $$p in arm-*) env="$$env GOARM=$$v";; mips*) env="$$env GOMIPS=$$v";; esac; \
 	  printf '%-18s' "linux/$$t"; \
-	  env $$env CGO_ENABLED=0 $(GO) build -trimpath $(ROUTER) -ldflags '$(LDFLAGS)' -o bin/dynamod-linux-$$t ./daemon || exit 1; \
+	  env $$env CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)$${more:+,$${more#+}}" $(ROUTER) -ldflags '$(LDFLAGS)' -o bin/dynamod-linux-$$t ./daemon || exit 1; \
 	  size=$$(wc -c <bin/dynamod-linux-$$t); echo " $$size"; \
 	  for l in $(LIMITS); do if [ $${l%%:*} = $$t ] && [ $$size -gt $${l##*:} ]; then echo "linux/$$t is over its $${l##*:} bytes"; exit 1; fi; done; \
 	done
