@@ -236,6 +236,7 @@ type bench struct {
 	daemons []*daemonProcess
 	later   chan struct{} // closed when the disk is full
 	env     []string      // of daemons, beside the test's own
+	run     []string      // what begins a daemon's command line
 }
 
 // benchTime bounds one story.
@@ -273,7 +274,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
-	b := &bench{t: t, ctx: ctx, n: n, w: w, dir: dir, secrets: []string{secretID, w.Profiles[0].ID}}
+	b := &bench{run: []string{"dynamod"}, t: t, ctx: ctx, n: n, w: w, dir: dir, secrets: []string{secretID, w.Profiles[0].ID}}
 	b.client = hook.Dial(filepath.Join(dir, "run", "dynamod.sock"))
 	t.Cleanup(b.stop)
 	return b
@@ -312,7 +313,8 @@ func (b *bench) activate(code string) verdict {
 // launch starts a daemon and waits until it answers.
 func (b *bench) launch(config string, client *hook.Client) *daemonProcess {
 	b.t.Helper()
-	p := &daemonProcess{cmd: exec.Command("dynamod", "run", "--config", config)}
+	program := append(slices.Clone(b.run), "run", "--config", config)
+	p := &daemonProcess{cmd: exec.Command(program[0], program[1:]...)}
 	p.cmd.Stderr = &p.log
 	p.cmd.Env = append(os.Environ(), b.env...)
 	var err error

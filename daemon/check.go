@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"dynamod/atcmd/port"
@@ -20,12 +21,15 @@ var checkCommand = command{
 	name:    "check",
 	summary: "check the configuration and the files that it names",
 	about: `Everything that is wrong is told at once, with its place in the file. A file
-that is named but missing is a warning: it may be there when it is needed.`,
-	example: "dynamod check --config ./dynamod.toml",
+that is named but missing is a warning: it may be there when it is needed. So is
+what a user who is not root lacks to run the daemon, with the command that mends
+it.`,
+	example: "dynamod check --config ./dynamod.toml\ndynamod check --user dynamod",
 	setup: func(fs *flag.FlagSet) action {
 		var c configFlags
 		c.declare(fs)
 		asJSON := fs.Bool("json", false, "print one JSON object")
+		as := fs.String("user", "", "tell what this user lacks to run the daemon, by `NAME`; without it, whoever runs the check")
 		return func(_ context.Context, args []string, s std) error {
 			if err := noArgs("check", args); err != nil {
 				return err
@@ -37,7 +41,14 @@ that is named but missing is a warning: it may be there when it is needed.`,
 			cfg, err := c.load()
 			var warnings []string
 			if err == nil {
-				warnings = missing(cfg)
+				id, ierr := ownIdentity()
+				if *as != "" {
+					id, ierr = identityOf(*as)
+				}
+				if ierr != nil {
+					return fault{exitFailed, "who runs the daemon is not known: " + ierr.Error(), "`dynamod check --user NAME` takes the name of a user of this system"}
+				}
+				warnings = slices.Concat(missing(cfg), id.lacks(cfg, path))
 				if _, bad := config.LoadDialects(cfg.Modem.Dialects); len(bad) > 0 {
 					err = bad
 				}

@@ -34,6 +34,12 @@ What happens is logged on standard error.`,
 			if opts.ConfigFile, _, err = c.file(); err != nil {
 				return err
 			}
+			harden(cfg, opts.Log)
+			if id, err := ownIdentity(); err == nil {
+				for _, lack := range id.lacks(cfg, opts.ConfigFile) {
+					opts.Log.Warn(lack)
+				}
+			}
 			return gateway.Run(ctx, cfg, opts)
 		}
 	},

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import (
+	"log/slog"
+
+	"dynamod/daemon/config"
+)
+
+func harden(*config.Config, *slog.Logger) {}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"dynamod/atcmd/port"
+	"dynamod/daemon/config"
+)
+
+// identity is whom a daemon runs as.
+type identity struct {
+	name   string
+	uid    int
+	groups []int
+	// caps are the effective capabilities, known where somebody else's are not
+	// asked for.
+	caps  uint64
+	known bool
+}
+
+// The capabilities that a daemon needs, by their numbers in capabilities(7).
+var neededCaps = []struct {
+	bit  uint
+	name string
+	what string
+}{
+	{12, "CAP_NET_ADMIN", "addresses, routes and rules cannot be set"},
+	{13, "CAP_NET_RAW", "DHCP, router solicitations and sockets of one interface are not possible"},
+}
+
+// ownIdentity is that of this process.
+func ownIdentity() (identity, error) {
+	id := identity{uid: os.Geteuid(), name: strconv.Itoa(os.Geteuid())}
+	groups, err := os.Getgroups()
+	if err != nil {
+		return id, err
+	}
+	id.groups = append(groups, os.Getegid())
+	if u, err := user.LookupId(id.name); err == nil {
+		id.name = u.Username
+	}
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return id, nil // not Linux
+	}
+	_, after, _ := bytes.Cut(text, []byte("\nCapEff:\t"))
+	word, _, _ := bytes.Cut(after, []byte("\n"))
+	id.caps, err = strconv.ParseUint(string(word), 16, 64)
+	id.known = err == nil
+	return id, nil
+}
+
+// identityOf is that of a user by name. What a unit gives him beside it is not known.
+func identityOf(name string) (identity, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return identity{}, err
+	}
+	id := identity{name: name}
+	if id.uid, err = strconv.Atoi(u.Uid); err != nil {
+		return id, err
+	}
+	list, err := u.GroupIds()
+	if err != nil {
+		return id, err
+	}
+	for _, text := range list {
+		if gid, err := strconv.Atoi(text); err == nil {
+			id.groups = append(id.groups, gid)
+		}
+	}
+	return id, nil
+}
+
+// may reports whether the mode bits of path let id do all of rwx, octal as in chmod.
+func (id identity) may(path string, rwx os.FileMode) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || id.uid == 0 {
+		return true, nil
+	}
+	mode := info.Mode().Perm()
+	switch {
+	case int(s.Uid) == id.uid:
+		mode >>= 6
+	case slices.Contains(id.groups, int(s.Gid)):
+		mode >>= 3
+	}
+	return mode&rwx == rwx, nil
+}
+
+// lacks tells what id would need to run a daemon with this configuration, each with
+// the command that mends it.
+func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
+	if id.uid == 0 {
+		return nil
+	}
+	add := func(format string, args ...any) { lacks = append(lacks, fmt.Sprintf(format, args...)) }
+	if id.known {
+		for _, c := range neededCaps {
+			if id.caps>>c.bit&1 == 0 {
+				add("%s is missing, so %s: run the daemon by rootfs/systemd/dynamod.service, or with `setpriv --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw`", c.name, c.what)
+			}
+		}
+	}
+	for _, path := range modemPorts(cfg) {
+		if ok, err := id.may(path, 0o6); err == nil && !ok {
+			add("%s cannot be opened: %s", path, id.joins(path))
+		}
+	}
+	for _, dir := range []struct{ key, path string }{{"[state] dir", cfg.State.Dir}, {"[state] run", cfg.State.Run}, {"[uplink] dns_file", filepath.Dir(cfg.Uplink.DNSFile)}} {
+		if dir.key == "[uplink] dns_file" && cfg.Uplink.DNSFile == "" || dir.key != "[state] dir" && dir.path == cfg.State.Dir {
+			continue
+		}
+		ok, err := id.may(dir.path, 0o7)
+		if os.IsNotExist(err) {
+			ok, err = id.may(filepath.Dir(dir.path), 0o7)
+		}
+		if err != nil || !ok {
+			add("%s: %s cannot be written: `install -d -o %s %s`", dir.key, dir.path, id.name, dir.path)
+		}
+	}
+	for _, f := range []struct{ key, path string }{
+		{"the configuration", file}, {"[modem] pin_file", cfg.Modem.PINFile}, {"[apn] password_file", cfg.APN.PasswordFile},
+		{"[webhook] secret_file", cfg.Webhook.SecretFile}, {"[hook] certificate", cfg.Hook.Certificate}, {"[hook] key", cfg.Hook.Key}, {"[hook] client_ca", cfg.Hook.ClientCA},
+	} {
+		if ok, err := id.may(f.path, 0o4); f.path != "" && err == nil && !ok {
+			add("%s: %s cannot be read: `chown %s %s`", f.key, f.path, id.name, f.path)
+		}
+	}
+	if group := cfg.Hook.Group; group != "" {
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			add("[hook] group: there is no group %s: `groupadd --system %s`", group, group)
+		} else if gid, err := strconv.Atoi(g.Gid); err == nil && !slices.Contains(id.groups, gid) {
+			add("[hook] group: only a member can give the socket to %s: `usermod -aG %s %s`", group, group, id.name)
+		}
+	}
+	if cfg.Bearer.PPP != config.PPPOff {
+		add("[bearer] ppp: pppd has to be run by root: run the daemon as root, or set it to \"off\"")
+	}
+	return lacks
+}
+
+// joins is the command that lets id open a device.
+func (id identity) joins(path string) string {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o060 == 0o060 {
+		if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Gid != 0 {
+			if g, err := user.LookupGroupId(strconv.Itoa(int(s.Gid))); err == nil {
+				return fmt.Sprintf("`usermod -aG %s %s`", g.Name, id.name)
+			}
+		}
+	}
+	return "copy rootfs/udev/60-dynamod.rules to /etc/udev/rules.d and `udevadm trigger`"
+}
+
+// modemPorts are the devices that the configuration names, or that may be the modem's.
+func modemPorts(cfg *config.Config) []string {
+	name := cfg.Modem.Port
+	if strings.HasPrefix(name, "/") {
+		return []string{name}
+	}
+	if place, err := port.ParsePlace(name); err == nil {
+		if path, err := (port.Tree{}).Find(place); err == nil {
+			return []string{path}
+		}
+		return nil
+	}
+	var paths []string
+	if name == config.Auto {
+		for _, pattern := range []string{"/dev/ttyUSB*", "/dev/ttyACM*", "/dev/wwan*at*"} {
+			found, _ := filepath.Glob(pattern)
+			paths = append(paths, found...)
+		}
+	}
+	return paths
+}
