@@ -34,7 +34,7 @@ FUZZTIME ?= 20s
 TABLES := $(CURDIR)/bin/tables
 
 .DEFAULT_GOAL := build
-.PHONY: build man demo check lint test deps fuzz bench soak cross cosa-db ci-roots clean
+.PHONY: build man demo check lint test deps fuzz bench soak pictures cross cosa-db ci-roots clean
 
 build:
 	$(BUILD) -o bin/dynamod ./daemon
@@ -99,6 +99,11 @@ soak:
 	DYNAMOD_SOAK=1 $(GO) test -race -count=5 -timeout 60m $$($(GO) list ./... | grep -v -e /daemon$$ -e /daemon/demo$$)
 	DYNAMOD_SOAK=1 $(GO) test -race -v -timeout 4h -skip TestFaultWalk ./daemon ./daemon/demo
 	DYNAMOD_SOAK=1 $(GO) test -v -run TestFaultWalk -timeout 4h ./daemon/demo
+
+# The pictures of the README, from the running thing.
+pictures: deps
+	@mkdir -p docs/pictures
+	DYNAMOD_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run '^TestPictures$$' ./daemon/hook/page
 
 cosa-db:
 	@[ -r /usr/share/mobile-broadband-provider-info/serviceproviders.xml ] || apt-get install -y -qq --no-install-recommends mobile-broadband-provider-info

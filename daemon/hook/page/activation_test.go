@@ -3,140 +3,18 @@
 package page_test
 
 import (
-	"context"
-	"io"
-	"log/slog"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/skip2/go-qrcode"
 
 	"dynamod/daemon/demo"
-	"dynamod/daemon/demo/netlab"
+	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
 )
-
-// box is a daemon in the lab, with its socket forwarded to a port as `ssh -L` does.
-type box struct {
-	*demo.World
-	t      *testing.T
-	dir    string
-	origin string // of the forwarded port
-}
-
-func newBox(t *testing.T, o demo.Options, config string) *box {
-	t.Helper()
-	n, err := netlab.NewSimulated(netlab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	o.Dir, o.Dialect = t.TempDir(), "generic"
-	w, err := demo.Open(ctx, n, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(o.Dir, "dynamod.toml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Its last table is [hook].
-	if err := os.WriteFile(path, append(text, config...), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("DYNAMOD_TEST_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	done := make(chan error, 1)
-	go func() { done <- w.Daemon(ctx, log, "test") }()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go forward(l, filepath.Join(o.Dir, "run", "dynamod.sock"))
-	t.Cleanup(func() {
-		l.Close()
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		w.Close()
-		n.Close()
-	})
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	b := &box{World: w, t: t, dir: o.Dir, origin: "http://localhost:" + port}
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get(b.origin + "/healthz")
-		if err == nil {
-			resp.Body.Close()
-			return b
-		}
-		if time.Since(begun) > patience {
-			t.Fatal("the daemon does not answer: ", err)
-		}
-	}
-}
-
-func forward(l net.Listener, socket string) {
-	for {
-		in, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer in.Close()
-			out, err := net.Dial("unix", socket)
-			if err != nil {
-				return
-			}
-			defer out.Close()
-			go func() {
-				io.Copy(out, in)
-				out.Close()
-			}()
-			io.Copy(in, out)
-		}()
-	}
-}
-
-// order is a profile that waits at the SM-DP+, and its activation code.
-func (b *box) order(o smdpsim.Order) (iccid, code string) {
-	b.t.Helper()
-	const number = "8900101000000000999"
-	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: number, IMSI: "001010000000999", MNCDigits: 2, SPN: demo.Operator})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	o.UPP = upp
-	if o.Metadata.Name == "" {
-		o.Metadata = smdpsim.Metadata{Provider: demo.Operator, Name: "Field profile", Owner: []byte{0x00, 0xF1, 0x10}}
-	}
-	if code, err = b.Server.AddOrder(o); err != nil {
-		b.t.Fatal(err)
-	}
-	return number, code
-}
-
-func qrFile(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "code.png")
-	if err := qrcode.WriteFile(text, qrcode.Medium, 400, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 func TestActivationByPicture(t *testing.T) {
 	c := chromium(t)
 	b := newBox(t, demo.Options{}, "")
-	iccid, code := b.order(smdpsim.Order{ConfirmationCode: "4711"})
+	code := b.order(smdpsim.Order{ConfirmationCode: "4711"})
 	c.open(b.origin)
 	c.wait(`document.getElementById("live").textContent === "live"`)
 	c.upload("picture", qrFile(t, code))
@@ -144,13 +22,13 @@ func TestActivationByPicture(t *testing.T) {
 	c.wait(`document.activeElement.textContent === "Look at the profile"`)
 	c.press("Enter")
 	c.seen("offer")
-	if got := c.text(); !strings.Contains(got, demo.Operator) || !strings.Contains(got, "Field profile") || !strings.Contains(got, iccid) || !strings.Contains(got, demo.APN) {
+	if got := c.text(); !strings.Contains(got, demo.Operator) || !strings.Contains(got, "Field profile") || !strings.Contains(got, ordered) || !strings.Contains(got, demo.APN) {
 		t.Errorf("the preview does not tell of the profile: %s", got)
 	}
 	c.click("accept")
 	c.seen("confirm")
 	c.fill("confirmation", "4711")
-	c.eval(`document.getElementById("confirm").requestSubmit()`)
+	c.submit("confirm")
 	c.seen("result")
 	if got := c.eval(`document.getElementById("result-title").textContent`); got != "Up on the new profile" {
 		t.Fatalf("it ended with %q: %s", got, c.text())
@@ -163,7 +41,7 @@ func TestActivationByPicture(t *testing.T) {
 func TestActivationByKeyboard(t *testing.T) {
 	c := chromium(t)
 	b := newBox(t, demo.Options{}, "")
-	_, code := b.order(smdpsim.Order{ConfirmationCode: "4711"})
+	code := b.order(smdpsim.Order{ConfirmationCode: "4711"})
 	c.open(b.origin)
 	c.seen("profiles-state")
 	c.tabTo("code")
@@ -177,8 +55,7 @@ func TestActivationByKeyboard(t *testing.T) {
 	c.tabTo("accept")
 	c.press("Enter")
 	c.seen("confirm")
-	c.wait(`document.activeElement.id === "confirm-title"`)
-	c.tabTo("confirmation")
+	c.wait(`document.activeElement.id === "confirmation"`)
 	c.insert("1234") // mistyped: it is asked for again
 	c.press("Enter")
 	c.wait(`document.getElementById("refused").textContent !== ""`)
@@ -193,36 +70,87 @@ func TestActivationByKeyboard(t *testing.T) {
 	c.clean(b.origin)
 }
 
-// TestPictures makes the pictures of the README, from the running page.
-func TestPictures(t *testing.T) {
-	dir := os.Getenv("DYNAMOD_PICTURES")
-	if dir == "" {
-		t.Skip("`make pictures` makes them")
+// A profile that can never be disabled again is asked about apart.
+func TestNoWayBack(t *testing.T) {
+	c := chromium(t)
+	b := newBox(t, demo.Options{Earlier: profile(t, "8900101000000000801"), EarlierIs: euiccsim.Metadata{Name: "Bootstrap", Class: euiccsim.ClassProvisioning}}, "")
+	code := b.order(smdpsim.Order{Metadata: smdpsim.Metadata{Rules: smdpsim.PPR1}})
+	c.open(b.origin)
+	c.wait(`document.getElementById("link").textContent === "Up"`)
+	c.fill("code", code)
+	c.submit("activate-form")
+	c.seen("offer")
+	if got := c.text(); !strings.Contains(got, "can never be disabled again") || !strings.Contains(got, "with no way back") {
+		t.Errorf("the preview does not tell of the rule: %s", got)
 	}
+	c.click("accept")
+	c.seen("forever")
+	c.wait(`document.activeElement.id === "forever-title"`)
+	if on := b.Card.Installed(); len(on) != 1 {
+		t.Errorf("it was installed before that was answered: %v", on)
+	}
+	c.click("forever-yes")
+	c.wait(`document.getElementById("result-title").textContent === "Up on the new profile" && document.getElementById("result").checkVisibility()`)
+	c.clean(b.origin)
+}
+
+// What goes on at the router is seen again after the page was loaded anew, and
+// after the connection was lost.
+func TestReattach(t *testing.T) {
 	c := chromium(t)
 	b := newBox(t, demo.Options{}, "")
-	_, code := b.order(smdpsim.Order{})
-	c.window(760, 900, "light")
+	code := b.order(smdpsim.Order{ConfirmationCode: "4711"})
 	c.open(b.origin)
-	c.seen("profile-list")
+	c.fill("code", code)
+	c.submit("activate-form")
+	c.seen("offer")
+	c.open(b.origin + "/?again")
+	c.seen("offer")
 	c.wait(`document.getElementById("live").textContent === "live"`)
-	for _, part := range []string{"form", "offer", "result"} {
-		switch part {
-		case "offer":
-			c.fill("code", code)
-			c.eval(`document.getElementById("activate-form").requestSubmit()`)
-			c.seen("offer")
-		case "result":
-			c.click("accept")
-			c.seen("result")
-			c.wait(`document.getElementById("link").textContent === "Up"`)
-			c.wait(`document.getElementById("profile-list").textContent.includes("enabled")`)
-		}
-		c.window(760, 900, "light")
-		c.picture(filepath.Join(dir, "page-"+part+".png"))
-		c.window(760, 900, "dark")
-		c.picture(filepath.Join(dir, "page-"+part+"-dark.png"))
-		c.window(360, 800, "light")
-		c.picture(filepath.Join(dir, "page-"+part+"-phone.png"))
+	c.eval(`window.here = "the same document"`)
+	before := c.asked("/v1/events")
+	b.hangUp()
+	c.wait(`document.getElementById("live").textContent.startsWith("no connection")`)
+	c.wait(`document.getElementById("live").textContent === "live"`)
+	if got := c.eval(`window.here`); got != "the same document" || c.asked("/v1/events") <= before {
+		t.Error("the page was loaded anew, or did not come back")
 	}
+	c.click("accept")
+	c.seen("confirm")
+	b.hangUp() // and answers at once
+	c.fill("confirmation", "4711")
+	c.submit("confirm")
+	c.seen("result")
+	if got := c.eval(`document.getElementById("result-title").textContent`); got != "Up on the new profile" {
+		t.Errorf("it ended with %q: %s", got, c.text())
+	}
+	c.clean(b.origin, "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION")
+}
+
+// What a server tells of a profile is shown as it is, and nothing of it runs; and
+// whoever refuses sees that nothing was installed.
+func TestRefused(t *testing.T) {
+	c := chromium(t)
+	b := newBox(t, demo.Options{}, "")
+	name := "<img src=x onerror=alert(1)>\u202egnp"
+	code := b.order(smdpsim.Order{Metadata: smdpsim.Metadata{Provider: "<b>Lab</b> & co", Name: name}})
+	c.open(b.origin)
+	c.fill("code", "not a code")
+	c.submit("activate-form")
+	c.wait(`document.getElementById("activate-problem").textContent.includes("activation code looks like")`)
+	c.fill("code", strings.TrimPrefix(code, "LPA:"))
+	c.submit("activate-form")
+	c.seen("offer")
+	if got := c.text(); !strings.Contains(got, "<img src=x onerror=alert(1)>") || !strings.Contains(got, "<b>Lab</b> & co") || strings.Contains(got, "\u202e") {
+		t.Errorf("the names are not as they are: %s", got)
+	}
+	c.click("refuse")
+	c.seen("result")
+	if got := c.text(); !strings.Contains(got, "It failed") || !strings.Contains(got, "rejected") {
+		t.Errorf("the result is not that of a refusal: %s", got)
+	}
+	if on := b.Card.Installed(); len(on) != 0 {
+		t.Errorf("on the card: %v", on)
+	}
+	c.clean(b.origin, "422") // of what is no code
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ type tab struct {
 
 	complaints []string // errors and warnings of the console, exceptions, CSP violations
 	requests   []string // URLs
+	statuses   []string // of answers, with their URL
 }
 
 type answer struct {
@@ -39,7 +41,7 @@ type answer struct {
 }
 
 // chromium starts a browser with one empty tab. The test is skipped where there is none.
-func chromium(t *testing.T) *tab {
+func chromium(t *testing.T, flags ...string) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -53,9 +55,9 @@ func chromium(t *testing.T) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--headless=new", "--remote-debugging-pipe", "--user-data-dir=" + t.TempDir(), "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
+	args := append(flags, "--headless=new", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-		"--ignore-certificate-errors", "--hide-scrollbars", "--lang=en"}
+		"--ignore-certificate-errors", "--hide-scrollbars", "--lang=en")
 	if os.Getuid() == 0 {
 		args = append(args, "--no-sandbox") // it refuses to run as root with one
 	}
@@ -111,6 +113,11 @@ func (b *tab) listen(r *bufio.Reader) {
 				Args    []struct{ Value any }
 				Request struct{ URL string }
 				Issue   struct{ Code string }
+
+				Response struct {
+					Status int
+					URL    string
+				}
 			}
 			answer
 		}
@@ -133,6 +140,8 @@ func (b *tab) listen(r *bufio.Reader) {
 			b.complaints = append(b.complaints, p.Issue.Code)
 		case "Network.requestWillBeSent":
 			b.requests = append(b.requests, p.Request.URL)
+		case "Network.responseReceived":
+			b.statuses = append(b.statuses, fmt.Sprint(p.Response.Status, " ", p.Response.URL))
 		}
 		b.mu.Unlock()
 	}
@@ -184,33 +193,50 @@ func (b *tab) do(method string, params, result any) {
 }
 
 // eval returns what an expression, or the promise that it is, comes to.
-func (b *tab) eval(expression string) (value any) {
+func (b *tab) eval(expression string) any {
 	b.t.Helper()
+	value, err := b.evaluate(expression)
+	if err != nil {
+		b.t.Fatalf("%s: %v\n%s", expression, err, b.text())
+	}
+	return value
+}
+
+func (b *tab) evaluate(expression string) (any, error) {
 	var r struct {
 		Result           struct{ Value any }
 		ExceptionDetails *struct {
 			Exception struct{ Description, Value string }
 		}
 	}
-	b.do("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}, &r)
+	err := b.try("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}, &r)
 	if e := r.ExceptionDetails; e != nil {
-		b.t.Fatalf("%s: %s%s\n%s", expression, e.Exception.Description, e.Exception.Value, b.text())
+		err = errors.New(e.Exception.Description + e.Exception.Value)
 	}
-	return r.Result.Value
+	return r.Result.Value, err
 }
 
-// wait waits until a condition over the document holds.
+// wait waits until a condition over the document holds, which may be another one
+// by then.
 func (b *tab) wait(condition string) {
 	b.t.Helper()
-	b.eval(fmt.Sprintf(`new Promise((resolve, reject) => {
-		let watch, timer, done = () => { try { return (%s) } catch { return false } };
-		const look = () => { if (done()) { watch.disconnect(); clearTimeout(timer); resolve() } };
-		watch = new MutationObserver(look);
-		watch.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
-		document.addEventListener("focusin", look);
-		timer = setTimeout(() => reject(%q), %d);
+	look := fmt.Sprintf(`new Promise((resolve, reject) => {
+		const begun = Date.now();
+		const look = () => {
+			let done = false;
+			try { done = (%s) } catch {}
+			if (!done && Date.now() - begun < %d) return setTimeout(look, 20);
+			done ? resolve() : reject("in vain");
+		};
 		look();
-	})`, condition, "waited in vain for "+condition, (patience - 5*time.Second).Milliseconds()))
+	})`, condition, (patience - 5*time.Second).Milliseconds())
+	_, err := b.evaluate(look)
+	for err != nil && strings.Contains(err.Error(), "navigated") {
+		_, err = b.evaluate(look)
+	}
+	if err != nil {
+		b.t.Fatalf("waited for %s: %v\n%s", condition, err, b.text())
+	}
 }
 
 // seen waits until the element of that ID can be seen.
@@ -238,6 +264,24 @@ func (b *tab) click(id string) {
 	b.t.Helper()
 	b.seen(id)
 	b.eval(fmt.Sprintf("document.getElementById(%q).click()", id))
+}
+
+// submit sends a form as a press of its button does.
+func (b *tab) submit(id string) {
+	b.t.Helper()
+	b.eval(fmt.Sprintf("document.getElementById(%q).requestSubmit()", id))
+}
+
+// asked counts the requests for a path.
+func (b *tab) asked(path string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, url := range b.requests {
+		if strings.HasSuffix(url, path) {
+			n++
+		}
+	}
+	return n
 }
 
 func (b *tab) fill(id, value string) {
@@ -303,15 +347,15 @@ func (b *tab) upload(id string, files ...string) {
 // window sets the size in CSS pixels and the colour scheme.
 func (b *tab) window(width, height int, scheme string) {
 	b.t.Helper()
-	b.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 600}, nil)
+	b.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": width < 600}, nil)
 	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// picture writes what the page looks like, all of it, to a PNG file.
+// picture writes what the window shows to a PNG file.
 func (b *tab) picture(path string) {
 	b.t.Helper()
 	var shot struct{ Data string }
-	b.do("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	b.do("Page.captureScreenshot", nil, &shot)
 	data, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err != nil {
 		b.t.Fatal(err)

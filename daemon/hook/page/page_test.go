@@ -296,7 +296,7 @@ var routers = map[string][]string{
 		string(activation.Probing), string(activation.Committed), string(activation.Undoing), string(activation.Notifying), string(activation.Done), string(activation.Failed),
 	},
 	"step.":    {"check", "agree", "download", "switch", "connect", "test"},
-	"outcome.": {"committed", "rolled-back", "failed"},
+	"outcome.": {"committed", "rolled-back", "installed", "failed"},
 	"rules.":   {"ppr1", "ppr2"},
 	"class.":   {"test", "provisioning"},
 	"retry.":   {string(euicc.RetryNow), string(euicc.RetryLater), string(euicc.RetryAsk), string(euicc.RetryNewCode), string(euicc.RetryNever)},

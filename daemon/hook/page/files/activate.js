@@ -1,22 +1,10 @@
 // The form for a code.
 import { $, changed, say, text } from "./dom.js";
-import { insist, Problem, tell } from "./api.js";
+import { insist, tell } from "./api.js";
 import { Camera, isCode, readPicture } from "./qr.js";
 import { began } from "./run.js";
 
-// kept is the request that was sent, until its profile is agreed to: a profile with
-// no way back needs it once more. It is in memory alone, as the token.
-let kept = null;
-
-export const forget = () => { kept = null; };
-export const keeps = () => kept !== null;
-
-// again sends the kept request once more, with the user's word that the profile may
-// stay for good.
-export const again = () => submit({ ...kept, no_way_back: true });
-
 async function submit(body) {
-  kept = body;
   // Without a secure context, as behind a forwarded port that is called by an
   // address, there is no randomUUID.
   const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
@@ -24,9 +12,8 @@ async function submit(body) {
   try {
     began(await insist("POST", "/v1/activations", body, { "Idempotency-Key": key }));
   } catch (error) {
-    forget();
     say("activate-problem", tell(error));
-    if (error instanceof Problem && error.code === "bad-activation-code") $("code").focus();
+    $("code").focus();
   }
 }
 
@@ -45,7 +32,6 @@ export function setUp() {
     const body = { code: $("code").value };
     if ($("first-confirmation").value) body.confirmation_code = $("first-confirmation").value;
     if ($("apn").value.trim()) body.apn = { apn: $("apn").value.trim() };
-    if ($("no-way-back").checked) body.no_way_back = true;
     $("activate-form").reset();
     say("code-state", "");
     submit(body);
@@ -80,10 +66,7 @@ export function setUp() {
     if (document.activeElement === document.body) $("camera").focus();
   };
   $("camera-off").onclick = () => camera.stop();
-  addEventListener("pagehide", () => {
-    camera.stop();
-    forget();
-  });
+  addEventListener("pagehide", () => camera.stop());
 }
 
 // show hides the form while a run goes on: there is one at a time.

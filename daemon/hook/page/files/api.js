@@ -1,4 +1,4 @@
-import { sleep } from "./dom.js";
+import { join, sleep, text } from "./dom.js";
 
 // The token is here and nowhere else: what a browser stores for a page it may write
 // to disk. A page that is loaded again asks for it again.
@@ -15,7 +15,7 @@ export class Problem extends Error {
 }
 
 // tell is an error for people.
-export const tell = (error) => [error.message, error.advice].filter(Boolean).join(" — ");
+export const tell = (error) => (error instanceof Problem ? join(" — ", error.message, error.advice) : text("problem.network"));
 
 async function send(method, path, { body, headers, signal } = {}) {
   const h = new Headers(headers);
@@ -81,21 +81,16 @@ async function stream(after, opened, see) {
 }
 
 // follow calls see(kind, data) with what is and with what changes, for ever: a
-// stream that breaks off is taken up where it was. live(true) and live(false) tell
-// of the connection. It returns when the router no longer knows who asks.
+// stream that breaks off is taken up where it was, or with all that is where the
+// router no longer has that. live(true) and live(false) tell of the connection. It
+// returns when the router no longer knows who asks.
 export async function follow(see, live) {
-  let last = "", started = "", wake = () => {};
+  let last = "", wake = () => {};
   const now = () => wake();
   addEventListener("online", now);
   addEventListener("visibilitychange", now);
   for (let pause = 500; ; pause = Math.min(2 * pause, 15_000)) {
     try {
-      const status = await call("GET", "/v1/status");
-      if (status.started !== started) { // another daemon: its events count from 1
-        started = status.started;
-        last = "";
-      }
-      see("status", status);
       await stream(last, () => { live(true); pause = 500; }, (kind, data, id) => {
         last = id ?? last;
         see(kind, data);

@@ -72,7 +72,6 @@ export function ask({ title, body, field, value = "", ok, risky, wrong }) {
   yes.textContent = ok;
   yes.className = risky ? "risky" : "main";
   return new Promise((resolve) => {
-    let answer = null;
     form.onsubmit = (event) => {
       event.preventDefault();
       const why = wrong?.(input.value.trim());
@@ -81,11 +80,15 @@ export function ask({ title, body, field, value = "", ok, risky, wrong }) {
         input.reportValidity();
         return;
       }
-      answer = field ? input.value.trim() : "";
+      resolve(field ? input.value.trim() : "");
       dialog.close();
     };
-    $("ask-no").onclick = () => dialog.close();
-    dialog.onclose = () => resolve(answer);
+    $("ask-no").onclick = () => {
+      resolve(null);
+      dialog.close();
+    };
+    // The event comes late: the next question may be there already.
+    dialog.onclose = () => { if (!dialog.open) resolve(null); };
     dialog.showModal();
     (field ? input : $("ask-no")).focus();
   });

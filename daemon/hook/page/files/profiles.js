@@ -2,17 +2,26 @@
 import { $, ask, changed, clean, element, join, say, text } from "./dom.js";
 import { call, tell } from "./api.js";
 
-let busy = false; // with a change, or with a run
+let busy = false; // with a change
+let going = false; // a run
+let note = ""; // what became of the last one
 
 export function show(card, run) {
-  const going = !!run && !run.ended;
+  going = !!run && !run.ended;
   const profiles = card?.profiles;
-  if (!busy) say("profiles-state", !profiles ? card?.error ?? text("profiles.unknown") : profiles.length ? "" : text("profiles.none"));
+  say("profiles-state", !profiles ? card?.error ?? text("profiles.unknown") : note || (profiles.length ? "" : text("profiles.none")));
   if (changed("profiles", profiles)) {
-    const at = document.activeElement?.dataset?.key;
+    const at = document.activeElement?.dataset.key;
     $("profile-list").replaceChildren(...(profiles ?? []).map(item));
-    if (at) ($("profile-list").querySelector(`[data-key="${CSS.escape(at)}"]`) ?? $("profiles-title")).focus();
+    if (at) focus(at);
   }
+  allow();
+}
+
+// focus goes to the button of that key, or above the list where it is gone.
+const focus = (key) => ($("profile-list").querySelector(`[data-key="${CSS.escape(key)}"]`) ?? $("profiles-title")).focus();
+
+function allow() {
   for (const b of $("profile-list").querySelectorAll("button")) b.disabled = going || busy;
 }
 
@@ -40,33 +49,36 @@ function button(p, what, short, long, act) {
 }
 
 // change makes a request about a profile, and puts the question of no way back.
-async function change(method, path, body, question) {
+async function change(key, method, path, body, question) {
   busy = true;
+  allow();
+  note = text("profiles.working");
+  say("profiles-state", note);
   say("profiles-problem", "");
-  say("profiles-state", text("profiles.working"));
-  let done = false;
   try {
     await call(method, path, body);
-    done = true;
+    note = text("profiles.did");
   } catch (error) {
-    if (question && error.code === "no-way-back" && (await ask(question)) !== null) return change(method, path + "?no_way_back=true", body);
+    note = "";
+    if (question && error.code === "no-way-back" && (await ask(question)) !== null) return await change(key, method, path + "?no_way_back=true", body);
     say("profiles-problem", tell(error));
   } finally {
     busy = false;
   }
-  say("profiles-state", done ? text("profiles.did") : "");
-  for (const b of $("profile-list").querySelectorAll("button")) b.disabled = false;
+  say("profiles-state", note);
+  allow();
+  if (document.activeElement === document.body) focus(key); // it was disabled
 }
 
 async function enable(p, name) {
   const title = text("profiles.enable_it", { name }), ok = text("profiles.enable");
   if ((await ask({ title, body: text("profiles.enable_text"), ok })) === null) return;
-  change("POST", `/v1/profiles/${p.iccid}/enable`, undefined, { title, body: text("profiles.for_good_text"), ok, risky: true });
+  change(`${p.iccid} enable`, "POST", `/v1/profiles/${p.iccid}/enable`, undefined, { title, body: text("profiles.for_good_text"), ok, risky: true });
 }
 
 async function rename(p, name) {
   const nickname = await ask({ title: text("profiles.rename_it", { name }), field: text("profiles.nickname"), value: clean(p.nickname), ok: text("profiles.rename") });
-  if (nickname !== null) change("PUT", `/v1/profiles/${p.iccid}/nickname`, { nickname });
+  if (nickname !== null) change(`${p.iccid} rename`, "PUT", `/v1/profiles/${p.iccid}/nickname`, { nickname });
 }
 
 // remove deletes a profile whose ICCID was typed: it is gone for good.
@@ -75,5 +87,5 @@ async function remove(p, name) {
     title: text("profiles.delete_it", { name }), body: text("profiles.delete_text", { iccid: p.iccid }), field: text("profiles.iccid"), ok: text("profiles.delete"), risky: true,
     wrong: (value) => (value.replace(/\s/g, "") === p.iccid ? "" : text("profiles.other_iccid")),
   });
-  if (typed !== null) change("DELETE", `/v1/profiles/${p.iccid}?confirm=${encodeURIComponent(typed.replace(/\s/g, ""))}`);
+  if (typed !== null) change(`${p.iccid} delete`, "DELETE", `/v1/profiles/${p.iccid}?confirm=${encodeURIComponent(typed.replace(/\s/g, ""))}`);
 }

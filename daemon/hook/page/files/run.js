@@ -1,7 +1,6 @@
 // The run that goes on, or the last one.
-import { $, ask, changed, clean, element, join, list, say, size, text } from "./dom.js";
+import { $, changed, clean, element, join, list, say, size, text } from "./dom.js";
 import { call, tell } from "./api.js";
-import { again, forget, keeps } from "./activate.js";
 
 // steps are the segments of a run, each with the states that belong to it.
 const steps = {
@@ -13,7 +12,7 @@ const steps = {
   test: ["probing", "committed", "notifying", "done"],
 };
 // early are the states before the profile is on the card: up to there a run can be
-// cancelled, and the request may be needed once more.
+// cancelled.
 const early = ["accepted", "authenticated", "agreed", "waiting", "downloading"];
 
 let mine = ""; // ID of the run that was begun on this page
@@ -32,7 +31,8 @@ export function began(record) {
 // there; whoever only watches is left where he is.
 function appear(id, heading, on) {
   if ($(id).hidden !== on) return;
-  const inside = $(id).contains(document.activeElement);
+  const at = document.activeElement;
+  const inside = $(id).contains(at) || (at === document.body && shown.id === mine); // a button that is disabled loses it
   $(id).hidden = !on;
   if (on && shown.id === mine) $(heading).focus();
   if (!on && inside) $("run-title").focus();
@@ -43,20 +43,19 @@ export function show(run) {
   $("run").hidden = !run;
   if (!run) return;
   const ended = !!run.ended;
-  const why = run.error?.code === "no-way-back";
-  if (run.id === mine && (ended ? !why : !early.includes(run.state) || run.state === "downloading")) forget();
   say("run-title", text(ended ? "run.ended" : "run.title"));
   showSteps(run, ended);
   say("doing", ended ? "" : run.waiting === "link" ? text("state.link") : text("state." + run.state, {}, run.state));
   showDownload(run);
   if (changed("asked", [run.id, run.state, run.waiting])) {
     say("run-problem", "");
-    for (const id of ["accept", "refuse", "cancel"]) $(id).disabled = false;
+    for (const id of [...answers, "cancel"]) $(id).disabled = false;
   }
   showOffer(run);
   if (run.waiting === "confirmation-code") say("refused", confirmed === run.id ? text("confirm.refused") : "");
   appear("offer", "offer-title", run.waiting === "consent");
-  appear("confirm", "confirm-title", run.waiting === "confirmation-code");
+  appear("forever", "forever-title", run.waiting === "no-way-back");
+  appear("confirm", "confirmation", run.waiting === "confirmation-code");
   $("cancel").hidden = ended || !(early.includes(run.state) || run.waiting === "link");
   if (ended) showResult(run);
   appear("result", "result-title", ended);
@@ -96,6 +95,7 @@ const rules = (run) => (run.policy_rules ?? "").split("+").filter(Boolean).map((
 
 function showOffer(run) {
   if (run.waiting !== "consent") return;
+  const stays = run.policy_rules?.includes("ppr1");
   list("offer-list", [
     [text("offer.from"), run.smdp],
     [text("offer.provider"), run.provider],
@@ -103,7 +103,7 @@ function showOffer(run) {
     [text("offer.iccid"), run.iccid],
     [text("offer.class"), run.class !== "operational" && text("class." + run.class, {}, run.class)],
     [text("offer.apn"), join(" — ", run.apn || text("offer.apn_network"), run.apn_reason)],
-    [text("offer.replaces"), run.previous && text("offer.stays", { iccid: run.previous })],
+    [text("offer.replaces"), run.previous && text(stays ? "offer.for_good" : "offer.stays", { iccid: run.previous })],
   ]);
   say("offer-rules", rules(run), true);
 }
@@ -114,9 +114,7 @@ function showResult(run) {
   say("result-title", text("outcome." + run.outcome, {}, run.outcome));
   say("result-text", error.text);
   say("result-advice", error.advice);
-  const good = error.code === "no-way-back";
-  $("for-good").hidden = !good || run.id !== mine || !keeps();
-  say("result-retry", good && $("for-good").hidden ? text("result.paste") : error.retry ? text("retry." + error.retry, {}, "") : "");
+  say("result-retry", error.retry ? text("retry." + error.retry, {}, "") : "");
   list("result-list", [
     [text("offer.provider"), run.provider],
     [text("offer.profile"), run.profile],
@@ -134,23 +132,26 @@ export function log(line) {
   while ($("lines").childElementCount > 100) $("lines").firstChild.remove();
 }
 
+const answers = ["accept", "refuse", "forever-yes", "forever-no"];
+
 async function answer(body) {
-  for (const id of ["accept", "refuse"]) $(id).disabled = true;
+  mine = shown.id; // who answers a run goes on with it
+  for (const id of answers) $(id).disabled = true;
   try {
     await call("POST", `/v1/activations/${shown.id}/answer`, body);
   } catch (error) {
     say("run-problem", tell(error));
-    for (const id of ["accept", "refuse"]) $(id).disabled = false;
+    for (const id of answers) $(id).disabled = false;
   }
 }
 
 export function setUp() {
-  const take = () => { mine = shown.id; }; // who answers a run goes on with it
-  $("accept").onclick = () => { take(); answer({ consent: true }); };
-  $("refuse").onclick = () => { take(); answer({ consent: false }); };
+  $("accept").onclick = () => answer({ consent: true });
+  $("refuse").onclick = () => answer({ consent: false });
+  $("forever-yes").onclick = () => answer({ no_way_back: true });
+  $("forever-no").onclick = () => answer({ no_way_back: false });
   $("confirm").onsubmit = (event) => {
     event.preventDefault();
-    take();
     const code = $("confirmation").value;
     $("confirm").reset();
     say("refused", "");
@@ -158,16 +159,12 @@ export function setUp() {
   };
   $("cancel").onclick = async () => {
     $("cancel").disabled = true;
-    take();
+    mine = shown.id;
     try {
       await call("DELETE", `/v1/activations/${shown.id}`);
     } catch (error) {
       say("run-problem", tell(error));
       $("cancel").disabled = false;
     }
-  };
-  $("for-good").onclick = async () => {
-    const yes = await ask({ title: text("result.for_good"), body: text("profiles.for_good_text"), ok: text("result.for_good"), risky: true });
-    if (yes !== null && keeps()) again();
   };
 }
