@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,18 @@ func (p *Portal) Serves(iccid string) bool {
 		}
 	}
 	return false
+}
+
+// SoldIn tells whether the portal sells in a country, in lower case: in those that
+// it names, else in the record's own, else in all.
+func (p *OperatorProfile) SoldIn(country string) bool {
+	if p.Portal.URL == "" {
+		return false
+	}
+	if len(p.Portal.Countries) > 0 {
+		return slices.Contains(p.Portal.Countries, country)
+	}
+	return p.Country == "" || p.Country == country
 }
 
 func (p *Portal) isZero() bool {

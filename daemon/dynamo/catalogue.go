@@ -18,7 +18,7 @@ func Brand(p *cosa.OperatorProfile) string { return cmp.Or(p.SIM.BrandName, p.Na
 func Catalogue(db *cosa.DB, countries ...string) []*cosa.OperatorProfile {
 	var out []*cosa.OperatorProfile
 	for p := range db.Profiles() {
-		if p.Portal.URL != "" && (len(countries) == 0 || slices.ContainsFunc(countries, func(c string) bool { return offered(p, c) })) {
+		if p.Portal.URL != "" && (len(countries) == 0 || slices.ContainsFunc(countries, p.SoldIn)) {
 			out = append(out, p)
 		}
 	}
@@ -31,13 +31,4 @@ func Catalogue(db *cosa.DB, countries ...string) []*cosa.OperatorProfile {
 	return slices.CompactFunc(out, func(a, b *cosa.OperatorProfile) bool {
 		return strings.EqualFold(Brand(a), Brand(b)) && a.Source != b.Source
 	})
-}
-
-// offered tells whether the portal sells in a country: in those that it names, else
-// in the record's own, else in all.
-func offered(p *cosa.OperatorProfile, country string) bool {
-	if len(p.Portal.Countries) > 0 {
-		return slices.Contains(p.Portal.Countries, country)
-	}
-	return p.Country == "" || p.Country == country
 }
