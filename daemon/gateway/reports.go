@@ -226,16 +226,27 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 	t := time.NewTicker(outboxTick)
 	defer t.Stop()
 	wasUp := false
+	var risen time.Time
 	// A card that cannot be opened is not asked every time: ticks to leave out
 	// after a failure, and how many of them are left.
 	var pause, left int
 	var of *device
+	rose := g.status.LinkUp()
 	for {
+		// A link that came up carries reports at once; one that comes and goes does
+		// not bring them more often than the ticks do.
+		soon := rose
+		if !risen.IsZero() && time.Since(risen) < outboxTick {
+			soon = nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
+		case <-soon:
+			risen = time.Now()
 		}
+		rose = g.status.LinkUp()
 		up := g.status.Snapshot().State == status.Up
 		if up && !wasUp {
 			g.outbox.Retry() // what failed may have failed for want of this link

@@ -33,6 +33,7 @@ type Model struct {
 	next    uint64
 	history []*Event
 	subs    map[*Subscription]struct{}
+	rose    chan struct{} // see LinkUp
 }
 
 // New returns a model whose link is down. Events are numbered from the present
@@ -44,7 +45,15 @@ func New(version string, now func() time.Time) *Model {
 		cur:  Snapshot{Version: version, Started: started, State: Down, Reason: "starting"},
 		next: uint64(max(started.UnixMilli(), 1)),
 		subs: map[*Subscription]struct{}{},
+		rose: make(chan struct{}),
 	}
+}
+
+// LinkUp returns a channel that is closed when the link comes up the next time.
+func (m *Model) LinkUp() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rose
 }
 
 // Snapshot returns a copy that no later update changes.
@@ -62,7 +71,12 @@ func (m *Model) Snapshot() Snapshot {
 func (m *Model) Update(change func(*Snapshot)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	was := m.cur.State
 	change(&m.cur)
+	if m.cur.State == Up && was != Up {
+		close(m.rose)
+		m.rose = make(chan struct{})
+	}
 	m.cur.Time = time.Time{}
 	if m.cur.Run != nil {
 		if run := encode(m.cur.Run); string(run) != string(m.lastRun) {

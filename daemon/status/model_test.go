@@ -108,3 +108,26 @@ func TestSlowSubscriberLosesTheOldest(t *testing.T) {
 		t.Errorf("%d events after Close", len(got))
 	}
 }
+
+func TestLinkUp(t *testing.T) {
+	m := New("v", time.Now)
+	up := m.LinkUp()
+	m.Update(func(s *Snapshot) { s.State = Limited })
+	select {
+	case <-up:
+		t.Error("limited is not up")
+	default:
+	}
+	m.Update(func(s *Snapshot) { s.State = Up })
+	<-up
+	up = m.LinkUp()
+	m.Update(func(s *Snapshot) { s.Reason = "" })
+	select {
+	case <-up:
+		t.Error("it was up before")
+	default:
+	}
+	m.Update(func(s *Snapshot) { s.State = Down })
+	m.Update(func(s *Snapshot) { s.State = Up })
+	<-up
+}
