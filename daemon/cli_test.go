@@ -20,12 +20,15 @@ import (
 	"dynamod/daemon/status"
 )
 
+// programs are what this test binary is under other names.
+var programs = map[string]func(){"dynamod": main}
+
 // TestMain makes this test binary a dynamod of its own: scripts and terminal
 // tests run the real main in a process of its own.
 func TestMain(m *testing.M) {
 	// A process under -race sleeps for a second before it ends.
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=10"))
-	testscript.Main(m, map[string]func(){"dynamod": main})
+	testscript.Main(m, programs)
 }
 
 type fakeKey struct{}

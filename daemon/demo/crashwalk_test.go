@@ -5,7 +5,6 @@ package demo
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,7 +14,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,14 +22,12 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/port"
-	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/demo/walk"
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
-	"dynamod/daemon/journal"
 	"dynamod/daemon/status"
 	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
@@ -49,7 +45,6 @@ type crashStory struct {
 	power   bool              // modem and card lose their power with the daemon
 	earlier euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
 	outcome status.Outcome
-	enabled int // which profile: 0 the earlier one, 1 the new one
 	stride  int // each how manieth stop is tried, but in the soak
 }
 
@@ -107,8 +102,13 @@ func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
 			t.Fatal(err)
 		}
 	}
+	is := story.earlier
+	if is.Name == "" {
+		is.Name, is.Class = "Earlier profile", euiccsim.ClassOperational
+	}
+	is.Notify = SMDP
 	log := slog.New(slog.DiscardHandler)
-	lab, err := New(Options{Dir: dir, Dialect: "quectel", Earlier: earlier, EarlierIs: story.earlier, Carrier: carrier{n}, Lease: leaseOf(n.Options()), Hosts: []string{netlab.SMDPAddr.String()}, Log: log})
+	lab, err := New(Options{Dir: dir, Dialect: "quectel", Earlier: earlier, EarlierIs: is, Carrier: carrier{n}, Lease: leaseOf(n.Options()), Hosts: []string{netlab.SMDPAddr.String()}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,74 +290,18 @@ func (w *crashWorld) afterwards() (toLink time.Duration, err error) {
 
 // check compares the world with the story's end.
 func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
-	var bad []error
-	wrong := func(format string, args ...any) { bad = append(bad, fmt.Errorf(format, args...)) }
-	var runs []activation.Record
-	if err := c.Do(ctx, http.MethodGet, "/v1/activations", nil, nil, &runs); err != nil {
-		return err
+	p := w.Profiles[0]
+	e := walk.End{
+		Card: w.Card, Server: w.Server, State: filepath.Join(w.dir, "box", "state"), Stops: w.stops,
+		Key: crashKey, Outcome: w.story.outcome, Enabled: w.old, Profiles: 2, Order: p.ID, ICCID: p.ICCID, SHA256: p.SHA256,
 	}
-	if len(runs) != 1 || runs[0].Outcome != w.story.outcome || runs[0].Key != crashKey {
-		wrong("runs: %+v", runs)
-		for _, r := range runs {
-			wrong("error: %+v", r.Error)
-		}
+	if w.story.first {
+		e.Profiles = 1
 	}
-	var snap status.Snapshot
-	if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
-		return err
+	if w.story.outcome == status.Committed {
+		e.Enabled = p.ICCID
 	}
-	want := []string{w.old, w.Profiles[0].ICCID}[w.story.enabled]
-	if snap.State != status.Up || snap.SIM == nil || snap.SIM.ICCID != want {
-		wrong("link %s (%s) with %+v, want up with %s", snap.State, snap.Reason, snap.SIM, want)
-	}
-	if snap.Outbox.Pending != 0 {
-		wrong("outbox: %+v", snap.Outbox)
-	}
-	installed := w.Card.Installed()
-	if want := map[bool]int{false: 2, true: 1}[w.story.first]; len(installed) != want {
-		wrong("%d profiles on the card", len(installed))
-	}
-	for _, p := range installed {
-		if p.Enabled != (p.ICCID == want) || p.ICCID == w.Profiles[0].ICCID && sha256Hex(p.Package) != w.Profiles[0].SHA256 {
-			wrong("profile %s: enabled %v", p.ICCID, p.Enabled)
-		}
-	}
-	if left := w.Card.Pending(); len(left) != 0 {
-		wrong("%d notifications are left on the card", len(left))
-	}
-	orders := w.Server.Orders()
-	order := orders[slices.IndexFunc(orders, func(o smdpsim.OrderStatus) bool { return o.MatchingID == w.Profiles[0].ID })]
-	if order.State != smdpsim.StateInstalled || order.Downloads > 1+w.stops || order.Result == nil {
-		wrong("order %v after %d attempts, %d downloads", order, order.Attempts, order.Downloads)
-	}
-	if err := w.reports(1 + w.stops); err != nil {
-		wrong("%v", err)
-	}
-	if w.Card.InSession() || w.Card.Channels() > 0 {
-		wrong("on the card a session is open: %v, and %d channels", w.Card.InSession(), w.Card.Channels())
-	}
-	box := filepath.Join(w.dir, "box", "state")
-	if records, err := journal.Read(filepath.Join(box, "journal")); err != nil || len(activation.Runs(records)) != 1 {
-		wrong("journal: %d records, %v", len(records), err)
-	}
-	for _, d := range []string{"requests", "outbox"} {
-		if files, err := filepath.Glob(filepath.Join(box, d, "*")); err != nil || len(files) != 0 {
-			wrong("left in %s: %v", d, files)
-		}
-	}
-	return errors.Join(bad...)
-}
-
-// reports looks for every report of the card's at the server, which may have been told
-// each of them so many times, 0 for any number.
-func (w *crashWorld) reports(most int) error {
-	var bad []error
-	for _, n := range w.Server.Notifications() {
-		if !n.Verified {
-			bad = append(bad, fmt.Errorf("notification %d (%s) does not verify: %s", n.Seq, n.Operation, n.Why))
-		}
-	}
-	return errors.Join(append(bad, walk.Reports(w.Card.Issued(), w.Server.Notifications(), most))...)
+	return e.Check(ctx, c)
 }
 
 // crash tells the story with a stop at the point of which at says so, nil for none,
@@ -414,11 +358,11 @@ func TestCrashWalk(t *testing.T) {
 	signal.Notify(hup, syscall.SIGHUP)
 	t.Cleanup(func() { signal.Stop(hup) })
 	for _, story := range []crashStory{
-		{name: "switch", outcome: status.Committed, enabled: 1, stride: 1},
-		{name: "first profile", first: true, stride: 4, outcome: status.Committed, enabled: 1},
-		{name: "switch, power cut", stride: 3, power: true, outcome: status.Committed, enabled: 1},
-		{name: "the network denies the new profile", stride: 4, prepare: denied, outcome: status.RolledBack, enabled: 0},
-		{name: "the network denies the new profile, power cut", stride: 4, power: true, prepare: denied, outcome: status.RolledBack, enabled: 0},
+		{name: "switch", outcome: status.Committed, stride: 1},
+		{name: "first profile", first: true, stride: 4, outcome: status.Committed},
+		{name: "switch, power cut", stride: 3, power: true, outcome: status.Committed},
+		{name: "the network denies the new profile", stride: 4, prepare: denied, outcome: status.RolledBack},
+		{name: "the network denies the new profile, power cut", stride: 4, power: true, prepare: denied, outcome: status.RolledBack},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -66,7 +67,11 @@ type Options struct {
 	Bandwidth   int           // of the SM-DP+'s connections, bit/s
 	Lease       atsim.Lease   // what the network gives to a context
 	Carrier     Carrier
-	Log         *slog.Logger
+	// What stands before the servers' handlers, and between the modem and each
+	// client of its port; nil is nothing.
+	Front func(http.Handler) http.Handler
+	Wrap  func(io.ReadWriteCloser) io.ReadWriteCloser
+	Log   *slog.Logger
 }
 
 // Carrier is the packet side of the operator's network.
@@ -150,7 +155,7 @@ func New(o Options) (_ *Lab, err error) {
 	}
 	l.Modem, err = atsim.New(atsim.Config{
 		Personality: o.Dialect, Card: l.Card.APDU, Network: l.Operator, RawIP: o.RawIP, Logger: o.Log,
-		Baud: o.Baud, APDUDelay: o.APDUDelay, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown,
+		Baud: o.Baud, APDUDelay: o.APDUDelay, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown, Wrap: o.Wrap,
 	})
 	if err != nil {
 		return nil, err
@@ -278,8 +283,12 @@ func (l *Lab) serveTLS(ctx context.Context, ln net.Listener, s interface {
 			return err
 		}
 	}
+	h := s.Handler()
+	if l.opts.Front != nil {
+		h = l.opts.Front(h)
+	}
 	srv := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           h,
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 	}

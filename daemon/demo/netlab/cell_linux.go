@@ -255,8 +255,17 @@ func (c *cell) serveDHCP() (*dhcpServer, error) {
 	d := &dhcpServer{}
 	lease := *c.active
 	handle := func(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
-		if out := c.answerDHCP(lease, m); out != nil {
-			_, _ = conn.WriteTo(out.ToBytes(), peer)
+		out := c.answerDHCP(lease, m)
+		if out == nil {
+			return
+		}
+		answer := func() { _, _ = conn.WriteTo(out.ToBytes(), peer) }
+		answer()
+		// When the cell is first plugged in our end's queue opens a moment after the
+		// router's, and until then the kernel drops what is sent without a word: the
+		// router would have to ask again, 2 s later. Who has the first one drops this.
+		if m.MessageType() == dhcpv4.MessageTypeDiscover {
+			time.AfterFunc(20*time.Millisecond, answer)
 		}
 	}
 	err := c.lab.carrier.do(func() (err error) {
