@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"dynamod/daemon/activation"
-	"dynamod/daemon/bearer"
+	link "dynamod/daemon/bearer" // another test has that name
 	"dynamod/daemon/demo"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/demo/walk"
@@ -63,7 +63,7 @@ func gated() {
 		fail(err)
 	}
 	opts.Kernel = walk.Kernel(gate, kernel)
-	opts.Advertised = func(ctx context.Context, ifname string, identifier netip.Addr, changed func(bearer.Lease)) error {
+	opts.Advertised = func(ctx context.Context, ifname string, identifier netip.Addr, changed func(link.Lease)) error {
 		return ra.Keep(ctx, ra.Config{Interface: ifname, IID: identifier, Log: opts.Log}, func(l ra.Link) { changed(gateway.SixOf(l)) })
 	}
 	if err := gateway.Run(ctx, cfg, opts); err != nil {
