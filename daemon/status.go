@@ -126,6 +126,9 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	row("  advice", s.Advice)
 	if l := s.Link; l != nil {
 		row("  interface", l.Interface, strings.Join(l.Addresses, " "), prefix("gateway ", l.Gateway), prefix("DNS ", strings.Join(l.DNS, " ")), number("MTU ", l.MTU))
+		if l.Bootstrap {
+			row("  bootstrap", "the profile is the last resort: the router has no route and no name servers by it, dynamod's own traffic alone has")
+		}
 		row("  APN", cmp.Or(l.APN, "(assigned by the network)")+parens(l.APNReason))
 		if !l.Since.IsZero() {
 			row("  since", l.Since.Local().Format(time.DateTime))

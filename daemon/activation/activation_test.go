@@ -41,7 +41,7 @@ func bootAt(t *testing.T, dir string, w *world, now func() time.Time) (*Orchestr
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := New(Config{Card: w, Link: w, Journal: j, Vault: v, Status: status.New("test", now), Deadline: 5 * time.Minute, LinkHolds: w.holds, Limits: w.limits, Now: now})
+	o, err := New(Config{Card: w, Link: w, Journal: j, Vault: v, Status: status.New("test", now), Deadline: 5 * time.Minute, LinkHolds: w.holds, Limits: w.limits, Bootstrap: func(iccid string) bool { return iccid == w.bootstrap }, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

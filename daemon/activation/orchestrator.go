@@ -120,7 +120,7 @@ type Up struct {
 	Limited   string // why there is no more than a portal or a wall, "" where there is
 }
 
-// Config is what an Orchestrator is made of. All fields but LinkHolds, Log and Limits
+// Config is what an Orchestrator is made of. All fields but LinkHolds, Bootstrap, Log and Limits
 // are needed.
 type Config struct {
 	Card      Card
@@ -131,6 +131,7 @@ type Config struct {
 	Deadline  time.Duration           // from the switch to traffic
 	LinkHolds time.Duration           // that a new link has to last where there is a way back
 	Limits    map[State]time.Duration // in place of the table's; Waiting is for an answer
+	Bootstrap func(iccid string) bool // of a profile that is the last resort beside those for provisioning; nil for none
 	Log       *slog.Logger
 	Now       func() time.Time
 }

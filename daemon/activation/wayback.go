@@ -99,7 +99,7 @@ func holds(profiles []euicc.Profile, id euicc.ICCID) bool {
 }
 
 // homes are the profiles to go back to, best first: the previous one, then the
-// others by their last success, those that are for provisioning alone last. The
+// others by their last success, bootstrap profiles last. The
 // new one has another turn from the second round on: its line may have been
 // activated late. A card that does not answer is asked for the previous one.
 func (r *run) homes(profiles []euicc.Profile, round int) []euicc.ICCID {
@@ -124,12 +124,12 @@ func (r *run) homes(profiles []euicc.Profile, round int) []euicc.ICCID {
 			h.rank = 0
 		case p.Class == euicc.ClassTest, p.PPR.Has(euicc.PPR1):
 			continue // no network for it, or no way on from it
-		case p.ICCID.String() == r.rec.ICCID:
-			if h.rank = 2; round == 0 {
-				continue
-			}
-		case p.Class == euicc.ClassProvisioning:
+		case p.ICCID.String() == r.rec.ICCID && round == 0:
+			continue
+		case p.Class == euicc.ClassProvisioning, r.o.Bootstrap != nil && r.o.Bootstrap(p.ICCID.String()):
 			h.rank = 3
+		case p.ICCID.String() == r.rec.ICCID:
+			h.rank = 2
 		}
 		list = append(list, h)
 	}

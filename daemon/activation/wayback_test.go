@@ -86,6 +86,21 @@ func TestWayBack(t *testing.T) {
 			[]outage{dead(newICCID), dead(oldICCID)}, status.RolledBack, thirdICCID, thirdICCID, time.Hour,
 		},
 		{
+			"the one that is configured for bootstrap last", func(w *world, _ *Request) {
+				w.has(secondICCID, euicc.ClassOperational, 0)
+				w.has(thirdICCID, euicc.ClassOperational, 0)
+				w.bootstrap, w.worked = secondICCID, map[string]time.Time{secondICCID: time.Now().Add(-day)}
+			},
+			[]outage{dead(newICCID), dead(oldICCID)}, status.RolledBack, thirdICCID, thirdICCID, time.Hour,
+		},
+		{
+			"the one for bootstrap behind the new one, whose line comes late", func(w *world, _ *Request) {
+				w.has(secondICCID, euicc.ClassOperational, 0)
+				w.bootstrap = secondICCID
+			},
+			[]outage{{"up", newICCID, 6 * time.Minute}, dead(oldICCID), {"up", secondICCID, 6 * time.Minute}}, status.Committed, newICCID, "", time.Hour,
+		},
+		{
 			"the one for provisioning, when all others are dead", func(w *world, _ *Request) {
 				w.has(secondICCID, euicc.ClassProvisioning, 0)
 				w.has(thirdICCID, euicc.ClassOperational, 0)

@@ -49,6 +49,7 @@ type world struct {
 	worked    map[string]time.Time
 	limits    map[State]time.Duration // of the configuration
 	holds     time.Duration           // of it, too
+	bootstrap string                  // ICCID that it names
 	regains   int                     // how often the only link comes back
 }
 

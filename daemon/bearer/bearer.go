@@ -112,8 +112,9 @@ type Config struct {
 	Apply     bool                   // false leaves the kernel to netifd
 	Given     func() []cosa.Given    // from the configuration, as it is now; nil for none
 	Roaming   func(cosa.RoamState) bool
-	Settings              // at first; see Change
-	Pulse     *task.Pulse // of Run; nil is fine
+	Bootstrap func(iccid string) bool // for our own traffic alone; nil for none
+	Settings                          // at first; see Change
+	Pulse     *task.Pulse             // of Run; nil is fine
 	// Saw is called with the ICCID at each look at a SIM that can be used; nil is fine.
 	Saw func(iccid string)
 }

@@ -35,8 +35,9 @@ type keeping struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	base uplink.Spec // what no lease changes
-	mtu  int         // where no lease tells one
+	iccid string
+	base  uplink.Spec // what no lease changes
+	mtu   int         // where no lease tells one
 
 	mu      sync.Mutex
 	lease   Lease // the modem's word, or DHCP's
@@ -46,8 +47,8 @@ type keeping struct {
 	heard   chan struct{}
 }
 
-func (b *Bearer) newKeeping(base uplink.Spec) *keeping {
-	k := &keeping{b: b, base: base, heard: make(chan struct{}, 1)}
+func (b *Bearer) newKeeping(iccid string, base uplink.Spec) *keeping {
+	k := &keeping{b: b, iccid: iccid, base: base, heard: make(chan struct{}, 1)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k
 }
@@ -125,7 +126,7 @@ func (k *keeping) spec() uplink.Spec {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.changed = false
-	s, four, six := k.base, k.lease, k.six
+	s, four, six := k.b.kept(k.iccid, k.base), k.lease, k.six
 	s.Addrs = slices.Concat(k.base.Addrs, four.Addrs, six.Addrs)
 	s.Gateway = four.Gateway
 	if len(six.Addrs) > 0 {
@@ -179,8 +180,8 @@ const carrierTime = 10 * time.Second
 // obtain gets the link's addresses: those that the modem told, DHCP's, and those
 // of router advertisements, which the context's type and what the modem says
 // of it decide. IPv4 does not wait for IPv6, which the next look adds.
-func (b *Bearer) obtain(ctx context.Context, ifname string, call modem.Call, lease modem.Lease) (_ *keeping, err error) {
-	s := b.Spec
+func (b *Bearer) obtain(ctx context.Context, iccid, ifname string, call modem.Call, lease modem.Lease) (_ *keeping, err error) {
+	s := b.kept(iccid, b.Spec)
 	s.Interface = ifname
 	told := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}
 	for _, gw := range lease.Config.Gateway {
@@ -206,7 +207,7 @@ func (b *Bearer) obtain(ctx context.Context, ifname string, call modem.Call, lea
 	} else {
 		identifier = netip.Addr{}
 	}
-	k := b.newKeeping(s)
+	k := b.newKeeping(iccid, s)
 	defer func() {
 		if err == nil {
 			return

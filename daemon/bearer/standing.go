@@ -376,7 +376,7 @@ func (b *Bearer) show(a *active, reach Reach) {
 		}
 		l := &status.Link{
 			Interface: a.spec.Interface, MTU: a.spec.MTU, APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason,
-			Source: a.source, Since: a.since, Addresses: []string{}, DNS: []string{},
+			Source: a.source, Since: a.since, Bootstrap: a.spec.Private, Addresses: []string{}, DNS: []string{},
 		}
 		for _, p := range a.spec.Addrs {
 			l.Addresses = append(l.Addresses, p.String())

@@ -384,7 +384,7 @@ func (t *tries) attempt(ctx context.Context, c cosa.Candidate, call modem.Call, 
 			return fail(err)
 		}
 	}
-	if a.lease, err = b.obtain(ctx, ifname, call, lease); err != nil {
+	if a.lease, err = b.obtain(ctx, t.p.iccid, ifname, call, lease); err != nil {
 		return fail(err)
 	}
 	a.lease.mtu = c.Connection.MTU

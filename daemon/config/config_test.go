@@ -115,6 +115,7 @@ network_assigned = false
 data_apn_in_attach = true
 [fallback]
 order = ["8949020000012345678F", "last-success"]
+bootstrap = ["8988303000000000001F"]
 return = "0s"
 [state]
 run = "/tmp/lab/run"
@@ -150,6 +151,7 @@ level = "debug"
 		{"name servers", fmt.Sprint(c.Uplink.DNS), "[9.9.9.9 2620:fe::fe]"},
 		{"dns file follows run", c.Uplink.DNSFile, "/tmp/lab/run/resolv.conf"},
 		{"fallback", strings.Join(c.Fallback.Order, " "), "8949020000012345678 last-success"},
+		{"bootstrap", strings.Join(c.Fallback.Bootstrap, " "), "8988303000000000001"},
 		{"no return", c.Fallback.Return, time.Duration(0)},
 		{"interval", c.Reach.Interval, time.Duration(0)},
 		{"level", c.Log.Level.String(), "DEBUG"},
@@ -217,6 +219,7 @@ func TestErrors(t *testing.T) {
 		{"bad ICCID", "[apn]\napn = \"a\"\niccid = \"12345\"\n", "t.toml:3:9: ICCID of 5 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"bad ICCID to fall back to", "[fallback]\norder = [\"last-success\", \"last\"]\n", "t.toml:2:26: ICCID of 4 characters is not valid\nhint: \"last-success\", or 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"twice the same", "[fallback]\norder = [\"last-success\", \"last-success\"]\n", "t.toml:2:26: profile 2 is there twice\nhint: name each profile once"},
+		{"bad ICCID for bootstrap", "[fallback]\nbootstrap = [\"last-success\"]\n", "t.toml:2:14: ICCID of 12 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"return too often", "[fallback]\nreturn = \"30m\"\n", "t.toml:2:10: fallback.return = \"30m\" is not in 1h..720h\nhint: \"0s\" never returns; each return interrupts a link that works"},
 		{"bad APN", "[apn]\napn = \"http://x\"\n", "t.toml:2:7: APN \"http://x\" has the character ':'\nhint: letters, digits, dot and hyphen; \"\" lets the network assign one"},
 		{"apn missing", "[apn]\nauth = \"pap\"\n", "t.toml:2:8: apn.auth needs [apn] apn\nhint: add apn = \"...\"; without it the operator settings are used"},

@@ -11,10 +11,13 @@ import (
 type Fallback struct {
 	// Order are the profiles to switch to, best first: ICCIDs, and LastSuccess for
 	// all others. None leaves the enabled profile as it is.
-	Order  []string
-	After  time.Duration // without traffic
-	Hold   time.Duration // on a profile after a switch
-	Return time.Duration // until the preferred profile is tried again, 0 for never
+	Order []string
+	// Bootstrap are ICCIDs of profiles that are the last resort, and carry what is
+	// dynamod's own alone; those of the class provisioning are so unnamed.
+	Bootstrap []string
+	After     time.Duration // without traffic
+	Hold      time.Duration // on a profile after a switch
+	Return    time.Duration // until the preferred profile is tried again, 0 for never
 }
 
 // LastSuccess in Fallback.Order stands for all profiles that it does not name.
@@ -22,21 +25,8 @@ const LastSuccess = "last-success"
 
 func (d *document) fallback(raw *rawConfig, to *Fallback) {
 	r := &raw.Fallback
-	for i, s := range r.Order {
-		key := fmt.Sprintf("fallback.order[%d]", i)
-		iccid, why := s, ""
-		if s != LastSuccess {
-			if iccid, why = cleanICCID(s); why != "" {
-				d.failAt(key, `"last-success", or 18 to 20 digits that begin with 89 (ITU-T E.118)`, "%s", why)
-				continue
-			}
-		}
-		if slices.Contains(to.Order, iccid) {
-			d.failAt(key, "name each profile once", "profile %d is there twice", i+1)
-			continue
-		}
-		to.Order = append(to.Order, iccid)
-	}
+	to.Order = d.iccids("fallback.order", r.Order, to.Order, LastSuccess)
+	to.Bootstrap = d.iccids("fallback.bootstrap", r.Bootstrap, to.Bootstrap, "")
 	d.duration("fallback.after", r.After, &to.After, 5*time.Minute, 7*24*time.Hour)
 	d.duration("fallback.hold", r.Hold, &to.Hold, 10*time.Minute, 7*24*time.Hour)
 	back := to.Return
@@ -45,6 +35,30 @@ func (d *document) fallback(raw *rawConfig, to *Fallback) {
 		return
 	}
 	to.Return = back
+}
+
+// iccids appends the ICCIDs of a key, and the one word beside them that it takes.
+func (d *document) iccids(name string, raw, to []string, word string) []string {
+	hint := "18 to 20 digits that begin with 89 (ITU-T E.118)"
+	if word != "" {
+		hint = fmt.Sprintf("%q, or %s", word, hint)
+	}
+	for i, s := range raw {
+		key := fmt.Sprintf("%s[%d]", name, i)
+		iccid, why := s, ""
+		if word == "" || s != word {
+			if iccid, why = cleanICCID(s); why != "" {
+				d.failAt(key, hint, "%s", why)
+				continue
+			}
+		}
+		if slices.Contains(to, iccid) {
+			d.failAt(key, "name each profile once", "profile %d is there twice", i+1)
+			continue
+		}
+		to = append(to, iccid)
+	}
+	return to
 }
 
 // cleanICCID takes the padding off; why is "" if it is one.

@@ -43,10 +43,11 @@ type rawConfig struct {
 		PPP      *string   `toml:"ppp"`
 	} `toml:"bearer"`
 	Fallback struct {
-		Order  []string  `toml:"order"`
-		After  *duration `toml:"after"`
-		Hold   *duration `toml:"hold"`
-		Return *duration `toml:"return"`
+		Order     []string  `toml:"order"`
+		Bootstrap []string  `toml:"bootstrap"`
+		After     *duration `toml:"after"`
+		Hold      *duration `toml:"hold"`
+		Return    *duration `toml:"return"`
 	} `toml:"fallback"`
 	Uplink struct {
 		Interface    *string  `toml:"interface"`

@@ -31,6 +31,7 @@ import (
 	"dynamod/daemon/status"
 	"dynamod/euicc/euiccsim"
 	"dynamod/euicc/smdpsim"
+	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
 
@@ -202,6 +203,8 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 		}
 		return r.conn(c), nil
 	}
+	link := opts.DialLink
+	opts.DialLink = func(spec uplink.Spec) reach.Dialer { return reapedDialer{link(spec), r} }
 	opts.DHCP = func(ctx context.Context, ifname string) (bearer.Lease, error) {
 		if r.Dead() {
 			return bearer.Lease{}, walk.ErrDead

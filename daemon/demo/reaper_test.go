@@ -18,6 +18,7 @@ import (
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/netlink"
+	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
 
@@ -79,6 +80,23 @@ func (r *reaper) conn(c net.Conn) net.Conn {
 		r.open[c] = true
 	}
 	return c
+}
+
+// reapedDialer connects no dead daemon.
+type reapedDialer struct {
+	reach.Dialer
+	r *reaper
+}
+
+func (d reapedDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.r.Dead() {
+		return nil, walk.ErrDead
+	}
+	c, err := d.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return d.r.conn(c), nil
 }
 
 // reapedKernel shows nothing to a dead daemon.

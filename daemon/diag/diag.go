@@ -89,6 +89,7 @@ type Context struct {
 type Link struct {
 	Interface string
 	Addresses []string
+	Private   bool     // of a bootstrap profile: the router has no route by it, and no name servers
 	Usable    bool     // up, with carrier and an address
 	Differs   []string // what is not as it should be: addresses, MTU
 	Routes    []string // the same of routes and rules
@@ -302,6 +303,9 @@ func (w *walk) device(ctx context.Context) (string, error) {
 func (w *walk) route(context.Context) (string, error) {
 	if len(w.link.Routes) > 0 {
 		return "", broken("something else changes the routes: find out with `ip monitor route rule` who, and let it leave those of protocol 215 alone", "a route or rule is missing: %s", w.link.Routes[0])
+	}
+	if w.link.Private {
+		return "a bootstrap profile: none for the router's traffic, one for dynamod's own", nil
 	}
 	return "as they should be", nil
 }

@@ -87,16 +87,16 @@ func returnTime(p config.Fallback, bootstrap bool, failed int) time.Duration {
 	return min(first<<min(failed, 10), max(first, maxReturn))
 }
 
-func isBootstrap(profiles []status.Profile, iccid string) bool {
-	return slices.ContainsFunc(profiles, func(p status.Profile) bool {
+func isBootstrap(p config.Fallback, profiles []status.Profile, iccid string) bool {
+	return slices.Contains(p.Bootstrap, iccid) || slices.ContainsFunc(profiles, func(p status.Profile) bool {
 		return p.ICCID == iccid && p.Class == euicc.ClassProvisioning.String()
 	})
 }
 
 // successors lists the profiles to switch to from the enabled one, best first:
-// the preferred one, which may be "", then in the order of the configuration. It
-// fails where the enabled profile has to stay.
-func successors(order []string, profiles []status.Profile, enabled, preferred string, worked func(iccid string) (string, time.Time, bool)) ([]string, error) {
+// the preferred one, which may be "", then in the order of the configuration, then
+// those for bootstrap. It fails where the enabled profile has to stay.
+func successors(policy config.Fallback, profiles []status.Profile, enabled, preferred string, worked func(iccid string) (string, time.Time, bool)) ([]string, error) {
 	i := slices.IndexFunc(profiles, func(p status.Profile) bool { return p.State == euicc.Enabled.String() })
 	switch {
 	case i < 0:
@@ -106,6 +106,7 @@ func successors(order []string, profiles []status.Profile, enabled, preferred st
 	case forbids(profiles[i]):
 		return nil, fmt.Errorf("the enabled profile must not be disabled (policy rule PPR1)")
 	}
+	order := policy.Order
 	others := slices.Index(order, config.LastSuccess)
 	type candidate struct {
 		iccid string
@@ -119,6 +120,8 @@ func successors(order []string, profiles []status.Profile, enabled, preferred st
 		switch {
 		case p.ICCID == enabled, p.Class == euicc.ClassTest.String(), forbids(p):
 			continue // no network for it, or no way on from it
+		case slices.Contains(policy.Bootstrap, p.ICCID):
+			c.rank = len(order)
 		case c.rank < 0 && others < 0 && p.ICCID != preferred:
 			continue
 		case p.Class == euicc.ClassProvisioning.String():

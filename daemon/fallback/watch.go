@@ -218,7 +218,7 @@ func (w *Watch) look() time.Duration {
 		w.dead, w.why = 0, ""
 	}
 	w.save()
-	w.bootstrap = snap.Card != nil && isBootstrap(snap.Card.Profiles, w.s.ICCID)
+	w.bootstrap = snap.Card != nil && isBootstrap(w.c.Policy(), snap.Card.Profiles, w.s.ICCID)
 	wait, next := w.next(runs, now)
 	w.show(runs, next)
 	return wait
@@ -284,7 +284,7 @@ func (w *Watch) try(ctx context.Context) {
 func (w *Watch) begin(profiles []status.Profile) error {
 	from := w.s.ICCID
 	home, _ := preferred(w.c.Runs(), from)
-	list, err := successors(w.c.Policy().Order, profiles, from, home, w.c.Worked)
+	list, err := successors(w.c.Policy(), profiles, from, home, w.c.Worked)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,9 @@ func TestDeadProfile(t *testing.T) {
 		{"a profile for provisioning is the last one, even if it is named first, and is left within hours", func(w *world) {
 			w.class[boots], w.line = euicc.ClassProvisioning, dead(2*time.Hour, profileA, profileB)
 		}, []string{boots, others}, day, "B P A B P A", time.Hour, ""},
+		{"a profile that is configured for bootstrap, the same, named in the order or not", func(w *world) {
+			w.class[boots], w.policy.Bootstrap, w.line = euicc.ClassOperational, []string{boots}, dead(2*time.Hour, profileA, profileB)
+		}, []string{profileB}, day, "B P A B P A", time.Hour, ""},
 		{"a test profile is none", func(w *world) {
 			w.class[tests], w.line = euicc.ClassTest, dead(2*time.Hour, profileA, profileB)
 		}, []string{tests, others}, 150 * time.Minute, "B A", 0, ""},

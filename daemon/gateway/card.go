@@ -139,6 +139,7 @@ func (g *Gateway) readCard(ctx context.Context, c *lpa.Card) (*lpa.Info, error) 
 	if err != nil {
 		return nil, err
 	}
+	g.noteClasses(profiles)
 	g.status.Update(func(s *status.Snapshot) {
 		s.Card = &status.Card{EID: info.EID.String(), SVN: info.Info2.SVN.String(), FreeMemory: int(info.Info2.FreeNVM), Default: info.DefaultSMDP, Profiles: viewProfiles(profiles)}
 	})
@@ -160,6 +161,7 @@ func (g *Gateway) showChange(ctx context.Context, c *lpa.Card) error {
 	if err != nil {
 		return err
 	}
+	g.noteClasses(profiles)
 	g.status.Update(func(s *status.Snapshot) {
 		now := *shown
 		now.FreeMemory, now.Profiles = int(info2.FreeNVM), viewProfiles(profiles)

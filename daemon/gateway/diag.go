@@ -170,7 +170,7 @@ func (b *box) Link(ctx context.Context) (diag.Link, error) {
 	if err != nil {
 		return diag.Link{}, err
 	}
-	out := diag.Link{Interface: b.spec.Interface, Usable: st.Usable()}
+	out := diag.Link{Interface: b.spec.Interface, Private: b.spec.Private, Usable: st.Usable()}
 	for _, a := range b.spec.Addrs {
 		out.Addresses = append(out.Addresses, a.String())
 	}

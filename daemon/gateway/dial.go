@@ -179,7 +179,11 @@ func (g *Gateway) dialServer(ctx context.Context, network, address string) (net.
 // may be nil, has no error for.
 func (g *Gateway) dialAllowed(ctx context.Context, network, address string, allow func(netip.Addr) error) (net.Conn, error) {
 	if g.opts.Dial != nil {
-		return g.opts.Dial(ctx, network, address)
+		conn, err := g.opts.Dial(ctx, network, address)
+		if spec, ok := g.bearer.Active(); err != nil && ok && spec.Private && g.opts.DialLink != nil {
+			return g.opts.DialLink(spec).DialContext(ctx, network, address)
+		}
+		return conn, err
 	}
 	// A server on a directly attached network is not behind a default route;
 	// the kernel knows the way better than we do.

@@ -43,6 +43,7 @@ import (
 	"dynamod/daemon/task"
 	"dynamod/euicc"
 	"dynamod/euicc/lpa"
+	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
 
@@ -57,7 +58,9 @@ type Options struct {
 	// In place of the kernel, for a lab without network namespaces.
 	Kernel uplink.Kernel
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	DHCP   func(ctx context.Context, ifname string) (bearer.Lease, error)
+	// DialLink is Dial by a link that the main table leaves out.
+	DialLink func(uplink.Spec) reach.Dialer
+	DHCP     func(ctx context.Context, ifname string) (bearer.Lease, error)
 	// Advertised is nil for no IPv6 by router advertisement, with a Kernel.
 	Advertised func(ctx context.Context, ifname string, identifier netip.Addr, changed func(bearer.Lease)) error
 	Probe      func(ctx context.Context, spec uplink.Spec) bearer.Reach
@@ -362,7 +365,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	card := &runCard{g: g}
 	g.runs, err = activation.New(activation.Config{
 		Card: card, Link: g.bearer, Journal: g.journal, Vault: g.vault, Status: g.status,
-		Deadline: cfg.Activation.Deadline, LinkHolds: cfg.Activation.Hold, Limits: limitsOf(cfg.Activation.Limits), Log: g.log, Now: now,
+		Deadline: cfg.Activation.Deadline, LinkHolds: cfg.Activation.Hold, Limits: limitsOf(cfg.Activation.Limits), Bootstrap: g.isBootstrap, Log: g.log, Now: now,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -396,7 +399,7 @@ func (g *Gateway) buildBearer() {
 		},
 		PIN: g.pin, Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse, Saw: g.watch.Saw,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
-		Given: g.configuredAPN,
+		Given: g.configuredAPN, Bootstrap: g.isBootstrap,
 		Roaming: func(s cosa.RoamState) bool {
 			switch g.config().Bearer.Roaming {
 			case config.RoamingDeny:

@@ -99,13 +99,14 @@ type Standing struct {
 }
 
 type file struct {
-	Standing *Standing             `json:"standing,omitempty"`
-	LastGood map[string]APN        `json:"last_good,omitempty"` // by ICCID
-	Worked   map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
-	Attach   map[string]Attach     `json:"attach,omitempty"`    // by IMEI
-	USBMode  map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
-	Firmware map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
-	PIN      map[string]RefusedPIN `json:"pin,omitempty"`       // by a mark of card and PIN
+	Provisioning []string              `json:"provisioning,omitempty"` // ICCIDs
+	Standing     *Standing             `json:"standing,omitempty"`
+	LastGood     map[string]APN        `json:"last_good,omitempty"` // by ICCID
+	Worked       map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
+	Attach       map[string]Attach     `json:"attach,omitempty"`    // by IMEI
+	USBMode      map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
+	Firmware     map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
+	PIN          map[string]RefusedPIN `json:"pin,omitempty"`       // by a mark of card and PIN
 }
 
 // Store is an open file of learned facts. Its methods may be called from any
@@ -259,6 +260,26 @@ func (s *Store) SetStanding(v Standing) error {
 		return nil
 	}
 	s.f.Standing = &v
+	return s.save()
+}
+
+// Provisioning reports whether a profile was of the class provisioning when the card
+// was read last: the link is up before it is read again.
+func (s *Store) Provisioning(iccid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.f.Provisioning, iccid)
+}
+
+// SetProvisioning remembers which profiles of the card are of that class.
+func (s *Store) SetProvisioning(iccids []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	iccids = slices.Sorted(slices.Values(iccids[:min(len(iccids), maxProfiles)]))
+	if slices.Equal(s.f.Provisioning, iccids) && !s.unsaved {
+		return nil
+	}
+	s.f.Provisioning = iccids
 	return s.save()
 }
 

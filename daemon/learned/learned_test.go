@@ -300,3 +300,34 @@ func TestParts(t *testing.T) {
 		}
 	}
 }
+
+// Which profiles are for provisioning is known after a restart, and written once.
+func TestProvisioning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "learned.json")
+	for range 2 {
+		s, err := Open(path, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetProvisioning([]string{"B", "A"}); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetProvisioning([]string{"A", "B"}); err != nil || !s.Provisioning("A") || s.Provisioning("C") {
+			t.Error(err)
+		}
+		if again, err := os.Stat(path); err != nil || !os.SameFile(info, again) {
+			t.Error("the same is written twice")
+		}
+	}
+	s, err := Open(path, time.Now)
+	if err != nil || !s.Provisioning("B") {
+		t.Errorf("forgotten: %v", err)
+	}
+	if err := s.SetProvisioning(nil); err != nil || s.Provisioning("A") {
+		t.Errorf("another card's: %v", err)
+	}
+}

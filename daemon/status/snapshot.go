@@ -226,6 +226,9 @@ type Cell struct {
 
 // Link is the data link on the router's side.
 type Link struct {
+	// Bootstrap: its profile is the last resort. The router has neither a route nor
+	// name servers by this link, which carries what is dynamod's own.
+	Bootstrap bool      `json:"bootstrap,omitempty"`
 	Interface string    `json:"interface"`
 	Addresses []string  `json:"addresses"`
 	Gateway   string    `json:"gateway,omitempty"`

@@ -115,10 +115,11 @@ func diffDNS(s Spec, st Status) []Change {
 	if s.DNSFile == "" {
 		return nil
 	}
-	c := Change{DNS: &DNSChange{File: s.DNSFile, Interface: s.Interface, Servers: s.DNS}}
+	servers := s.servers()
+	c := Change{DNS: &DNSChange{File: s.DNSFile, Interface: s.Interface, Servers: servers}}
 	switch {
-	case len(s.DNS) == 0 && st.DNS.State != FileOurs,
-		st.DNS.State == FileOurs && slices.Equal(s.DNS, st.DNS.Servers):
+	case len(servers) == 0 && st.DNS.State != FileOurs,
+		st.DNS.State == FileOurs && slices.Equal(servers, st.DNS.Servers):
 		return nil
 	}
 	return []Change{c}

@@ -62,6 +62,11 @@ type Spec struct {
 	// are sent there by a rule, so they leave by this link whatever the main table prefers.
 	Table uint32
 
+	// Private keeps the link to who asks for it by its address or interface: nothing
+	// goes into the main table, nor into DNSFile, and what is there of ours is taken
+	// out. It needs a Table.
+	Private bool
+
 	// DNS servers, written to DNSFile in the format of resolv.conf(5). An empty DNSFile writes nothing.
 	DNS     []netip.Addr
 	DNSFile string
@@ -118,6 +123,9 @@ func (s Spec) Validate() error {
 	}
 	if s.Table >= 253 && s.Table <= 255 {
 		return bad("table %d belongs to the system (253 default, 254 main, 255 local); choose another one or 0", s.Table)
+	}
+	if s.Private && s.Table == 0 {
+		return bad("a private link needs a table of its own")
 	}
 	if len(s.DNS) > maxServers {
 		return bad("%d dns servers, at most %d", len(s.DNS), maxServers)
@@ -177,7 +185,9 @@ func (s Spec) wantRoutes(l netlink.Link) []netlink.Route {
 			continue
 		}
 		r := netlink.Route{Dst: p.Masked(), Src: p.Addr(), Scope: netlink.ScopeLink, Metric: s.Metric, Table: netlink.TableMain}
-		add(r)
+		if !s.Private {
+			add(r)
+		}
 		if s.Table != 0 {
 			r.Table, r.Metric = s.Table, 0
 			add(r)
@@ -194,7 +204,7 @@ func (s Spec) wantRoutes(l netlink.Link) []netlink.Route {
 			inside := slices.ContainsFunc(s.Addrs, func(p netip.Prefix) bool { return !p.IsSingleIP() && p.Contains(g) })
 			r.OnLink = !inside && !(g.Is6() && g.IsLinkLocalUnicast())
 		}
-		if s.DefaultRoute {
+		if s.DefaultRoute && !s.Private {
 			r.Table, r.Metric = netlink.TableMain, s.Metric
 			add(r)
 		}
@@ -221,6 +231,14 @@ func (s Spec) wantRules() []netlink.Rule {
 		})
 	}
 	return rs
+}
+
+// servers are those for the DNS file.
+func (s Spec) servers() []netip.Addr {
+	if s.Private {
+		return nil
+	}
+	return s.DNS
 }
 
 // source is the first address of a family: what packets of ours carry unless a program says otherwise. A link-local

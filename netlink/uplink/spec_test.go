@@ -29,6 +29,7 @@ func TestValidate(t *testing.T) {
 		{"twice", func(s *uplink.Spec) { s.Addrs = prefixes("10.0.0.1/8", "10.0.0.1/32") }, "uplink usb0: address 10.0.0.1 appears twice"},
 		{"gateway of the other family", func(s *uplink.Spec) { s.Gateway = addr("fe80::1") }, "uplink usb0: gateway fe80::1 is not an IPv4 host"},
 		{"gateway 0.0.0.0", func(s *uplink.Spec) { s.Gateway = addr("0.0.0.0") }, "uplink usb0: gateway 0.0.0.0 is not an IPv4 host"},
+		{"private without a table", func(s *uplink.Spec) { s.Private, s.Table = true, 0 }, "uplink usb0: a private link needs a table of its own"},
 		{"system table", func(s *uplink.Spec) { s.Table = 254 }, "uplink usb0: table 254 belongs to the system (253 default, 254 main, 255 local); choose another one or 0"},
 		{"dns server", func(s *uplink.Spec) { s.DNS = []netip.Addr{addr("0.0.0.0")} }, "uplink usb0: 0.0.0.0 is no dns server"},
 		{"dns file", func(s *uplink.Spec) { s.DNSFile = "resolv.conf" }, "uplink usb0: dns file resolv.conf is not an absolute path"},

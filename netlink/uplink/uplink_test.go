@@ -38,6 +38,12 @@ var ethernet = uplink.Spec{
 	DefaultRoute: true, Metric: 200, Table: 1700,
 }
 
+// private is the link of a profile that the router's own traffic must not use.
+func private(s uplink.Spec) uplink.Spec {
+	s.Private = true
+	return s
+}
+
 var cases = []struct {
 	name    string
 	spec    uplink.Spec
@@ -161,6 +167,26 @@ route default via fe80::1 dev wwan0 src 2001:db8:1:2::7 metric 200 proto 215
 rule from 10.64.3.7 lookup 1700 priority 20000 proto 215
 rule from 2001:db8:1:2::7 lookup 1700 priority 20000 proto 215`,
 	},
+	{
+		name: "Ethernet, private: nothing in the main table",
+		spec: private(ethernet),
+		changes: []string{
+			"ip link set dev usb0 up",
+			"ip addr add 192.168.225.30/24 dev usb0",
+			"ip route add 192.168.225.0/24 dev usb0 scope link src 192.168.225.30 table 1700 proto 215",
+			"ip route add default via 192.168.225.1 dev usb0 src 192.168.225.30 table 1700 proto 215",
+			"ip rule add from 192.168.225.30 lookup 1700 priority 20000 proto 215",
+		},
+		picture: `addr 192.0.2.2/24 dev eth0
+addr 192.168.225.30/24 dev usb0
+link usb0 up
+link wwan0 down
+route 192.0.2.0/24 dev eth0 scope link proto 4
+route 192.168.225.0/24 dev usb0 scope link src 192.168.225.30 table 1700 proto 215
+route default via 192.0.2.1 dev eth0 metric 1000 proto 4
+route default via 192.168.225.1 dev usb0 src 192.168.225.30 table 1700 proto 215
+rule from 192.168.225.30 lookup 1700 priority 20000 proto 215`,
+	},
 }
 
 // TestApply: what Diff says, Apply does; the second time there is nothing to do; Down restores.
@@ -226,6 +252,8 @@ func TestApplyFrom(t *testing.T) {
 		{"other prefix length", ethernet, widened},
 		{"other table", rawIP, tabled},
 		{"no table any more", rawIP, func() uplink.Spec { s := rawIP; s.Table = 0; return s }()},
+		{"private from now on", ethernet, private(ethernet)},
+		{"not private any more", private(ethernet), ethernet},
 		{"no default route any more", ethernet, func() uplink.Spec { s := ethernet; s.DefaultRoute = false; return s }()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
