@@ -80,6 +80,7 @@ type Reach struct {
 
 	Cause   string               // as in status.Reach
 	Targets []status.ReachTarget // those that were asked
+	Left    bool                 // others were not, for what that costs: the next check asks them
 }
 
 // Config is what a Bearer is made of. All fields are needed but those that say

@@ -131,6 +131,7 @@ type Gateway struct {
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
+	reachFirst  atomic.Uint32 // page that the reach check begins with, counted round
 
 	linkPulse, modemPulse task.Pulse
 	link                  context.Context // ends when the bearer has left the link, which needs the modem

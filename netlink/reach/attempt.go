@@ -25,6 +25,7 @@ func (cfg Config) attempt(ctx context.Context, t target) Attempt {
 	a := Attempt{Target: t.text, asksNames: t.asksNames()}
 	err := cfg.ask(ctx, t, &a)
 	a.Took = time.Since(begin)
+	a.Wire = a.cost(t)
 	switch {
 	case err == nil && a.Reason == "":
 		a.State, a.Cause = OK, ""

@@ -1,6 +1,7 @@
 // Package reach finds out whether the internet is behind a link: it looks a name up, connects and asks for a page that is
 // known to be empty (HTTP 204), all over that link alone. Whatever else answers is a captive portal or a walled garden,
-// where the account has no data yet. A target that answers costs less than 2 kB on the wire.
+// where the account has no data yet. A check costs less than 2 kB on the wire, whatever answers or does not: many lines
+// pay for each byte. (Only a portal that sends a long page, behind a target that was not there, can make that 2.5 kB.)
 package reach
 
 import (
@@ -54,8 +55,7 @@ const (
 // stages in the order in which they are taken.
 var stages = []Stage{StageDNS, StageTCP, StageHTTP}
 
-// Dialer opens connections over the link. uplink.Dialer is one; with a RecvBuffer of 4096 a portal's long page stays with
-// the portal.
+// Dialer opens connections over the link. uplink.Dialer is one; with RecvBuffer a portal's long page stays with the portal.
 type Dialer interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
@@ -76,6 +76,9 @@ type Config struct {
 	Dialer  Dialer
 	Targets []string      // see Check; tried in order until one is OK; DefaultTargets if empty
 	Timeout time.Duration // for each target; 10 s if 0. All together have three times as long
+	// First says with which page to begin, counted round: whoever adds 1 after a Result with Left hears all of them in
+	// the course of some checks.
+	First int
 }
 
 // Step is one stage of an attempt.
@@ -96,6 +99,7 @@ type Attempt struct {
 	RTT    time.Duration // how long the TCP handshake took; 0 if it did not succeed
 	Took   time.Duration
 	Bytes  int // what was sent and received over TCP, without headers of packets
+	Wire   int // an estimate of what it cost, with all headers and what the name servers were asked
 	Steps  []Step
 
 	asksNames, noNames bool // it needs the link's name servers, and they did not serve
@@ -105,6 +109,7 @@ type Attempt struct {
 type Result struct {
 	Attempt
 	Attempts []Attempt
+	Left     bool // targets were not asked, for what that would have cost
 }
 
 // Bounds of a probe.
@@ -112,8 +117,14 @@ const (
 	MaxTargets     = 8
 	defaultTimeout = 10 * time.Second
 	wholeFactor    = 3
-	maxReceived    = 1024 // bytes of an answer; a 204 needs a fifth of that
+	maxReceived    = 1024 // bytes of an answer; a 204 needs a half of that
 	maxSent        = 512
+
+	// MaxWire is what a Probe costs at most, in bytes with all headers. A further target is asked when there is room for
+	// what one of its kind costs that answers as it should.
+	MaxWire = 2000
+	// RecvBuffer is for the Dialer: the least that kernels have, longer than any 204.
+	RecvBuffer = 1024
 )
 
 // Probe asks the targets in turn until one is OK. A link that is not OK is a Result, not an error; errors are a bad
@@ -139,7 +150,9 @@ func Probe(ctx context.Context, cfg Config) (Result, error) {
 	}
 	whole, done := context.WithTimeout(ctx, wholeFactor*cfg.Timeout)
 	defer done()
+	rotate(targets, cfg.First)
 	var r Result
+	spent := 0
 	end := time.Now().Add(wholeFactor * cfg.Timeout)
 	silent := false // the link's name servers do not answer
 	portal := false // somebody has answered in the place of a page: now only a page counts
@@ -147,11 +160,16 @@ func Probe(ctx context.Context, cfg Config) (Result, error) {
 		if silent && t.asksNames() || portal && t.kind != StageHTTP || !time.Now().Before(end) {
 			continue
 		}
+		if len(r.Attempts) > 0 && spent+t.usual() > MaxWire {
+			r.Left = true
+			continue
+		}
 		a := cfg.attempt(whole, t)
 		if err := ctx.Err(); err != nil {
 			return Result{}, fmt.Errorf("reach check: %w", err)
 		}
 		r.Attempts = append(r.Attempts, a)
+		spent += a.Wire
 		if a.State == OK {
 			break
 		}

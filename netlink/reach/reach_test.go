@@ -155,8 +155,8 @@ func TestProbe(t *testing.T) {
 		{"refused", n, []string{"http://nothing.test"}, None, WalledGarden, StageTCP, "tcp: dial tcp: connection refused", 1, 0},
 		{"no such name", n, []string{"http://xyz.test"}, None, WalledGarden, StageDNS, "dns: lookup xyz.test: no such host", 1, 0},
 		{"a name without addresses", n.with("dns-empty"), []string{"http://good.test"}, None, NoLink, StageDNS, "dns: no address", 1, 0},
-		{"limited beats none", n, []string{"http://xyz.test", "http://page.test", "http://mute.test"}, Limited, Portal, StageHTTP, pageReason, 3, 10 * time.Second},
-		{"an answer beats none", n, []string{"http://mute.test", "http://nothing.test"}, None, WalledGarden, StageTCP, "tcp: dial tcp: connection refused", 2, 10 * time.Second},
+		{"limited beats none", n, []string{"http://xyz.test", "http://page.test", "http://mute.test"}, Limited, Portal, StageHTTP, pageReason, 2, 0},
+		{"an answer beats none", n, []string{"http://nothing.test", "http://mute.test"}, None, WalledGarden, StageTCP, "tcp: dial tcp: connection refused", 2, 10 * time.Second},
 
 		{"tcp", n, []string{"tcp:good.test:443"}, OK, "", StageTCP, "", 1, 0},
 		{"tcp, an address", n, []string{ip}, OK, "", StageTCP, "", 1, 0},
@@ -170,7 +170,7 @@ func TestProbe(t *testing.T) {
 		{"DNS hijack, with a page", withPortal(page, "dns-hijack"), []string{"http://good.test", ip}, Limited, Portal, StageHTTP, pageReason, 1, 0},
 		{"DNS hijack, with a redirect", withPortal(portal, "dns-hijack", "ip-refused"), []string{"http://good.test"}, Limited, Portal, StageHTTP, redirectReason, 1, 0},
 		{"DNS hijack, and nobody there", n.with("dns-hijack"), []string{"http://good.test"}, None, WalledGarden, StageTCP, "tcp: dial tcp: connection refused; the name server's answer 192.168.8.1 is an address of the operator's own", 1, 0},
-		{"portal for every connection", withPortal(portal, "portal-takes-all"), []string{"http://good.test", "http://page.test"}, Limited, Portal, StageHTTP, redirectReason, 2, 0},
+		{"portal for every connection", withPortal(portal, "portal-takes-all"), []string{"http://good.test", "http://page.test"}, Limited, Portal, StageHTTP, redirectReason, 1, 0},
 		{"name servers silent, addresses alive", n.with("dns-silent"), []string{"http://good.test", "http://page.test", ip}, Limited, NameServers, StageDNS, namesDead, 2, 10 * time.Second},
 		{"no name server, addresses alive", n.with("dns-none"), []string{"http://good.test", ip}, Limited, NameServers, StageDNS,
 			"dns: look up good.test on usb0: no dns server on this link, but tcp:198.51.100.103:443 answers: the link works, its name servers do not", 2, 0},
@@ -203,6 +203,13 @@ func TestProbe(t *testing.T) {
 				if strings.Contains(fmt.Sprintf("%+v", r), "msisdn") {
 					t.Errorf("the portal's address is told: %+v", r)
 				}
+				wire := 0
+				for _, a := range r.Attempts {
+					wire += a.Wire
+				}
+				if wire > MaxWire || r.Left && r.State == OK {
+					t.Errorf("the check costs %d bytes, others are left %v", wire, r.Left)
+				}
 				for _, a := range r.Attempts {
 					if a.Bytes > 2000 || (a.State == OK) != (a.Reason == "") || (a.State == OK) != (a.Cause == "") {
 						t.Errorf("%+v", a)
@@ -217,6 +224,39 @@ func TestProbe(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A page that is broken by itself does not stand for the link: where asking another one
+// as well would cost too much, the next check begins with that.
+func TestPagesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := network{"page.test": says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "good.test": says("HTTP/1.1 204 No Content\r\n\r\n")}
+		targets := []string{"http://page.test", "tcp:198.51.100.112:443", "http://good.test", "http://page.test/2"}
+		for _, tt := range []struct {
+			first  int
+			state  State
+			target string
+			left   bool
+		}{
+			{0, Limited, "http://page.test", true},
+			{1, OK, "http://good.test", false},
+			{2, Limited, "http://page.test/2", true},
+			{3, Limited, "http://page.test", true},
+			{-2, OK, "http://good.test", false},
+		} {
+			r, err := Probe(t.Context(), Config{Dialer: n, Targets: targets, First: tt.first})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.State != tt.state || r.Target != tt.target || r.Left != tt.left {
+				t.Errorf("from %d: %s by %s, left %v", tt.first, r.State, r.Target, r.Left)
+			}
+		}
+		// Without pages there is nothing to take turns.
+		if r, err := Probe(t.Context(), Config{Dialer: n, Targets: []string{"tcp:good.test:443"}, First: 5}); err != nil || r.State != OK {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 }
 
 func TestProbeCancelled(t *testing.T) {

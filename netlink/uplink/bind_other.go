@@ -4,7 +4,7 @@ package uplink
 
 import "errors"
 
-func (d Dialer) bind(uintptr) error {
+func (d Dialer) bind(string, uintptr) error {
 	if d.Interface != "" {
 		return errors.New("binding a socket to an interface works on Linux only")
 	}

@@ -25,7 +25,7 @@ type Dialer struct {
 	// addresses they are left out, and it is DialContext's where none is left.
 	Allow func(netip.Addr) error
 
-	// RecvBuffer, if not 0, bounds how many bytes the other end may send ahead: SO_RCVBUF.
+	// RecvBuffer, if not 0, bounds how many bytes the other end of a TCP connection may send ahead.
 	RecvBuffer int
 }
 
@@ -169,9 +169,9 @@ func (d Dialer) dial(ctx context.Context, network string, to netip.AddrPort) (ne
 	nd := net.Dialer{
 		FallbackDelay: -1, // one family at a time, in the resolver's order
 		KeepAlive:     -time.Second,
-		Control: func(_, _ string, rc syscall.RawConn) error {
+		Control: func(network, _ string, rc syscall.RawConn) error {
 			var err error
-			return errors.Join(rc.Control(func(fd uintptr) { err = d.bind(fd) }), err)
+			return errors.Join(rc.Control(func(fd uintptr) { err = d.bind(network, fd) }), err)
 		},
 	}
 	if src := d.source(to.Addr()); src.IsValid() {

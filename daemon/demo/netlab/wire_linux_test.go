@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +45,45 @@ func TestReachOnTheWire(t *testing.T) {
 	if up.sent < 4 { // a question, a connection, a request and its end
 		t.Errorf("only %d packets were seen: the test looks at the wrong place", up.sent)
 	}
+	// The whole check, several targets, whatever answers.
+	for _, tt := range []struct {
+		name, portal string
+		silent       bool
+		targets      string
+		state        reach.State
+	}{
+		{"all answer", "", false, threePages, reach.OK},
+		{"a portal sends on", "http://portal.lab.test/top-up?msisdn=1", false, threePages, reach.Limited},
+		{"a portal has a long page", "http://portal.lab.test/" + strings.Repeat("x", 20000), false, threePages, reach.Limited},
+		{"connections are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, netlab.ReachName+":81"), reach.None},
+		{"names are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, "no."+netlab.ReachName), reach.None},
+		{"nothing answers", "", true, threePages, reach.None},
+	} {
+		n.Portal(tt.portal)
+		if err := n.Blackhole(tt.silent); err != nil {
+			t.Fatal(err)
+		}
+		cmd := self("wire")
+		timeout := patient
+		if tt.state == reach.None {
+			timeout = brief // nothing comes that would be waited for
+		}
+		cmd.Env = append(cmd.Env, wireTargets+"="+tt.targets, wireTimeout+"="+timeout.String())
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := n.Run(t.Context(), cmd); err != nil {
+			t.Fatalf("%v: %s", err, &out)
+		}
+		var state string
+		var tr traffic
+		if _, err := fmt.Sscanf(out.String(), "whole %s %d %d %d %d\n", &state, &tr.wire, &tr.sent, &tr.foreign, &tr.other); err != nil {
+			t.Fatalf("%q: %v", &out, err)
+		}
+		t.Logf("%s: %s, %d bytes, %d packets of ours", tt.name, state, tr.wire, tr.sent)
+		if state != tt.state.String() || tr.wire >= reach.MaxWire || tr.wire == 0 {
+			t.Errorf("%s: %s, want %s; %d bytes", tt.name, state, tt.state, tr.wire)
+		}
+	}
 	for _, tr := range []traffic{up, down} {
 		if tr.foreign != 0 || tr.other != 0 {
 			t.Errorf("%d packets with another source address, %d over the other uplink", tr.foreign, tr.other)
@@ -49,9 +91,18 @@ func TestReachOnTheWire(t *testing.T) {
 	}
 }
 
+// threePages are targets as the defaults are.
+const threePages = netlab.ReachTarget + " " + netlab.ReachTarget + "?2 " + netlab.ReachTarget + "?3 tcp:198.51.100.99:443"
+
+// Variables with the targets of a whole check, and the time for each.
+const (
+	wireTargets = "WIRE_TARGETS"
+	wireTimeout = "WIRE_TIMEOUT"
+)
+
 // traffic is what was seen of a reach check.
 type traffic struct {
-	wire    int // bytes on the link, both ways, with all headers
+	wire    int // bytes of ours on the link, both ways, with all headers but Ethernet's, which no cell has
 	sent    int // packets of ours on the link
 	foreign int // packets on the link that have neither source nor destination ours
 	other   int // packets on the other uplink
@@ -80,13 +131,13 @@ func wireRole() error {
 	}
 	for _, r := range snap.Routes {
 		if r.Default() && r.Dev == "eth0" {
-			r.Metric = 1 // better than ours
-			if err := k.Change(ctx, netlink.Change{Op: netlink.Add, Object: r}); err != nil {
+			r.Metric = 1                                                                                                      // better than ours
+			if err := k.Change(ctx, netlink.Change{Op: netlink.Add, Object: r}); err != nil && !errors.Is(err, unix.EEXIST) { // from an earlier check
 				return err
 			}
 		}
 	}
-	check := func(name string) error {
+	check := func(name string, timeout time.Duration, targets ...string) error {
 		on, err := capture(link.Index)
 		if err != nil {
 			return err
@@ -95,15 +146,19 @@ func wireRole() error {
 		if err != nil {
 			return err
 		}
-		r, err := reach.Probe(ctx, reach.Config{Dialer: s.Dialer(), Targets: []string{netlab.ReachTarget, "tcp:198.51.100.53:53"}, Timeout: patient})
+		d := s.Dialer()
+		d.RecvBuffer = reach.RecvBuffer
+		r, err := reach.Probe(ctx, reach.Config{Dialer: d, Targets: targets, Timeout: timeout})
 		if err != nil {
 			return err
 		}
 		var t traffic
 		own := s.Addrs[0].Addr()
 		for _, p := range on() {
-			t.wire += len(p)
 			from, to, isIP := ends(p)
+			if isIP && (from == own || to == own) {
+				t.wire += len(p) - ethernet
+			}
 			switch {
 			case isIP && from == own:
 				t.sent++
@@ -119,13 +174,21 @@ func wireRole() error {
 		fmt.Println(name, r.State, t.wire, t.sent, t.foreign, t.other)
 		return nil
 	}
-	if err := check("up"); err != nil {
+	if whole := os.Getenv(wireTargets); whole != "" {
+		timeout, err := time.ParseDuration(os.Getenv(wireTimeout))
+		if err != nil {
+			return err
+		}
+		return check("whole", timeout, strings.Fields(whole)...)
+	}
+	some := []string{netlab.ReachTarget, "tcp:198.51.100.53:53"}
+	if err := check("up", patient, some...); err != nil {
 		return err
 	}
 	if err := k.Change(ctx, netlink.Change{Op: netlink.Set, Object: netlink.UpDown{Index: link.Index, Dev: link.Name}}); err != nil {
 		return err
 	}
-	return check("down")
+	return check("down", patient, some...)
 }
 
 // capture begins to record the packets of an interface, and returns what ends it.
@@ -150,6 +213,9 @@ func capture(index int) (packets func() [][]byte, err error) {
 		}
 	}, nil
 }
+
+// ethernet is the length of its header.
+const ethernet = 14
 
 // ends are the addresses of an IPv4 packet in an Ethernet frame.
 func ends(frame []byte) (from, to netip.Addr, ok bool) {
