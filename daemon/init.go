@@ -24,6 +24,7 @@ kept, unless --force is given.`,
 		c.declare(fs)
 		force := fs.Bool("force", false, "replace a file that is there")
 		reference := fs.Bool("reference", false, "write nothing, print a file with every key and its default")
+		asJSON := fs.Bool("json", false, "print one JSON object")
 		return func(_ context.Context, args []string, s std) error {
 			if err := noArgs("init", args); err != nil {
 				return err
@@ -38,6 +39,9 @@ kept, unless --force is given.`,
 			}
 			if err := writeConfig(path, *force); err != nil {
 				return err
+			}
+			if *asJSON {
+				return printJSON(s.out, map[string]string{"file": path, "done": "written"})
 			}
 			fmt.Fprintf(s.out, "wrote %s\n", path)
 			return nil

@@ -149,6 +149,7 @@ var tokenRemoveCommand = command{
 	setup: func(fs *flag.FlagSet) action {
 		var c configFlags
 		c.declare(fs)
+		asJSON := fs.Bool("json", false, "print one JSON object")
 		return func(_ context.Context, args []string, s std) error {
 			if len(args) != 1 {
 				return usageError{errors.New("token remove needs the name of a caller"), "`dynamod token list` lists them"}
@@ -161,6 +162,9 @@ var tokenRemoveCommand = command{
 				return fault{exitRefused, err.Error(), "`dynamod token list` lists them"}
 			} else if err != nil {
 				return err
+			}
+			if *asJSON {
+				return printJSON(s.out, map[string]string{"name": args[0], "done": "removed"})
 			}
 			fmt.Fprintf(s.out, "removed %s\n", args[0])
 			return nil
