@@ -2,6 +2,7 @@ package dynamosim
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -266,6 +267,9 @@ func (o *Operator) sell(eid string, sims []string, plan Plan) (code, iccid strin
 		if ours {
 			return "", iccid, o.TopUp(iccid, soldMB, soldTime)
 		}
+	}
+	if eid == "" {
+		return "", "", errors.New("none of these lines is known here")
 	}
 	if code, iccid, err = o.NewProfile(eid); err != nil {
 		return "", "", err
