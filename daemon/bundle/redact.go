@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"dynamod/atcmd"
 )
 
 // Redactor takes out of a text what is nobody's business. The zero value knows no
@@ -37,8 +39,8 @@ var (
 	// Members of JSON, keys of TOML and attributes of a log line whose value is a
 	// secret by its name.
 	named = regexp.MustCompile(`(?i)("?\b(?:password|passwd|pin|puk|confirmation_code|matching_id|code_text|secret|token)"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|[^\s,"{}\[\]]+)`)
-	// AT commands that carry a PIN or a password.
-	pinCommand = regexp.MustCompile(`(?i)(AT\+(?:CPIN|CLCK|CPWD|CGAUTH|QICSGP|\^AUTHDATA|UAUTHREQ)=)[^\r\n"]*("?[^\r\n]*)`)
+	// Lines of AT commands: atcmd knows which carry a PIN or a password.
+	commandLine = regexp.MustCompile(`(?i)\bAT[+^#$!%&*@_][^\r\n]*`)
 	// EID, ICCID, IMSI, IMEI.
 	digits = regexp.MustCompile(`[0-9]{14,}`)
 )
@@ -50,7 +52,13 @@ func (r *Redactor) Redact(text []byte) []byte {
 	}
 	text = activationCode.ReplaceAll(text, []byte("${1}1$$${3}$$"+mask))
 	text = userInfo.ReplaceAll(text, []byte("://"+mask+"@"))
-	text = pinCommand.ReplaceAll(text, []byte("${1}"+mask))
+	text = commandLine.ReplaceAllFunc(text, func(c []byte) []byte {
+		if !atcmd.CarriesSecret(string(c[len("AT"):])) {
+			return c
+		}
+		name, _, _ := bytes.Cut(c, []byte("="))
+		return append(slices.Clone(name), "="+mask...)
+	})
 	text = named.ReplaceAll(text, []byte(`${1}"`+mask+`"`))
 	return digits.ReplaceAllFunc(text, func(d []byte) []byte {
 		out := slices.Clone(d[:6])
