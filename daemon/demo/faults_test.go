@@ -125,6 +125,8 @@ var faultRows = []faultRow{
 	// The way to the server goes with the modem's link: it is waited for, and a switch
 	// before the report has left would be to a line that is not active.
 	{name: "only way: detach in the session", only: true, at: activation.Authenticated, ctl: []string{"modem set detach"}},
+	{name: "only way, named: detach in the session", only: true, at: activation.Authenticated, ctl: []string{"modem set detach"}, set: byModem},
+	{name: "only way, named: unplug in the session", only: true, at: activation.Authenticated, ctl: []string{"modem unplug for=5s"}, set: byModem},
 	{name: "only way: detach in the download", only: true, at: activation.Downloading, ctl: []string{"modem set detach"}},
 	{name: "only way: detach in the report", only: true, at: activation.Reporting, ctl: []string{"modem set detach"}},
 	{name: "only way: detach in the session, no coverage", only: true, at: activation.Authenticated, ctl: []string{"modem set no-service", "modem set detach"}, set: authenticatedIn(30 * time.Second),
@@ -143,6 +145,8 @@ var faultRows = []faultRow{
 
 // pinFile tells the daemon the PIN of the lab's profiles.
 func pinFile(c *config.Config) { writePIN(c, PIN) }
+
+func byModem(c *config.Config) { c.LPA.Via = c.Uplink.Interface }
 
 func authenticatedIn(d time.Duration) func(*config.Config) {
 	return func(c *config.Config) { c.Activation.Limits.Authenticated = d }

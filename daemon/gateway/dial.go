@@ -38,14 +38,14 @@ func (w way) String() string {
 // other uplinks first, because the enabled profile may be about to change.
 func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 	own, _ := g.bearer.Active()
+	ifname, _ := g.modemInterface()
 	if via := g.config().LPA.Via; via != config.Auto {
-		return []way{{ifname: via, modem: via == own.Interface}}, nil
+		return []way{{ifname: via, modem: via == own.Interface || via == ifname}}, nil
 	}
 	snap, err := g.kernel.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ifname, _ := g.modemInterface()
 	routes := slices.DeleteFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() || r.Dev == ifname })
 	slices.SortStableFunc(routes, func(a, b netlink.Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	var list []way
@@ -112,7 +112,7 @@ func (g *Gateway) onlyLink(ctx context.Context) uint64 {
 func (g *Gateway) regain(ctx context.Context, only uint64) bool {
 	for looks := 1; ; looks++ {
 		g.bearer.Settle(ctx)
-		if list, err := g.ways(ctx); err == nil && !ownOnly(list) {
+		if list, err := g.ways(ctx); err == nil && !ownOnly(list) && g.config().LPA.Via == config.Auto {
 			return true
 		}
 		switch n := g.bearer.Standing(); {
