@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"dynamod/atcmd/port"
 	"dynamod/netlink/uevent"
 )
 
@@ -38,8 +39,8 @@ func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration) (next time
 // watchPorts wakes who waits for the modem when the kernel adds a port. Without the
 // kernel's word, as in a container, the pauses have to do.
 func (g *Gateway) watchPorts(ctx context.Context) error {
-	if g.opts.OpenPort != nil {
-		return nil // the ports are not the kernel's
+	if g.opts.OpenPort != nil || g.opts.Tree != (port.Tree{}) {
+		return nil // the ports are not this kernel's
 	}
 	err := uevent.Watch(ctx, func(e uevent.Event) {
 		if e == (uevent.Event{}) || e.Action == "add" && (e.Subsystem == "tty" || e.Subsystem == "wwan") {
