@@ -142,6 +142,46 @@ func serve(t *testing.T, d Daemon) (*Client, *status.Model, string) {
 	return c, m, path
 }
 
+// A browser to which the socket is forwarded sends requests for any page: see
+// access.Local.
+func TestSocketAndBrowsers(t *testing.T) {
+	d := &fakeDaemon{}
+	_, _, path := serve(t, d)
+	c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	for _, row := range []struct {
+		method, url, origin string
+		status              int
+	}{
+		{"GET", "http://localhost:8080/", "", 200},
+		{"GET", "http://localhost:8080/page/page.js", "", 200},
+		{"GET", "http://localhost:8080/v1/status", "", 200},
+		{"PUT", "http://localhost:8080/v1/profiles/8900000000000000018/nickname", "http://localhost:8080", 415}, // let in
+		{"PUT", "http://localhost:8080/v1/profiles/8900000000000000018/nickname", "http://localhost:3000", 403},
+		{"DELETE", "http://localhost:8080/v1/profiles/8900000000000000018?confirm=8900000000000000018", "https://evil.example", 403},
+		{"GET", "http://evil.example:8080/v1/status", "", 421},
+		{"GET", "http://evil.example:8080/", "", 421},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), row.method, row.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.origin != "" {
+			r.Header.Set("Origin", row.origin)
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != row.status {
+			t.Errorf("%s %s of origin %q: got %d, want %d", row.method, row.url, row.origin, resp.StatusCode, row.status)
+		}
+	}
+	if len(d.deleted) > 0 {
+		t.Errorf("deleted: %v", d.deleted)
+	}
+}
+
 func TestRequests(t *testing.T) {
 	const iccid = "8900000000000000018"
 	for _, tt := range []struct {

@@ -26,6 +26,8 @@ function found(texts) {
   }
 }
 
+const camera = new Camera();
+
 export function setUp() {
   $("activate-form").onsubmit = (event) => {
     event.preventDefault();
@@ -49,7 +51,6 @@ export function setUp() {
     }
   };
 
-  const camera = new Camera();
   $("camera").hidden = !Camera.there();
   $("camera").onclick = async () => {
     $("viewer").hidden = false;
@@ -66,10 +67,16 @@ export function setUp() {
     if (document.activeElement === document.body) $("camera").focus();
   };
   $("camera-off").onclick = () => camera.stop();
-  addEventListener("pagehide", () => camera.stop());
+  addEventListener("pagehide", () => { // a browser may keep the page as it is
+    camera.stop();
+    $("activate-form").reset();
+  });
 }
 
 // show hides the form while a run goes on: there is one at a time.
 export function show(run) {
-  if (changed("activate", !!run && !run.ended)) $("activate").hidden = !!run && !run.ended;
+  const going = !!run && !run.ended;
+  if (!changed("activate", going)) return;
+  $("activate").hidden = going;
+  camera.stop();
 }

@@ -48,10 +48,16 @@ export async function insist(method, path, body, headers) {
 // silence is how long a stream may say nothing: a comment comes every 30 s.
 const silence = 70_000;
 
+// nudge is called when a machine may have slept: a stream that is dead by then does
+// not say so, and its clock has stood still.
+let nudge = () => {};
+for (const event of ["online", "visibilitychange"]) addEventListener(event, () => nudge());
+
 // stream calls see(kind, data, id) for each event until the stream ends.
 async function stream(after, opened, see) {
   const stop = new AbortController();
-  let timer = setTimeout(() => stop.abort(), silence);
+  let timer = setTimeout(() => stop.abort(), silence), heard = Date.now();
+  nudge = () => { if (Date.now() - heard > silence / 2) stop.abort(); };
   try {
     const headers = after ? { "Last-Event-ID": after } : {};
     const answer = await send("GET", "/v1/events", { headers, signal: stop.signal });
@@ -63,6 +69,7 @@ async function stream(after, opened, see) {
       if (done) return;
       clearTimeout(timer);
       timer = setTimeout(() => stop.abort(), silence);
+      heard = Date.now();
       const events = (rest + value).split("\n\n");
       rest = events.pop();
       for (const event of events) {
@@ -85,10 +92,7 @@ async function stream(after, opened, see) {
 // router no longer has that. live(true) and live(false) tell of the connection. It
 // returns when the router no longer knows who asks.
 export async function follow(see, live) {
-  let last = "", wake = () => {};
-  const now = () => wake();
-  addEventListener("online", now);
-  addEventListener("visibilitychange", now);
+  let last = "";
   for (let pause = 500; ; pause = Math.min(2 * pause, 15_000)) {
     try {
       await stream(last, () => { live(true); pause = 500; }, (kind, data, id) => {
@@ -99,6 +103,6 @@ export async function follow(see, live) {
       if (error.status === 401) return;
     }
     live(false);
-    await Promise.race([sleep(pause), new Promise((resolve) => { wake = resolve; })]);
+    await Promise.race([sleep(pause), new Promise((resolve) => { nudge = resolve; })]);
   }
 }
