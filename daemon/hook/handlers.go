@@ -137,7 +137,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.model.Snapshot())
+	writeText(w, http.StatusOK, s.model.JSON())
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
@@ -172,12 +172,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 // firstEvent is the whole status. It has the id of the event before it, from which
 // a client may ask for the past, or come back to where it was.
 func (s *Server) firstEvent(w http.ResponseWriter, last uint64) error {
-	b, err := json.Marshal(s.model.Snapshot())
-	if err != nil {
-		s.fail(w, err)
-		return err
-	}
-	_, err = fmt.Fprintf(w, "id: %d\nevent: status\ndata: %s\n\n", last, b)
+	_, err := fmt.Fprintf(w, "id: %d\nevent: status\ndata: %s\n\n", last, s.model.JSON())
 	return err
 }
 
@@ -375,6 +370,11 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 		writeProblem(w, http.StatusInternalServerError, &status.Problem{Code: "internal", Text: err.Error(), Advice: "`dynamod log` has more"})
 		return
 	}
+	writeText(w, code, b)
+}
+
+// writeText answers with JSON that is encoded already.
+func writeText(w http.ResponseWriter, code int, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)

@@ -65,6 +65,15 @@ func (m *Model) Snapshot() Snapshot {
 	return s
 }
 
+// JSON returns what Snapshot does, encoded, for a third of its cost.
+func (m *Model) JSON() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.cur
+	s.Time = m.now()
+	return encode(s)
+}
+
 // Update changes the snapshot. When that makes a difference, subscribers get a
 // "status" event with the whole snapshot; when the run changed, a "run" event
 // as well, before it.
