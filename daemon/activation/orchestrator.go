@@ -174,8 +174,9 @@ func New(c Config) (*Orchestrator, error) {
 	return o, nil
 }
 
-// Submit accepts a request and returns its run. A key, or a code whose run goes
-// on or was committed, that is known already returns that run. A code whose run
+// Submit accepts a request and returns its run. A key that its caller has used
+// returns the run that it was used for, whatever became of it; with another order
+// it is refused. A code whose run goes on or was committed returns that run. A code whose run
 // has failed, was rolled back or only installed begins a new one, which names the old one and
 // does not ask a server for what it has refused for good. The run is on the medium
 // when Submit returns.
@@ -189,12 +190,21 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if o.closed {
 		return Record{}, ErrClosed
 	}
+	// The key first: a younger run may be of the same code, and is another one.
 	for _, rec := range slices.Backward(o.runs) {
-		sameKey := r.Key != "" && rec.Key == r.Key
+		if r.Key == "" || rec.Key != r.Key || rec.Caller != r.Caller {
+			continue
+		}
+		if rec.Mark != mark && rec.Mark != "" { // "" is of a profile that was deleted since
+			return Record{}, keyReused(rec)
+		}
+		return rec, nil
+	}
+	for _, rec := range slices.Backward(o.runs) {
 		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed || rec.Outcome == status.Installed && r.InstallOnly)
 		// Without a matching ID the code names a server, not an order.
 		order := r.Code.MatchingID.Reveal() != ""
-		if sameKey || sameCode && order {
+		if sameCode && order {
 			return rec, nil
 		}
 		if after == "" && rec.Mark == mark && order {
@@ -208,7 +218,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := o.Vault.Put(id, r); err != nil {
 		return Record{}, stateFault(err)
 	}
-	rec := Record{ID: id, State: Accepted, Key: r.Key, Mark: mark, After: after, SMDP: r.Code.Address, AcceptLimited: r.AcceptLimited, InstallOnly: r.InstallOnly, Started: o.Now().UTC().Round(time.Millisecond)}
+	rec := Record{ID: id, State: Accepted, Key: r.Key, Caller: r.Caller, Mark: mark, After: after, SMDP: r.Code.Address, AcceptLimited: r.AcceptLimited, InstallOnly: r.InstallOnly, Started: o.Now().UTC().Round(time.Millisecond)}
 	if err := o.append(rec); err != nil {
 		o.Vault.Remove(id)
 		return Record{}, stateFault(err)
@@ -280,6 +290,13 @@ func (o *Orchestrator) taken() bool { return o.current != nil && !o.current.stat
 // busy is the error of a second request. The lock is held.
 func (o *Orchestrator) busy() error {
 	return &Fault{Code: "busy", Text: fmt.Sprintf("another activation is in state %s", o.current.state()), Advice: "wait for its end, or cancel it", Retry: euicc.RetryLater, Err: ErrBusy}
+}
+
+func keyReused(rec Record) error {
+	return &Fault{
+		Code: "key-reused", Text: "the idempotency key was used for another order, in activation " + rec.ID, Err: ErrKeyReused, Retry: euicc.RetryNow,
+		Advice: "each order has a key of its own; the same one is for asking again whether the first was accepted",
+	}
 }
 
 func stateFault(err error) error {

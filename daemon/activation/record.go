@@ -20,8 +20,9 @@ type Record struct {
 	ID            string              `json:"id"`
 	State         State               `json:"state"`
 	Key           string              `json:"key,omitempty"`
-	Mark          string              `json:"mark"`            // of the code, see Vault.Mark
-	After         string              `json:"after,omitempty"` // ID of the last run of the same code
+	Caller        string              `json:"caller,omitempty"` // whose key it is; "" is who asked over the unix socket
+	Mark          string              `json:"mark"`             // of the code, see Vault.Mark
+	After         string              `json:"after,omitempty"`  // ID of the last run of the same code
 	SMDP          string              `json:"smdp"`
 	TransactionID euicc.TransactionID `json:"transaction_id,omitempty"`
 	ICCID         string              `json:"iccid,omitempty"`

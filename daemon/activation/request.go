@@ -19,6 +19,9 @@ type Request struct {
 	// Key makes a request idempotent: the same key always names the same run.
 	// Empty is allowed; the code itself then tells repeats.
 	Key string
+	// Caller is whose key that is, "" for this box's own: two who count their keys
+	// up have nothing to do with each other.
+	Caller string
 	// Code names the server and the order; without matching ID the server looks
 	// for an order that is bound to the EID. Without an address it is empty, and
 	// one of the two below says where the profile is found: nothing falls back
@@ -92,6 +95,7 @@ const (
 // Errors of Submit, Answer and Cancel.
 var (
 	ErrBusy       = errors.New("another activation is running")
+	ErrKeyReused  = errors.New("the key names another order")
 	ErrNoRun      = errors.New("no such activation")
 	ErrNotWaiting = errors.New("the activation is not waiting for an answer")
 	ErrTooLate    = errors.New("the profile is on the card already; the activation goes on to its end")

@@ -23,6 +23,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dynamod/daemon/activation"
 	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
 )
@@ -107,6 +108,31 @@ func (d *door) do(t *testing.T, method, path, body string, scope access.Scope) (
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
+}
+
+// A key is its caller's, by the name in the keys file; over the unix socket it is this
+// box's own.
+func TestKeyIsTheCallers(t *testing.T) {
+	d := openDoor(t)
+	const body = `{"code": "1$smdp.example.com$M"}`
+	for _, scope := range []access.Scope{access.Activate, access.Admin} {
+		if code, text := d.do(t, "POST", "/v1/activations", body, scope); code != http.StatusAccepted {
+			t.Fatalf("%d %s", code, text)
+		}
+	}
+	local, _, _ := serve(t, d.daemon)
+	if err := local.Do(t.Context(), "POST", "/v1/activations", nil, ActivationRequest{Code: "1$smdp.example.com$M"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{access.Activate.String(), access.Admin.String(), ""} {
+		if got := d.daemon.reqs[i].Caller; got != want {
+			t.Errorf("request %d is of %q, want %q", i, got, want)
+		}
+	}
+	d.daemon.err = &activation.Fault{Code: "key-reused", Text: "reused", Err: activation.ErrKeyReused}
+	if code, text := d.do(t, "POST", "/v1/activations", body, access.Activate); code != http.StatusConflict || !strings.Contains(text, "key-reused") {
+		t.Errorf("%d %s", code, text)
+	}
 }
 
 // Every route has a scope of its own on this list, so that a new one is thought

@@ -95,7 +95,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	rec, err := s.daemon.Submit(activation.Request{
-		Key: r.Header.Get("Idempotency-Key"), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
+		Key: r.Header.Get("Idempotency-Key"), Caller: access.Caller(r.Context()), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
 		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, InstallOnly: body.Enable != nil && !*body.Enable, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
 	})
 	if err != nil {
@@ -343,7 +343,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		code, p.Code, p.Advice = http.StatusConflict, "not-waiting", "GET /v1/activations/ID tells what it is at"
 	case errors.Is(err, activation.ErrTooLate):
 		code, p.Code, p.Advice = http.StatusConflict, "too-late", "wait for its end; a profile can be enabled and deleted then"
-	case errors.Is(err, activation.ErrBusy):
+	case errors.Is(err, activation.ErrBusy), errors.Is(err, activation.ErrKeyReused):
 		code = http.StatusConflict
 		w.Header().Set("Retry-After", "30")
 	case errors.Is(err, activation.ErrClosed):

@@ -150,7 +150,8 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 	}
 	if caller.Name != "" {
 		keep(r.Context())
-		r = r.WithContext(context.WithValue(r.Context(), knownKey{}, func() bool { return g.knows(caller) }))
+		ctx := context.WithValue(r.Context(), callerKey{}, caller.Name)
+		r = r.WithContext(context.WithValue(ctx, knownKey{}, func() bool { return g.knows(caller) }))
 	}
 	if pattern == noncePattern {
 		w.Header().Set("Content-Type", "application/json")
@@ -166,6 +167,15 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 }
 
 type knownKey struct{}
+
+type callerKey struct{}
+
+// Caller is the name of who has sent a request that was let in, as the keys file has
+// it; "" over the unix socket.
+func Caller(ctx context.Context) string {
+	name, _ := ctx.Value(callerKey{}).(string)
+	return name
+}
 
 // StillKnown reports whether the caller of a request that was let in is still in
 // the keys file as he was. It is for answers without an end; over the unix socket
