@@ -180,10 +180,13 @@ func (g *Gateway) dialServer(ctx context.Context, network, address string) (net.
 func (g *Gateway) dialAllowed(ctx context.Context, network, address string, allow func(netip.Addr) error) (net.Conn, error) {
 	if g.opts.Dial != nil {
 		conn, err := g.opts.Dial(ctx, network, address)
-		if spec, ok := g.bearer.Active(); err != nil && ok && spec.Private && g.opts.DialLink != nil {
+		if err == nil || g.opts.DialLink == nil {
+			return conn, err
+		}
+		if spec, ok := g.bearer.Active(); ok && spec.Private {
 			return g.opts.DialLink(spec).DialContext(ctx, network, address)
 		}
-		return conn, err
+		return nil, err
 	}
 	// A server on a directly attached network is not behind a default route;
 	// the kernel knows the way better than we do.
