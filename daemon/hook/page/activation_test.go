@@ -128,7 +128,7 @@ func TestReattach(t *testing.T) {
 }
 
 // What a server tells of a profile is shown as it is, and nothing of it runs; and
-// whoever refuses sees that nothing was installed.
+// whoever refuses or cancels sees that nothing was installed.
 func TestRefused(t *testing.T) {
 	c := chromium(t)
 	b := newBox(t, demo.Options{}, "")
@@ -148,6 +148,14 @@ func TestRefused(t *testing.T) {
 	c.seen("result")
 	if got := c.text(); !strings.Contains(got, "It failed") || !strings.Contains(got, "rejected") {
 		t.Errorf("the result is not that of a refusal: %s", got)
+	}
+	c.fill("code", b.order(smdpsim.Order{}))
+	c.submit("activate-form")
+	c.seen("offer")
+	c.click("cancel")
+	c.seen("result")
+	if got := c.text(); !strings.Contains(got, "cancelled") {
+		t.Errorf("the result is not that of a run that was cancelled: %s", got)
 	}
 	if on := b.Card.Installed(); len(on) != 0 {
 		t.Errorf("on the card: %v", on)

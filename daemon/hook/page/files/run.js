@@ -23,7 +23,7 @@ let confirmed = ""; // ID of the run that was given a confirmation code here
 // began is told of a run that this page has begun.
 export function began(record) {
   mine = record.id;
-  show(record);
+  if (shown?.id !== record.id) show(record); // else an event was faster, and knows more
   $("run-title").focus();
 }
 
@@ -134,14 +134,17 @@ export function log(line) {
 
 const answers = ["accept", "refuse", "forever-yes", "forever-no"];
 
+// answer reports whether the router has taken the answer.
 async function answer(body) {
   mine = shown.id; // who answers a run goes on with it
   for (const id of answers) $(id).disabled = true;
   try {
     await call("POST", `/v1/activations/${shown.id}/answer`, body);
+    return true;
   } catch (error) {
     say("run-problem", tell(error));
     for (const id of answers) $(id).disabled = false;
+    return false;
   }
 }
 
@@ -150,12 +153,12 @@ export function setUp() {
   $("refuse").onclick = () => answer({ consent: false });
   $("forever-yes").onclick = () => answer({ no_way_back: true });
   $("forever-no").onclick = () => answer({ no_way_back: false });
-  $("confirm").onsubmit = (event) => {
+  $("confirm").onsubmit = async (event) => {
     event.preventDefault();
     const code = $("confirmation").value;
     $("confirm").reset();
     say("refused", "");
-    answer({ confirmation_code: code }).then(() => { confirmed = shown.id; });
+    if (await answer({ confirmation_code: code })) confirmed = shown.id;
   };
   $("cancel").onclick = async () => {
     $("cancel").disabled = true;
