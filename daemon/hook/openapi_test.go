@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -277,6 +278,17 @@ func TestRoutesAreDescribed(t *testing.T) {
 		if want := access.Needs(pattern).String(); !local && scope != want {
 			t.Errorf("%s is described with the scope %s, it needs %s", pattern, scope, want)
 		}
+	}
+}
+
+// TestDescriptionByOthers holds the description against OpenAPI's own schema, by a
+// program that does not know ours.
+func TestDescriptionByOthers(t *testing.T) {
+	if out, err := exec.CommandContext(t.Context(), "python3", "-c", "import openapi_spec_validator").CombinedOutput(); err != nil {
+		t.Skipf("no openapi-spec-validator here: %.200s", out)
+	}
+	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "openapi_spec_validator", "../../docs/openapi.json").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -429,7 +429,7 @@ func (v *activateView) steps(r *status.Run) (lines []string) {
 func (v *activateView) result(width int, r *status.Run) (lines []string) {
 	t := v.m.theme
 	k, mark := good, good
-	if r.Outcome != status.Committed {
+	if r.Outcome != status.Committed && r.Outcome != status.Installed {
 		k, mark = bad, bad
 	}
 	link := v.m.snap.Link

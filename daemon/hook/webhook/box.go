@@ -125,10 +125,12 @@ func (b *Box) entry(run string) *told {
 }
 
 // Scan makes the messages of runs that have ended, to url, which may be "", and to
-// whom their requests named. body makes what is told of a run.
-func (b *Box) Scan(runs []activation.Record, url string, body func(activation.Record) ([]byte, error)) error {
+// whom their requests named. list is asked for the runs while nobody can Keep one: a
+// receiver is known for as long as its run is. body makes what is told of a run.
+func (b *Box) Scan(list func() []activation.Record, url string, body func(activation.Record) ([]byte, error)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	runs := list()
 	changed := b.unsaved
 	if b.Configured != (url != "") {
 		b.Configured, changed = url != "", true
@@ -237,6 +239,17 @@ func (b *Box) Failed(m Message, cause error) (gone bool, err error) {
 		b.Queue = slices.DeleteFunc(b.Queue, func(x Message) bool { return x.ID == m.ID })
 	}
 	return gone, b.save()
+}
+
+// PutOff tries a message again after a while, and does not count the try.
+func (b *Box) PutOff(m Message, wait time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.Queue {
+		if b.Queue[i].ID == m.ID {
+			b.Queue[i].Next = b.now().UTC().Add(wait)
+		}
+	}
 }
 
 // Waiting counts the messages that wait, and gives the last error of one.

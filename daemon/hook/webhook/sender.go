@@ -31,6 +31,7 @@ const (
 	maxAnswer = 4 << 10
 	maxURL    = 512
 	clockWait = time.Minute // until the clock is looked at again
+	wayWait   = time.Minute // until a way to the internet is
 )
 
 // Settings are of the configuration, and may change from one message to the next.
@@ -176,7 +177,7 @@ func (s *Sender) pass(ctx context.Context) (time.Duration, error) {
 	if set.Secret == nil {
 		to = ""
 	}
-	if err := s.box.Scan(s.Runs(), to, s.body); err != nil {
+	if err := s.box.Scan(s.Runs, to, s.body); err != nil {
 		s.Log.Warn("webhooks", "error", err) // they are in memory
 	}
 	for ctx.Err() == nil {
@@ -220,6 +221,10 @@ func (s *Sender) send(ctx context.Context, m Message, set Settings) {
 		return // the next start tries again
 	}
 	to := hostOf(m.URL)
+	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "no-way" {
+		s.box.PutOff(m, wayWait) // the router has no link at all: its receiver is not to blame
+		return
+	}
 	switch {
 	case err == nil:
 		s.Log.Info("webhook delivered", "run", m.Run, "to", to)

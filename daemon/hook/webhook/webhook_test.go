@@ -206,8 +206,8 @@ func TestTriesForADay(t *testing.T) {
 		synctest.Wait()
 		h.end("R1")
 		began := time.Now()
-		for range 200 {
-			time.Sleep(10 * time.Minute)
+		for range 100 {
+			time.Sleep(20 * time.Minute)
 			synctest.Wait()
 			h.start()
 			synctest.Wait()
@@ -392,6 +392,29 @@ func TestClockThatIsNotSet(t *testing.T) {
 	})
 }
 
+// A router without a link keeps what it has to tell, for as long as that takes.
+func TestNoWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		h := newHouse(t, r)
+		h.set.URL = "http://noc.example/"
+		h.dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &activation.Fault{Code: "no-way", Text: "there is no way"}
+		}
+		h.start()
+		defer func() { h.stop() }()
+		h.end("R1")
+		time.Sleep(14 * 24 * time.Hour)
+		synctest.Wait()
+		h.with(func() { h.dial = r.dial })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if r.calls() != 1 {
+			t.Errorf("told %d times", r.calls())
+		}
+	})
+}
+
 func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
@@ -412,50 +435,4 @@ func TestKeep(t *testing.T) {
 			t.Errorf("told %d times", r.calls())
 		}
 	})
-}
-
-// What waits is bounded, whatever is asked.
-func TestCaps(t *testing.T) {
-	box, err := Open(filepath.Join(t.TempDir(), "w"), time.Now, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	var runs []activation.Record
-	body := func(activation.Record) ([]byte, error) { return []byte(`"` + strings.Repeat("x", 4000) + `"`), nil }
-	if err := box.Scan(nil, "http://a.example/", body); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 100 {
-		runs = append(runs, activation.Record{ID: string(rune('A' + i)), State: activation.Done, Ended: &now})
-		if err := box.Scan(runs, "http://a.example/", body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if info, err := os.Stat(box.path); err != nil || info.Size() > maxBytes+8<<10 || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if n := len(box.Queue); n == 0 || n > maxQueue || box.Queue[n-1].Run != runs[99].ID {
-		t.Errorf("%d wait", n)
-	}
-}
-
-func TestDamagedFile(t *testing.T) {
-	for _, text := range []string{"", "{", "null", `{"runs": {"A": null}}`, `{"queue": [{}]}`, `[]`} {
-		path := filepath.Join(t.TempDir(), "w")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		box, _ := Open(path, time.Now, slog.New(slog.DiscardHandler))
-		now := time.Now()
-		if err := box.Keep("A", "https://a.example/"); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-		if err := box.Scan([]activation.Record{{ID: "A", State: activation.Done, Ended: &now}}, "", func(activation.Record) ([]byte, error) { return []byte("{}"), nil }); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-		if n, _ := box.Waiting(); n == 0 {
-			t.Errorf("%s: nothing waits", text)
-		}
-	}
 }
