@@ -12,8 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"dynamod/atcmd/port"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
@@ -103,6 +105,52 @@ func TestBrokenState(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A disk that gets full while the daemon runs is warned of, and no longer than it is.
+func TestDiskGetsFull(t *testing.T) {
+	cfg := labConfig(t)
+	if err := os.MkdirAll(cfg.State.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("none", cfg.State.Dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("cannot mount a tmpfs: ", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(cfg.State.Dir, syscall.MNT_DETACH) })
+	synctest.Test(t, func(t *testing.T) {
+		opts := Options{Kernel: nlsim.New(), Tree: port.Tree{Sys: t.TempDir(), Dev: t.TempDir()}}
+		err := Direct(t.Context(), cfg, opts, func(c *hook.Client) error {
+			warns := func(want string) {
+				t.Helper()
+				time.Sleep(outboxTick + time.Second)
+				var snap status.Snapshot
+				if err := c.Do(t.Context(), http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
+					t.Error(err)
+				}
+				if got := strings.Join(snap.Warnings, "; "); (got == "") != (want == "") || !strings.Contains(got, want) {
+					t.Errorf("status warns of %q, want %q", got, want)
+				}
+			}
+			submit := func(id string) error {
+				return c.Do(t.Context(), http.MethodPost, "/v1/activations", nil, hook.ActivationRequest{Code: "LPA:1$smdp.example.com$" + id, Consent: true}, nil)
+			}
+			warns("")
+			filler := filepath.Join(cfg.State.Dir, "filler")
+			if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
+				t.Error(err)
+			}
+			// A request is sealed first, the journal is next: both are full.
+			p, ok := errors.AsType[*status.Problem](submit("A"))
+			if !ok || p.Code != "state-unwritable" || p.Advice == "" {
+				t.Errorf("%+v", p)
+			}
+			warns("no space left")
+			return errors.Join(os.Remove(filler), func() error { warns(""); return submit("B") }())
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A router whose password file is missing starts, says so, and takes the password

@@ -24,6 +24,10 @@ func (g *Gateway) Submit(r activation.Request) (activation.Record, error) {
 	if err == nil {
 		g.wantRuns()
 	}
+	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "state-unwritable" {
+		g.journal.Doubt() // the request is written first
+		g.configuredAPN()
+	}
 	return rec, err
 }
 

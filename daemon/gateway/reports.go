@@ -256,6 +256,9 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 			of, pause, left = d, 0, 0
 		}
 		g.showOutbox() // for what grows old
+		if g.journal.Unwritable() != nil || len(g.status.Snapshot().Warnings) > 0 {
+			g.configuredAPN() // a disk that got full, or is not any more, is told
+		}
 		if g.running() || !g.outboxWaits() {
 			continue
 		}

@@ -54,21 +54,6 @@ type Record struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
-// Damage says what Open had to leave out. The records behind it were used.
-type Damage struct {
-	Offset int64  // where the first bad byte is
-	Bytes  int64  // how many bytes were left out
-	Kept   string // where the file was put aside as it was, "" for a torn tail
-	After  int    // records behind the first bad byte that were good
-}
-
-func (d *Damage) Error() string {
-	if d.Kept == "" {
-		return fmt.Sprintf("journal: the last record was torn by a power cut, %d bytes dropped at offset %d", d.Bytes, d.Offset)
-	}
-	return fmt.Sprintf("journal: damaged at offset %d: %d bytes left out, %d records behind them used; the file as it was is in %s", d.Offset, d.Bytes, d.After, d.Kept)
-}
-
 // Journal is an open journal. Its methods may be called from any goroutine.
 type Journal struct {
 	path  string
@@ -86,6 +71,7 @@ type Journal struct {
 	records  []Record
 	damage   *Damage
 	dirty    bool // the file's tail may hold part of a failed write
+	failed   bool // the last record did not get to the medium
 	rewrites int
 }
 
@@ -170,43 +156,6 @@ func (j *Journal) ready() (err error) {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
-}
-
-// salvage finds the whole records behind a damaged line, and how many bytes they
-// have: the last record of a run holds the whole of it, and to go back to an
-// earlier one would be to do again what was done. Numbers that do not count up
-// are not believed.
-func salvage(rest []byte, before []Record) (records []Record, used int) {
-	var last uint64
-	if n := len(before); n > 0 {
-		last = before[n-1].Seq
-	}
-	for len(rest) > 0 {
-		n := bytes.IndexByte(rest, '\n') + 1
-		if n == 0 {
-			break
-		}
-		if rec, ok := decode(rest[:n]); ok && rec.Seq > last && rec.Kind != Format {
-			records = append(records, rec)
-			last = rec.Seq
-			used += n
-		}
-		rest = rest[n:]
-	}
-	return records, used
-}
-
-// putAside keeps a damaged file, but never in place of an earlier one: the first
-// damage tells the most. It returns where, or why not.
-func putAside(path string, b []byte) string {
-	kept := path + ".damaged"
-	if _, err := os.Stat(kept); err == nil {
-		return kept + " (of an earlier damage)"
-	}
-	if err := durable.WriteFile(kept, b, 0o600); err != nil {
-		return "nowhere (" + err.Error() + ")"
-	}
-	return kept
 }
 
 // Read returns the records of a journal that another process may hold open.
@@ -296,8 +245,29 @@ func (j *Journal) Records() []Record {
 func (j *Journal) Unwritable() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.ready()
+	if err := j.ready(); err != nil || !j.failed {
+		return err
+	}
+	// The last record did not get there. Whether there is room now is found out as by
+	// the next one, and cut off again: until then it is a torn tail.
+	if err := j.put(make([]byte, probeSize)); err != nil {
+		return err
+	}
+	j.failed, j.dirty = false, true
+	j.cut()
+	return nil
 }
+
+// Doubt has the next Unwritable find out: something else beside the journal could
+// not be written.
+func (j *Journal) Doubt() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failed = true
+}
+
+// probeSize is more than a page, of which the file has a part already.
+const probeSize = 8 << 10
 
 // Size returns the journal's size in bytes and its limit.
 func (j *Journal) Size() (size, limit int64) {
@@ -391,20 +361,28 @@ func (j *Journal) write(kind string, data any) (Record, error) {
 		}
 		j.dirty = false
 	}
-	if _, err := j.f.WriteAt(line, j.size); err != nil {
-		j.dirty = true
-		j.cut()
-		return Record{}, fmt.Errorf("journal: %w", err)
+	if err := j.put(line); err != nil {
+		return Record{}, err
 	}
-	if err := j.f.Sync(); err != nil {
-		j.dirty = true
-		j.cut()
-		return Record{}, fmt.Errorf("journal: %w", err)
-	}
+	j.failed = false
 	j.size += int64(len(line))
 	j.seq++
 	j.records = append(j.records, rec)
 	return rec, nil
+}
+
+// put writes behind the last record and syncs; on an error nothing of it remains.
+func (j *Journal) put(b []byte) error {
+	_, err := j.f.WriteAt(b, j.size)
+	if err == nil {
+		err = j.f.Sync()
+	}
+	if err != nil {
+		j.failed, j.dirty = true, true
+		j.cut()
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
 }
 
 // cut takes a failed write off the file's end. When even that fails the next

@@ -314,6 +314,11 @@ func TestFullDisk(t *testing.T) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("after %d records: %v", n, err)
 	}
+	for range 2 {
+		if err := j.Unwritable(); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("it says it can be written: %v", err)
+		}
+	}
 	if got, err := Read(j.path); err != nil || len(got) != n+1 {
 		t.Errorf("%d records on disk (%v), want %d", len(got), err, n+1)
 	}
@@ -325,6 +330,48 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d records after a failed compaction, want %d", len(j.Records()), n)
 	}
 	j.Close()
+}
+
+// When there is room again that is known before the next record, and nothing is left
+// of finding out.
+func TestRoomAgain(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("cannot mount a small tmpfs: ", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	j := open(t, filepath.Join(dir, "journal"))
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	n, err := 0, error(nil)
+	for ; err == nil; n++ {
+		_, err = j.Append("k", strings.Repeat("x", 500))
+	}
+	if err := j.Unwritable(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("full: %v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	size, err := os.Stat(j.path)
+	for range 2 {
+		if err := j.Unwritable(); err != nil {
+			t.Error(err)
+		}
+	}
+	after, aerr := os.Stat(j.path)
+	if err != nil || aerr != nil || size.Size() != after.Size() {
+		t.Errorf("%v, %v: the file has changed", err, aerr)
+	}
+	if _, err := j.Append("k", 1); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	if j = open(t, j.path); len(j.Records()) != n || j.Damage() != nil {
+		t.Errorf("%d records, want %d; %v", len(j.Records()), n, j.Damage())
+	}
 }
 
 func TestConcurrentAppend(t *testing.T) {
