@@ -86,6 +86,8 @@ type crashWorld struct {
 	away  atomic.Bool  // the modem is unplugged
 	gone  atomic.Int64 // for how long, as a time.Duration; 0 means until it is plugged in
 	ahead atomic.Int64 // by how much the daemon's clock is
+
+	noSMDS atomic.Bool // nobody answers at its address
 }
 
 // newCrashWorld makes a world in a bubble of its own time; dir has the identities.
@@ -196,6 +198,9 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if r.Dead() {
 			return nil, walk.ErrDead
+		}
+		if w.noSMDS.Load() && address == netip.AddrPortFrom(netlab.SMDPAddr, smdsPort).String() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 		}
 		c, err := dial(ctx, network, address)
 		if err != nil {

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/demo/walk"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
 	"dynamod/daemon/status"
@@ -47,6 +48,7 @@ func walkStories() []walkStory {
 		{crashStory: crashStory{name: "denied", prepare: denied}, request: consent},
 		{crashStory: crashStory{name: "asked"}},
 		{crashStory: crashStory{name: "first", first: true}, request: consent},
+		{crashStory: crashStory{name: "discovered", prepare: registered}, request: hook.ActivationRequest{Discover: true, Consent: true}},
 		{crashStory: crashStory{name: "PPR1 new", prepare: binding, earlier: euiccsim.Metadata{Name: "Bootstrap", Class: euiccsim.ClassProvisioning}},
 			request: hook.ActivationRequest{Consent: true, NoWayBack: true}, binds: true},
 		{crashStory: crashStory{name: "PPR1 new, asked", prepare: binding, earlier: euiccsim.Metadata{Name: "Bootstrap", Class: euiccsim.ClassProvisioning}}, request: consent, binds: true},
@@ -62,6 +64,19 @@ func binding(l *Lab) {
 		panic(err)
 	}
 	p, err := l.offer("", smdpsim.Order{UPP: upp, Metadata: smdpsim.Metadata{Provider: Operator, Name: "Bound", Owner: owner, Class: smdpsim.ClassOperational, Rules: smdpsim.PPR1}})
+	if err != nil {
+		panic(err)
+	}
+	l.Profiles[0] = p
+}
+
+// registered makes the new profile one that the SM-DS leads to.
+func registered(l *Lab) {
+	upp, err := l.newProfile("")
+	if err != nil {
+		panic(err)
+	}
+	p, err := l.offer("", smdpsim.Order{UPP: upp, EID: l.Card.EID(), Discover: SMDP, Metadata: smdpsim.Metadata{Provider: Operator, Name: "Lab profile", Owner: owner}})
 	if err != nil {
 		panic(err)
 	}
@@ -153,7 +168,9 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 			return fmt.Errorf("before the story: %w", err)
 		}
 		req := p.story.request
-		req.Code = w.Profiles[0].Code
+		if !req.Discover {
+			req.Code = w.Profiles[0].Code
+		}
 		var rec activation.Record
 		if err := c.Do(ctx, http.MethodPost, "/v1/activations", nil, req, &rec); err != nil {
 			return err
@@ -335,6 +352,13 @@ func (w *crashWorld) whole(p walkPoint) error {
 	if n := w.Card.Channels(); n > 1 && !slices.Contains([]string{"leak", "lost", "drop-answer", "error-after", "power-cut-after"}, loses) {
 		bad = append(bad, fmt.Errorf("%d logical channels are open on the card", n))
 	}
+	most := 2
+	if p.fault.part == "server" {
+		most = 0 // who gets no answer tries again
+	}
+	if err := walk.Reports(w.Card.Issued(), w.Server.Notifications(), most); err != nil {
+		bad = append(bad, err)
+	}
 	for _, n := range w.Server.Notifications() {
 		if !n.Verified && p.fault.line != "wrong-signature" {
 			bad = append(bad, fmt.Errorf("notification %d does not verify", n.Seq))
@@ -355,7 +379,7 @@ func (w *crashWorld) whole(p walkPoint) error {
 // while or not before the run: no end is outside the legal ones, and the link of
 // the profile that they leave enabled comes back. DYNAMOD_SOAK=1 tries all points,
 // or one of 25 slices with DYNAMOD_SLICE=3/25; else it is always the same sample,
-// another one with DYNAMOD_SEED. DYNAMOD_FAULT=TEXT tries those whose names hold
+// another one with DYNAMOD_SEED, and what can happen while the SM-DS is asked. DYNAMOD_FAULT=TEXT tries those whose names hold
 // TEXT.
 func TestFaultWalk(t *testing.T) {
 	hup := make(chan os.Signal, 1)
@@ -372,6 +396,9 @@ func TestFaultWalk(t *testing.T) {
 				continue
 			}
 			for _, fault := range walkFaults() {
+				if fault.part == "smds" && !story.request.Discover {
+					continue // nobody asks it
+				}
 				for _, forGood := range []bool{false, true} {
 					points = append(points, walkPoint{story, fault, state, forGood})
 				}
@@ -460,5 +487,11 @@ func chosen(t *testing.T, points []walkPoint) []walkPoint {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	r.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
-	return points[:min(sampleSize, len(points))]
+	sample := slices.Clone(points[:min(sampleSize, len(points))])
+	for _, p := range points[len(sample):] {
+		if p.fault.part == "smds" && p.state == activation.Accepted { // few of the many, and quickly told
+			sample = append(sample, p)
+		}
+	}
+	return sample
 }

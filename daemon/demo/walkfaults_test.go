@@ -59,13 +59,17 @@ func walkFaults() []walkFault {
 		{"disk", "full", false}, {"clock", "20 years ahead", false}, {"clock", "20 years back", false},
 	}
 	with := map[string]string{"status": "status subject=8.1 reason=6.1", "redirect": "redirect location=https://login.lab.test/", "slow": "slow delay=90s", "http-status": "http-status http=503"}
-	for _, f := range smdpsim.Faults() {
-		line := cmp.Or(with[f[0]], f[0])
-		list = append(list, walkFault{"server", line, false})
-		if slices.Contains([]string{"drop-request", "drop-answer", "truncate", "html", "http-status"}, f[0]) {
-			list = append(list, walkFault{"server", line + " times=1", false})
+	for part, faults := range map[string][][2]string{"server": smdpsim.Faults(), "smds": smdpsim.SMDSFaults()} {
+		for _, f := range faults {
+			line := cmp.Or(with[f[0]], f[0])
+			list = append(list, walkFault{part, line, false})
+			if slices.Contains([]string{"drop-request", "drop-answer", "truncate", "html", "http-status"}, f[0]) {
+				list = append(list, walkFault{part, line + " times=1", false})
+			}
 		}
 	}
+	list = append(list, walkFault{"smds", "unreachable", false})
+	slices.SortStableFunc(list, func(a, b walkFault) int { return cmp.Compare(a.part, b.part) })
 	return list
 }
 
@@ -76,7 +80,7 @@ func TestWalkFaultsAreAll(t *testing.T) {
 		name, _, _ := strings.Cut(f.line, " ")
 		has[f.part+" "+name] = true
 	}
-	for part, faults := range map[string][][2]string{"modem": atsim.Faults(), "card": euiccsim.Controls(), "server": smdpsim.Faults()} {
+	for part, faults := range map[string][][2]string{"modem": atsim.Faults(), "card": euiccsim.Controls(), "server": smdpsim.Faults(), "smds": smdpsim.SMDSFaults()} {
 		for _, f := range faults {
 			if !has[part+" "+f[0]] {
 				t.Errorf("the fault walk leaves out %s %s", part, f[0])
@@ -105,6 +109,9 @@ func (w *crashWorld) begin(f walkFault) error {
 			time.Sleep(20 * time.Second)
 			_ = w.n.Blackhole(true)
 		})
+		return nil
+	case f.line == "unreachable":
+		w.noSMDS.Store(true)
 		return nil
 	case f.part == "disk":
 		file, err := os.Create(w.filler())
@@ -151,6 +158,9 @@ func (w *crashWorld) mend(f walkFault) error {
 	case f.part == "network" && name != "no-data":
 		w.n.Portal("")
 		return w.n.Blackhole(false)
+	case f.line == "unreachable":
+		w.noSMDS.Store(false)
+		return nil
 	case f.part == "disk":
 		return os.Remove(w.filler())
 	case f.part == "clock":

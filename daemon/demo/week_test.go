@@ -4,6 +4,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/demo/walk"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/journal"
 	"dynamod/daemon/status"
@@ -46,6 +48,7 @@ type week struct {
 	good    int
 	sampled time.Time
 
+	issued, received  int // reports, by the card and by the server
 	goroutines, later int
 	heap, heapLater   uint64
 }
@@ -54,6 +57,7 @@ type week struct {
 type weekRow struct {
 	fault  weekFault
 	line   string
+	began  time.Time
 	ended  time.Time
 	toLink time.Duration
 }
@@ -113,10 +117,10 @@ func (w *week) live(ctx context.Context, c *hook.Client) (*weekFault, error) {
 		w.measure()
 		w.sleep(w.between())
 		if !time.Now().Before(w.end) || w.count > 0 && len(w.seen) == w.count {
-			return nil, nil
+			return nil, errors.Join(w.delivered(ctx, c), w.reported())
 		}
 		f := w.faults[w.random.IntN(len(w.faults))]
-		w.running = &weekRow{fault: f}
+		w.running = &weekRow{fault: f, began: time.Now()}
 		if f.daemon != nil {
 			return &f, nil
 		}
@@ -291,6 +295,29 @@ func (w *week) run(days int) error {
 	}
 }
 
+// reported looks for every report of the card's at the server. One that comes while
+// nothing is wrong may come once more, when it is not known whether it did before;
+// in a fault, which may take the answers, it is tried on and on.
+func (w *week) reported() error {
+	issued, received := w.Card.Issued(), w.Server.Notifications()
+	if len(issued) == 1024 || len(received) == 1024 {
+		return errors.New("there were more reports than the simulators remember")
+	}
+	bad := []error{walk.Reports(issued, received, 0)}
+	quiet := map[walk.Report]int{}
+	for _, n := range received {
+		if slices.ContainsFunc(w.seen, func(r weekRow) bool { return !n.At.Before(r.began) && !n.At.After(r.ended) }) {
+			continue
+		}
+		r := walk.Report{ICCID: n.ICCID, Operation: n.Operation.String(), Seq: n.Seq}
+		if quiet[r]++; quiet[r] > 2 {
+			bad = append(bad, fmt.Errorf("delivered %d times while nothing was wrong: %v", quiet[r], r))
+		}
+	}
+	w.issued, w.received = len(issued), len(received)
+	return errors.Join(bad...)
+}
+
 func (w *week) report() {
 	type line struct {
 		n       int
@@ -341,6 +368,7 @@ func (w *week) report() {
 		w.t.Fatal(err)
 	}
 	fmt.Fprintf(&b, "%d faults; traffic crossed in %d of %d looks, %.2f %%\n", len(w.seen), w.good, w.samples, 100*float64(w.good)/float64(max(1, w.samples)))
+	fmt.Fprintf(&b, "%d reports by the card, each delivered by its name and number; %d deliveries\n", w.issued, w.received)
 	fmt.Fprintf(&b, "goroutines %d, then %d; heap of lab and daemon %d kB, then %d kB; journal %d bytes, state %d bytes\n", w.goroutines, w.later, w.heap>>10, w.heapLater>>10, info.Size(), size)
 	publish(w.t, "days with faults", b.String())
 	if w.later > w.goroutines+8 {
