@@ -97,6 +97,10 @@ func (e *Error) StateUnknown() bool { return e.Unknown }
 // nothing says why: it may have been too long for the modem.
 func (e *Error) Refused() bool { return e.Op == "transmit" && e.Kind == nil && answered(e.Err) }
 
+// TooLong reports whether the card answered more than the modem session takes, for
+// callers that know this type only by its methods.
+func (e *Error) TooLong() bool { return errors.Is(e.Err, atcmd.ErrTooLong) }
+
 // NotEUICC reports whether the card was reached and lacks the application.
 func (e *Error) NotEUICC() bool { return errors.Is(e.Kind, ErrNotEUICC) }
 

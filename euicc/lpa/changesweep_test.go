@@ -15,9 +15,9 @@ import (
 const secondICCID = "8900101000000000026"
 
 // changeLab is a card with two operational profiles, the first one enabled.
-func changeLab(t *testing.T) *lab {
+func changeLab(t *testing.T, change ...func(*euiccsim.Config)) *lab {
 	t.Helper()
-	l := newLab(t, func(c *euiccsim.Config) { c.GetResponse, c.DefaultDP = true, "first.lab.test" })
+	l := newLab(t, append([]func(*euiccsim.Config){func(c *euiccsim.Config) { c.GetResponse, c.DefaultDP = true, "first.lab.test" }}, change...)...)
 	for i, iccid := range []string{testICCID, secondICCID} {
 		upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: iccid, IMSI: "001010000000001"})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"dynamod/euicc"
+	"dynamod/euicc/apdu"
 	"dynamod/euicc/es10"
 	"dynamod/euicc/es9p"
 )
@@ -37,16 +38,51 @@ func (c *Card) Retrieve(ctx context.Context, seq int64) (*euicc.PendingNotificat
 	return nil, diagnose(ctx, euicc.StageNotifications, es10.NotFound("retrieveNotificationsList"))
 }
 
-// RetrieveAll reads all reports with the card's signature.
+// RetrieveAll reads all reports with the card's signature: in one answer, or where
+// that is more than card, modem or we can take, one after the other.
 func (c *Card) RetrieveAll(ctx context.Context) ([]euicc.PendingNotification, error) {
 	r, err := es10.RetrieveNotificationsList{}.Execute(ctx, c.ch)
 	if errors.Is(err, es10.ErrNotFound) {
 		return nil, nil
 	}
+	if err != nil && tooMuch(err) && ctx.Err() == nil {
+		return c.retrieveEach(ctx)
+	}
 	if err != nil {
 		return nil, diagnose(ctx, euicc.StageNotifications, err)
 	}
 	return r.Notifications, nil
+}
+
+// retrieveEach is RetrieveAll by number.
+func (c *Card) retrieveEach(ctx context.Context) (all []euicc.PendingNotification, err error) {
+	list, err := c.Notifications(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range list {
+		p, err := c.Retrieve(ctx, n.Seq)
+		if errors.Is(err, es10.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, *p)
+	}
+	return all, nil
+}
+
+// tooMuch reports whether a long answer may have failed for its length. Transports
+// say so by their methods TooLong() bool and Refused() bool.
+func tooMuch(err error) bool {
+	var (
+		sw      *apdu.StatusError
+		long    interface{ TooLong() bool }
+		refused interface{ Refused() bool }
+	)
+	return errors.Is(err, apdu.ErrTooLong) || errors.As(err, &sw) ||
+		errors.As(err, &long) && long.TooLong() || errors.As(err, &refused) && refused.Refused()
 }
 
 // RemoveNotification removes a delivered report from the card. It may be
