@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"dynamod/atcmd/port"
@@ -23,13 +22,13 @@ var checkCommand = command{
 	about: `Everything that is wrong is told at once, with its place in the file. A file
 that is named but missing is a warning: it may be there when it is needed. So is
 what a user who is not root lacks to run the daemon, with the command that mends
-it.`,
+it; that user's own check knows his capabilities, too.`,
 	example: "dynamod check --config ./dynamod.toml\ndynamod check --user dynamod",
 	setup: func(fs *flag.FlagSet) action {
 		var c configFlags
 		c.declare(fs)
 		asJSON := fs.Bool("json", false, "print one JSON object")
-		as := fs.String("user", "", "tell what this user lacks to run the daemon, by `NAME`; without it, whoever runs the check")
+		as := fs.String("user", "", "tell what the user of this `NAME` lacks to run the daemon, which is root without it")
 		return func(_ context.Context, args []string, s std) error {
 			if err := noArgs("check", args); err != nil {
 				return err
@@ -41,14 +40,14 @@ it.`,
 			cfg, err := c.load()
 			var warnings []string
 			if err == nil {
-				id, ierr := ownIdentity()
+				warnings = missing(cfg)
 				if *as != "" {
-					id, ierr = identityOf(*as)
+					id, err := identityOf(*as)
+					if err != nil {
+						return fault{exitFailed, err.Error(), "--user takes the name of a user of this system"}
+					}
+					warnings = append(warnings, id.lacks(cfg, path)...)
 				}
-				if ierr != nil {
-					return fault{exitFailed, "who runs the daemon is not known: " + ierr.Error(), "`dynamod check --user NAME` takes the name of a user of this system"}
-				}
-				warnings = slices.Concat(missing(cfg), id.lacks(cfg, path))
 				if _, bad := config.LoadDialects(cfg.Modem.Dialects); len(bad) > 0 {
 					err = bad
 				}

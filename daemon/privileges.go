@@ -58,7 +58,8 @@ func ownIdentity() (identity, error) {
 	return id, nil
 }
 
-// identityOf is that of a user by name. What a unit gives him beside it is not known.
+// identityOf is that of a user by name. What a unit gives him beside it is known only
+// where this process is his.
 func identityOf(name string) (identity, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -67,6 +68,9 @@ func identityOf(name string) (identity, error) {
 	id := identity{name: name}
 	if id.uid, err = strconv.Atoi(u.Uid); err != nil {
 		return id, err
+	}
+	if id.uid == os.Geteuid() {
+		return ownIdentity()
 	}
 	list, err := u.GroupIds()
 	if err != nil {
