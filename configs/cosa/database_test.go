@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -20,7 +21,7 @@ func mustLoad(t testing.TB) *DB {
 }
 
 func TestDatabase(t *testing.T) {
-	if n := len(databaseText) + len(overlayText); n > 120<<10 {
+	if n := len(embeddedText(t)) + len(overlayText); n > 120<<10 {
 		t.Errorf("the embedded database has %d bytes, the budget is 120 KB", n)
 	}
 	db := mustLoad(t)
@@ -33,7 +34,7 @@ func TestDatabase(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d operators, %d MCC+MNC, %d connections, %d bytes", db.Len(), len(plmns), conns, len(databaseText))
+	t.Logf("%d operators, %d MCC+MNC, %d connections, %d bytes", db.Len(), len(plmns), conns, len(embeddedText(t)))
 	if db.Len() < 600 || len(plmns) < 800 || conns < 1200 {
 		t.Error("that is less than the source has")
 	}
@@ -67,7 +68,7 @@ func TestDatabase(t *testing.T) {
 			t.Errorf("%s: %v, want %s first", tt.name, got, tt.first)
 		}
 	}
-	profiles, err := parseDatabase(databaseText)
+	profiles, err := parseDatabase(embeddedText(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestDatabaseCredentials(t *testing.T) {
 }
 
 func TestDatabaseRoundTrip(t *testing.T) {
-	profiles, err := parseDatabase(databaseText)
+	profiles, err := parseDatabase(embeddedText(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestDatabaseRoundTrip(t *testing.T) {
 	if err := WriteDatabase(&out, "mobile-broadband-provider-info 20230416-1", profiles); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != databaseText {
+	if out.String() != embeddedText(t) {
 		t.Error("read and written again it is another file")
 	}
 }
@@ -230,7 +231,7 @@ func mustProfiles(t testing.TB, text string) []OperatorProfile {
 }
 
 func FuzzParseDatabase(f *testing.F) {
-	f.Add(databaseText[:2000])
+	f.Add(embeddedText(f)[:2000])
 	f.Add("de/A\t26201,26206\t1\t90\tk=v\n\tapn\tim\tboth\tF\tu\tp\tpap\n")
 	f.Add("\tx\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -313,4 +314,17 @@ func TestNoXMLAtStart(t *testing.T) {
 			}
 		}
 	}
+}
+
+// embeddedText is the database's text, which is the file that is reviewed.
+func embeddedText(t testing.TB) string {
+	t.Helper()
+	text, err := databaseText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reviewed, err := os.ReadFile("data/operators.tsv"); err != nil || string(reviewed) != text {
+		t.Fatalf("operators.tsv.gz is not operators.tsv packed (%v): run `make cosa-db`, or gzip -9n", err)
+	}
+	return text
 }

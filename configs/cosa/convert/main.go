@@ -3,13 +3,14 @@
 //
 //	go run ./configs/cosa/convert [-version VERSION] [-o DIR] FILE
 //
-// It writes DIR/operators.tsv and DIR/rejected.txt (what was left out or
+// It writes DIR/operators.tsv, the same packed, and DIR/rejected.txt (what was left out or
 // repaired, and why). `make cosa-db` installs Debian's package and runs it.
 // Without -version it asks dpkg for the package's.
 package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"flag"
 	"fmt"
@@ -58,8 +59,21 @@ func run(file, version, dir string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "operators.tsv"), database, 0o644); err != nil {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
 		return err
+	}
+	if _, err := z.Write(database); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{"operators.tsv": database, "operators.tsv.gz": packed.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(filepath.Join(dir, "rejected.txt"), rejected, 0o644)
 }
