@@ -125,6 +125,7 @@ func missing(cfg *config.Config) (warnings []string) {
 	}
 	secret("[modem] pin_file", cfg.Modem.PINFile)
 	secret("[apn] password_file", cfg.APN.PasswordFile)
+	secret("[dynamo] token_file", cfg.Dynamo.TokenFile)
 	if file := cfg.Webhook.SecretFile; file != "" {
 		text, err := config.ReadSecret(file)
 		if err == nil {

@@ -51,6 +51,7 @@ func commands() []command {
 		modemCommand,
 		apnCommand,
 		operatorsCommand,
+		balanceCommand,
 		notificationsCommand,
 		tokenCommand,
 		diagCommand,

@@ -10,6 +10,7 @@ import (
 	"dynamod/daemon/diag"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/euicc"
 )
 
 func fakeLink() *status.Link {
@@ -81,6 +82,17 @@ func (f *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 		}}, nil
 	}
 	return diag.Diagnosis{OK: true, Nodes: []diag.Node{{Name: "port", State: "ok", Text: "/dev/ttyUSB2 answers"}}}, nil
+}
+
+func (f *fakeDaemon) Balance(context.Context) (status.Balance, error) {
+	if f.story == "empty" {
+		return status.Balance{}, &activation.Fault{Code: "balance-too-many", Text: "the balance is not known", Advice: "wait", Err: errors.New("the operator's API was asked too often\x1b[2J"), Retry: euicc.RetryLater}
+	}
+	left := 512.5
+	return status.Balance{
+		ICCID: newICCID, Type: "MODIRECTPAYG", DataMB: &left, TimeRemaining: "P23DT23H", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Stale: true, Error: "the operator's API gave no answer\x1b[2J", NextIn: 60,
+	}, nil
 }
 
 func (f *fakeDaemon) ExplainAPN(context.Context) (hook.APN, error) {

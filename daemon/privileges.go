@@ -137,7 +137,7 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 	}
 	for _, f := range []struct{ key, path string }{
 		{"the configuration", file}, {"[modem] pin_file", cfg.Modem.PINFile}, {"[apn] password_file", cfg.APN.PasswordFile},
-		{"[webhook] secret_file", cfg.Webhook.SecretFile}, {"[hook] certificate", cfg.Hook.Certificate}, {"[hook] key", cfg.Hook.Key}, {"[hook] client_ca", cfg.Hook.ClientCA},
+		{"[webhook] secret_file", cfg.Webhook.SecretFile}, {"[dynamo] token_file", cfg.Dynamo.TokenFile}, {"[hook] certificate", cfg.Hook.Certificate}, {"[hook] key", cfg.Hook.Key}, {"[hook] client_ca", cfg.Hook.ClientCA},
 	} {
 		if ok, err := id.may(f.path, 0o4); f.path != "" && err == nil && !ok {
 			add("%s: %s cannot be read: `chown %s %s`", f.key, f.path, id.name, f.path)

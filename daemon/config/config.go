@@ -46,6 +46,7 @@ type Config struct {
 	Operators  Operators
 	Hook       Hook
 	Webhook    Webhook
+	Dynamo     Dynamo
 	Time       Time
 	Log        Log
 }
@@ -199,6 +200,13 @@ type Webhook struct {
 	// networks.
 	AllowPrivate bool
 	AllowHTTP    bool // http:// beside https://
+}
+
+// Dynamo is for plans and their balances.
+type Dynamo struct {
+	Directory string // URL of the directory service, "" for none
+	TokenFile string // holds the router's token for it
+	CA        string // PEM file with its issuers, "" for the system's
 }
 
 // Hook is for the HTTP API.

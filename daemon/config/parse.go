@@ -98,6 +98,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.path("operators.dir", raw.Operators.Dir, &c.Operators.Dir, "/")
 	d.hook(raw, &c.Hook, c.State.Run)
 	d.webhook(raw, &c.Webhook)
+	d.dynamo(raw, &c.Dynamo)
 	d.servers(raw.Time.NTP, &c.Time.NTP)
 	d.level(raw.Log.Level, &c.Log.Level)
 	oneOf(d, "log.format", raw.Log.Format, &c.Log.Format, LogText, LogJSON)

@@ -103,6 +103,11 @@ type rawConfig struct {
 		AllowPrivate *bool   `toml:"allow_private"`
 		AllowHTTP    *bool   `toml:"allow_http"`
 	} `toml:"webhook"`
+	Dynamo struct {
+		Directory *string `toml:"directory"`
+		TokenFile *string `toml:"token_file"`
+		CA        *string `toml:"ca"`
+	} `toml:"dynamo"`
 	Time struct {
 		NTP []string `toml:"ntp"`
 	} `toml:"time"`

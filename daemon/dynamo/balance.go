@@ -77,9 +77,10 @@ func NewBalances(ask Asker, now func() time.Time) *Balances {
 }
 
 // Close ends the questions that are on their way, and waits for them.
-func (b *Balances) Close() {
+func (b *Balances) Close() error {
 	b.cancel()
 	b.questions.Wait()
+	return nil
 }
 
 // Last is what is known, without asking anybody: it never waits.
@@ -137,8 +138,11 @@ func (b *Balances) question(s *kept, iccid, location string) {
 		wait = min(BalanceFloor<<min(s.failures, 10), balanceTop)
 		s.failures++
 		if e, ok := errors.AsType[*call.Error](err); ok {
-			if e.Code == call.CodeUnknown {
+			switch e.Code {
+			case call.CodeUnknown:
 				wait = balanceUnknown
+			case call.CodeNoAPI: // nobody was asked: a file here is wrong
+				wait, s.failures = 0, 0
 			}
 			wait = max(wait, e.RetryAfter)
 		}

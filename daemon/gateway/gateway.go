@@ -30,6 +30,7 @@ import (
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/bundle"
 	"dynamod/daemon/config"
+	"dynamod/daemon/dynamo"
 	"dynamod/daemon/fallback"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/hook/access"
@@ -92,29 +93,30 @@ type Options struct {
 
 // Gateway is one daemon with one modem.
 type Gateway struct {
-	conf    atomic.Pointer[config.Config] // see config
-	opts    Options
-	log     *slog.Logger
-	clock   *clock
-	kernel  uplink.Kernel
-	status  *status.Model
-	journal *journal.Journal
-	learned *learned.Store
-	outbox  *outbox.Box
-	vault   *activation.Vault
-	lame    []error // what was wrong with outbox and vault at the start
-	bearer  *bearer.Bearer
-	line    *ppp.Line // nil where data does not come by PPP
-	ladder  *recovery.Ladder
-	watch   *fallback.Watch
-	runs    *activation.Orchestrator
-	wanted  chan struct{} // closed once runs may be carried out
-	want    sync.Once
-	hook    *hook.Server
-	audit   *access.Audit
-	ends    *webhook.Sender
-	tracer  tracer
-	recent  bundle.Ring // lines between us and the modem
+	conf     atomic.Pointer[config.Config] // see config
+	opts     Options
+	log      *slog.Logger
+	clock    *clock
+	kernel   uplink.Kernel
+	status   *status.Model
+	journal  *journal.Journal
+	learned  *learned.Store
+	outbox   *outbox.Box
+	vault    *activation.Vault
+	lame     []error // what was wrong with outbox and vault at the start
+	bearer   *bearer.Bearer
+	line     *ppp.Line // nil where data does not come by PPP
+	ladder   *recovery.Ladder
+	watch    *fallback.Watch
+	runs     *activation.Orchestrator
+	wanted   chan struct{} // closed once runs may be carried out
+	want     sync.Once
+	hook     *hook.Server
+	audit    *access.Audit
+	ends     *webhook.Sender
+	balances *dynamo.Balances
+	tracer   tracer
+	recent   bundle.Ring // lines between us and the modem
 
 	dialects  *dialect.Set
 	life      context.Context  // the daemon's
@@ -377,6 +379,8 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	opened = append(opened, g.audit)
 	g.hook.Audit, g.hook.Now, g.hook.Hosts = g.audit, now, cfg.Hook.Hosts
 	g.buildWebhooks()
+	g.balances = dynamo.NewBalances(balanceAsker{g}, now)
+	opened = append(opened, g.balances)
 	g.showOutbox()
 	return g, undo, nil
 }

@@ -60,6 +60,7 @@ type Daemon interface {
 	USBMode(ctx context.Context) (USBMode, error)
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
+	Balance(ctx context.Context) (status.Balance, error)
 	Log() ([]LogRecord, error)
 	Bench
 }
@@ -171,6 +172,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/diag":                      s.diag,
 		"GET /v1/bundle":                    s.bundle,
 		"GET /v1/apn":                       s.apn,
+		"GET /v1/balance":                   s.balance,
 		"GET /v1/log":                       s.journal,
 		"GET /v1/modem":                     s.modem,
 		"GET /v1/modem/ports":               s.modemPorts,

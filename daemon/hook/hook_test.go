@@ -72,6 +72,9 @@ func (d *fakeDaemon) Diagnose(context.Context) (diag.Diagnosis, error) {
 func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
 	return APN{Settings: cosa.Rationale{Outcome: cosa.Unmatched, Records: []cosa.Verdict{}}, Reasons: []string{}, Candidates: []APNCandidate{}}, d.err
 }
+func (d *fakeDaemon) Balance(context.Context) (status.Balance, error) {
+	return status.Balance{ICCID: "8988247000101997790", Type: "NONE", UsedUp: true, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, d.err
+}
 func (d *fakeDaemon) USBMode(context.Context) (USBMode, error) {
 	return USBMode{Mode: "qmi", Modes: []USBModeChoice{}}, d.err
 }

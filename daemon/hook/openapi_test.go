@@ -64,6 +64,7 @@ var operations = map[string]operation{
 	"GET /v1/diag":                      {id: "diagnose", answer: diag.Diagnosis{}},
 	"GET /v1/bundle":                    {id: "getBundle", media: "application/gzip"},
 	"GET /v1/apn":                       {id: "explainAPN", answer: APN{}},
+	"GET /v1/balance":                   {id: "getBalance", answer: status.Balance{}},
 	"GET /v1/log":                       {id: "getLog", answer: []LogRecord{}},
 	"GET /v1/modem":                     {id: "getModem", answer: Modem{}},
 	"GET /v1/modem/ports":               {id: "listModemPorts", answer: []ModemPort{}},

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"dynamod/configs/cosa"
+	"dynamod/daemon/activation"
+	"dynamod/daemon/config"
+	"dynamod/daemon/dynamo"
+	"dynamod/daemon/dynamo/call"
+	"dynamod/daemon/dynamo/directory"
+	"dynamod/daemon/dynamo/moapi"
+	"dynamod/daemon/status"
+	"dynamod/euicc"
+)
+
+// Balance asks for the balance of the line in use, where that may be done now, and
+// returns the last one else.
+func (g *Gateway) Balance(ctx context.Context) (status.Balance, error) {
+	snap := g.status.Snapshot()
+	iccid := ""
+	if snap.SIM != nil {
+		iccid = snap.SIM.ICCID
+	}
+	if iccid == "" {
+		return status.Balance{}, &activation.Fault{Code: "no-sim", Text: "there is no line whose balance could be asked for", Advice: "`dynamod status` shows the SIM", Retry: euicc.RetryLater}
+	}
+	if g.config().Dynamo.Directory == "" && g.creditor(iccid) == nil {
+		return status.Balance{}, &activation.Fault{
+			Code: "no-balance-source", Text: "nobody is named who knows this line's balance", Retry: euicc.RetryAsk,
+			Advice: "set [dynamo] directory, or put moApi with credentials and iccidRanges into the operator's record, see docs/operators.md",
+		}
+	}
+	r := g.balances.Get(ctx, iccid, g.location(snap))
+	if r.At.IsZero() {
+		f := &activation.Fault{Code: "no-balance", Text: "the balance is not known", Err: r.Err, Retry: euicc.RetryLater}
+		if e, ok := errors.AsType[*call.Error](r.Err); ok {
+			f.Code, f.Advice = "balance-"+e.Code, e.Hint()
+		}
+		return status.Balance{}, f
+	}
+	b := balanceOf(iccid, r)
+	shown := b
+	shown.NextIn = 0 // it would be of the moment, and stay
+	g.status.Update(func(s *status.Snapshot) { s.Balance = &shown })
+	return b, nil
+}
+
+func balanceOf(iccid string, r dynamo.Reading) status.Balance {
+	out := status.Balance{ICCID: iccid, At: r.At, Stale: r.Stale(), NextIn: int((r.Next + time.Second - 1) / time.Second)}
+	if r.Err != nil {
+		out.Error = r.Err.Error()
+	}
+	if len(r.Balances) == 0 { // nothing is active there
+		out.Type, out.UsedUp = string(moapi.TypeNone), true
+		return out
+	}
+	b := r.Balances[0]
+	out.Type, out.DataMB, out.UsedUp, out.Locations = string(b.Type), b.Data, b.UsedUp(), b.Locations
+	if b.Type == moapi.TypePostpaid || b.Type == moapi.TypeNotSupported {
+		out.DataMB = nil // what is there is no number to show
+		return out
+	}
+	if b.Time != nil {
+		out.TimeRemaining = moapi.FormatDuration(*b.Time)
+	}
+	return out
+}
+
+// location is the country of the serving network, "" where its records name none or
+// several.
+func (g *Gateway) location(snap status.Snapshot) string {
+	if snap.Registration == nil {
+		return ""
+	}
+	if list := g.getOperators().Countries(snap.Registration.PLMN); len(list) == 1 {
+		return strings.ToUpper(list[0])
+	}
+	return ""
+}
+
+// creditor is the record of an operator that lets this router ask its API about a
+// line, nil if there is none.
+func (g *Gateway) creditor(iccid string) *cosa.OperatorProfile {
+	for p := range g.getOperators().Profiles() {
+		if p.MOAPI.HasCredentials() && p.Portal.Serves(iccid) {
+			return p
+		}
+	}
+	return nil
+}
+
+// balanceAsker asks the operator where its record has credentials, else the
+// directory service. The configuration, the records and their files may have
+// changed since the last question: they are read for each.
+type balanceAsker struct{ g *Gateway }
+
+func (a balanceAsker) Balances(ctx context.Context, iccid string, q moapi.BalanceQuery) ([]moapi.Balance, error) {
+	g := a.g
+	refuse := func(err error) error {
+		return &call.Error{Op: "balance", Code: call.CodeNoAPI, Text: "it cannot be asked for", Err: err}
+	}
+	if op := g.creditor(iccid); op != nil {
+		rt, err := moapi.Transport(op.MOAPI)
+		if err != nil {
+			return nil, refuse(err)
+		}
+		rt.DialContext = g.dial
+		defer rt.CloseIdleConnections()
+		return moapi.New(op.MOAPI, rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
+	}
+	cfg := &g.config().Dynamo
+	if cfg.Directory == "" {
+		return nil, refuse(errors.New("[dynamo] directory is not set"))
+	}
+	token, err := config.ReadSecret(cfg.TokenFile)
+	if err != nil {
+		return nil, refuse(fmt.Errorf("[dynamo] token_file: %w", err))
+	}
+	rt, err := moapi.Transport(cosa.MOAPI{})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	rt.DialContext = g.dial
+	defer rt.CloseIdleConnections()
+	if cfg.CA != "" {
+		if rt.TLSClientConfig, err = issuedBy(cfg.CA); err != nil {
+			return nil, refuse(fmt.Errorf("[dynamo] ca: %w", err))
+		}
+	}
+	return directory.NewClient(cfg.Directory, token, "", rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
+}
+
+// issuedBy trusts the issuers in a PEM file, in place of the system's.
+func issuedBy(path string) (*tls.Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}

@@ -1,0 +1,23 @@
+package status
+
+import "time"
+
+// Balance is what the operator says is left on a line. It is asked for on demand
+// only.
+type Balance struct {
+	ICCID string `json:"iccid"`
+	// Type is the operator's: MODIRECT (an account without a number), MODIRECTPAYG
+	// and PAYG (prepaid), NONE (nothing is left), NOTSUPPORTED (no balance for this
+	// SIM); "" where the operator names none, or another one.
+	Type          string   `json:"type"`
+	DataMB        *float64 `json:"data_mb,omitempty"`        // megabytes that are left
+	TimeRemaining string   `json:"time_remaining,omitempty"` // ISO 8601 duration: "P23DT23H"
+	UsedUp        bool     `json:"used_up"`
+	Locations     []string `json:"locations,omitempty"` // where it can be used; none is everywhere
+
+	At    time.Time `json:"at"`              // when the operator said so
+	Stale bool      `json:"stale,omitempty"` // a later question came to nothing
+	Error string    `json:"error,omitempty"` // why
+	// NextIn is how many seconds nobody is asked again.
+	NextIn int `json:"next_in,omitempty"`
+}
