@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"dynamod/daemon/demo"
+	"dynamod/euicc"
 )
 
-func init() { extra = append(extra, demoCommand, simCommand, simCtlCommand) }
+func init() { extra = append(extra, demoCommand, simCommand, simDynamoCommand, simCtlCommand) }
 
 // list is a flag that may be given several times.
 type list []string
@@ -108,6 +109,45 @@ var simCommand = command{
 			}
 			s.UPP, s.Out, s.Err, s.Args = upp, o.out, o.err, again("sim", fs)
 			return demo.RunSim(ctx, s)
+		}
+	},
+}
+
+var simDynamoCommand = command{
+	name:    "sim dynamo",
+	summary: "keep an operator's API and portal running, and the directory service in front",
+	about: "DIR gets dynamo.json (addresses), dynamo-ca.pem and token; what a router's configuration needs for `dynamod balance` is printed. " +
+		"The operator's API wants the service's client certificate, as operators do. The portal sells to the lines that are there; " +
+		"it orders no new profiles. It runs until it is interrupted",
+	example: "dynamod sim dynamo --dir /tmp/dynamo --iccid 8900101000000000019 --mb 100",
+	setup: func(fs *flag.FlagSet) action {
+		s := demo.DynamoSim{}
+		var iccids list
+		fs.StringVar(&s.Dir, "dir", "", "`DIR` for the files")
+		fs.StringVar(&s.Listen, "listen", "", "`HOST:PORT` of the directory service (default: a free port on 127.0.0.1)")
+		fs.Var(&iccids, "iccid", "`ICCID` of a line of the operator; may be repeated")
+		fs.Float64Var(&s.MB, "mb", 1024, "`MEGABYTES` that each line has left")
+		fs.BoolVar(&s.Postpaid, "postpaid", false, "the lines have contracts, and no number to count")
+		verbose := fs.Bool("verbose", false, "log everything to standard error")
+		return func(ctx context.Context, args []string, o std) error {
+			if err := noArgs("sim dynamo", args); err != nil {
+				return err
+			}
+			for _, text := range iccids {
+				iccid, err := euicc.ParseICCID(text)
+				if err != nil {
+					return usageError{err, "18 to 20 digits"}
+				}
+				s.ICCIDs = append(s.ICCIDs, iccid.String())
+			}
+			if len(s.ICCIDs) == 0 {
+				return usageError{errors.New("sim dynamo needs a line"), "dynamod sim dynamo --dir DIR --iccid ICCID"}
+			}
+			if *verbose {
+				s.Log = slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			}
+			s.Out = o.out
+			return demo.RunDynamo(ctx, s)
 		}
 	},
 }

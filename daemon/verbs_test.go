@@ -29,7 +29,8 @@ func leaves() (all []command) {
 // withoutJSON are the verbs that have no answer to print, with the reason.
 var withoutJSON = map[string]string{
 	"run": "it logs; [log] format has its form", "sim": "it is a lab that goes on; lab.json tells of it", "tui": "it is a screen",
-	"man": "it prints a manual page", "completion": "it prints a shell's script",
+	"sim dynamo": "it goes on; dynamo.json tells of it",
+	"man":        "it prints a manual page", "completion": "it prints a shell's script",
 }
 
 // needsLab are the verbs that do more than ask a daemon; stories have them.

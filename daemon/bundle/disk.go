@@ -91,7 +91,7 @@ func outbox(dir string) (list []map[string]any, err error) {
 
 // Secrets gives a Redactor the secrets that the configuration names.
 func (r *Redactor) Secrets(cfg *config.Config) {
-	for _, file := range []string{cfg.Modem.PINFile, cfg.APN.PasswordFile, cfg.Webhook.SecretFile} {
+	for _, file := range []string{cfg.Modem.PINFile, cfg.APN.PasswordFile, cfg.Webhook.SecretFile, cfg.Dynamo.TokenFile} {
 		if file == "" {
 			continue
 		}

@@ -123,6 +123,10 @@ func (b *Balances) question(s *kept, iccid, location string) {
 	ctx, done := context.WithTimeout(b.ctx, call.Timeout)
 	defer done()
 	list, err := b.ask.Balances(ctx, iccid, moapi.BalanceQuery{Location: location, Limit: 1})
+	if e, ok := errors.AsType[*call.Error](err); ok && e.Code == call.CodeBadRequest && location != "" {
+		// An operator refuses places where it sells nothing, and a router may roam there.
+		list, err = b.ask.Balances(ctx, iccid, moapi.BalanceQuery{Limit: 1})
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(s.asking)

@@ -178,3 +178,26 @@ func TestBalancesNeverHoldUp(t *testing.T) {
 		}
 	})
 }
+
+// picky refuses every place but one, as operators do.
+type picky struct{ asked []string }
+
+func (p *picky) Balances(_ context.Context, _ string, q moapi.BalanceQuery) ([]moapi.Balance, error) {
+	p.asked = append(p.asked, q.Location)
+	if q.Location != "" && q.Location != "US" {
+		return nil, &call.Error{Code: call.CodeBadRequest, Status: 400}
+	}
+	return []moapi.Balance{{Type: moapi.TypePostpaid}}, nil
+}
+
+// TestBalancesAbroad: where the operator sells nothing it is asked without a place.
+func TestBalancesAbroad(t *testing.T) {
+	for location, want := range map[string]string{"US": "[US]", "FR": "[FR ]", "": "[]"} {
+		p := &picky{}
+		b := NewBalances(p, time.Now)
+		if r := b.Get(t.Context(), "1", location); r.Err != nil || len(r.Balances) != 1 || fmt.Sprint(p.asked) != want {
+			t.Errorf("%s: %+v, asked for %q", location, r, p.asked)
+		}
+		b.Close()
+	}
+}
