@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,12 +39,13 @@ type doors struct {
 	*bench
 	remote *http.Client // over TCP, of a caller with every scope
 	told   lockedBuffer // to the webhook's receiver
-	tells  chan struct{}
+	tells  chan string  // the ID of each message
+	holds  atomic.Bool  // the receiver does not answer
 }
 
 // openDoors starts the daemon. extra is added to its configuration.
 func openDoors(t *testing.T, extra string) *doors {
-	d := &doors{bench: newBench(t), tells: make(chan struct{}, 100)}
+	d := &doors{bench: newBench(t), tells: make(chan string, 100)}
 	key := filepath.Join(d.dir, "webhook.key")
 	d.must(os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n"), 0o600))
 	d.config("[hook]\n", fmt.Sprintf("%s\n[webhook]\nallow_http = true\nurl = \"http://%s/hook\"\nsecret_file = %q\n\n[hook]\nlisten = %q\n", extra, receiverAddr, key, doorAddr))
@@ -55,7 +57,10 @@ func openDoors(t *testing.T, extra string) *doors {
 	d.must(err)
 	receiver := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_ = r.Write(&d.told)
-		d.tells <- struct{}{}
+		d.tells <- r.Header.Get("Webhook-Id")
+		if d.holds.Load() {
+			<-r.Context().Done()
+		}
 	})}
 	go receiver.Serve(l)
 	t.Cleanup(func() { receiver.Close() })
@@ -229,6 +234,40 @@ func TestClientGone(t *testing.T) {
 	d.must(json.Unmarshal(d.get("/v1/status"), &snap))
 	if snap.Run == nil || snap.Run.ID != runs[0].ID || snap.Run.Outcome != status.Committed {
 		t.Errorf("the next one sees %+v", snap.Run)
+	}
+}
+
+// TestWebhookSurvivesKill kills the daemon while a receiver does not answer; the next one
+// offers the same message again.
+func TestWebhookSurvivesKill(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t, "")
+	d.waitUp()
+	d.holds.Store(true)
+	rec, err := d.post(d.ctx, "kill", hook.ActivationRequest{Code: d.w.Profiles[0].Code, Consent: true})
+	d.must(err)
+	message := func() string {
+		select {
+		case id := <-d.tells:
+			return id
+		case <-d.ctx.Done():
+			t.Fatalf("nobody is told\n%s", d.log())
+			return ""
+		}
+	}
+	first := message()
+	d.waitEnded(rec.ID) // a dead receiver holds up nobody
+	d.running.kill()
+	d.holds.Store(false)
+	d.start()
+	if second := message(); second != first || first == "" {
+		t.Errorf("message %q was offered again as %q", first, second)
+	}
+	for left := []byte(first); bytes.Contains(left, []byte(first)); { // until it counts as taken
+		left, err = os.ReadFile(filepath.Join(d.dir, "state", "hook", "webhooks.json"))
+		d.must(err)
+		d.must(d.ctx.Err())
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
