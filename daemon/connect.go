@@ -130,6 +130,9 @@ func (r *reach) do(ctx context.Context, s std, f func(*hook.Client) error) error
 	if err != nil {
 		return err
 	}
+	if err := ofAnother(cfg.State.Dir); err != nil {
+		return err
+	}
 	opts := gatewayOptions(cfg, s.err)
 	opts.LeaveRun = true
 	// The verb tells what happens; the log has only what goes wrong.

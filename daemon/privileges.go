@@ -104,6 +104,24 @@ func (id identity) may(path string, rwx os.FileMode) (bool, error) {
 	return mode&rwx == rwx, nil
 }
 
+// ofAnother refuses root a state that is another user's: what root writes there that
+// user's daemon could not read.
+func ofAnother(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return nil
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || s.Uid == 0 {
+		return nil
+	}
+	uid := strconv.Itoa(int(s.Uid))
+	return fault{
+		exitRefused, "the state directory " + dir + " belongs to another user, with whose daemon root would interfere",
+		"start that daemon, or do it as that user: `setpriv --reuid " + uid + " --init-groups --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw dynamod ...`",
+	}
+}
+
 // lacks tells what id would need to run a daemon with this configuration, each with
 // the command that mends it.
 func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {

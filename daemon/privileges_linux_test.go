@@ -3,8 +3,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +56,7 @@ func (b *bench) asOrdinary() {
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.config("[hook]\n", "[hook]\nlisten = \""+doorAddr+"\"\n")
 	b.asOrdinary()
 	b.start()
 	b.waitUp()
@@ -74,6 +77,21 @@ func TestOrdinaryUser(t *testing.T) {
 	v := b.activate(b.w.Profiles[0].Code)
 	if v.exit != exitOK || !strings.Contains(v.stdout, b.w.Profiles[0].ICCID) {
 		t.Errorf("exit %d: %s%s\n%s", v.exit, v.stdout, v.stderr, b.log())
+	}
+	// Root adds a caller whom that user's daemon knows at once, and leaves its state alone.
+	token := b.dynamod("", "token", "add", "noc", "--config", b.configPath())
+	remote := &http.Client{Transport: bearer{strings.TrimSpace(token.stdout), &http.Transport{DialContext: b.n.Dial, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
+	resp, err := remote.Get("https://" + doorAddr + "/v1/status")
+	b.must(err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a caller whom root has added: %s\n%s", resp.Status, b.log())
+	}
+	if v := b.dynamod("", "token", "list", "--config", b.configPath()); v.exit != exitOK || !strings.Contains(v.stdout, "noc") {
+		t.Errorf("root reads the callers: %s%s", v.stdout, v.stderr)
+	}
+	if v := b.dynamod("", "status", "--direct", "--config", b.configPath()); v.exit != exitRefused || !strings.Contains(v.stderr, "setpriv --reuid 54321") {
+		t.Errorf("root by itself: %d %s", v.exit, v.stderr)
 	}
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", b.running.cmd.Process.Pid))
 	b.must(err)

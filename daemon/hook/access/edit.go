@@ -43,6 +43,10 @@ func edit(path string, write func(path string, data []byte, mode fs.FileMode) er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
+	// Root may edit what a daemon of another user has to read.
+	if err := giveTo(dir, filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
@@ -67,6 +71,21 @@ func edit(path string, write func(path string, data []byte, mode fs.FileMode) er
 	}
 	if err := write(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("keys: %w", err)
+	}
+	if err := giveTo(path, dir); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}
+
+// giveTo gives path to the owner of dir, where root has made it.
+func giveTo(path, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 {
+		return os.Lchown(path, int(s.Uid), int(s.Gid))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -205,7 +206,7 @@ func (f *File) Keys() (Keys, error) {
 		return nil, fmt.Errorf("keys: %s has more than %d bytes", f.path, maxFile)
 	case private(f.path) != nil:
 		return nil, fmt.Errorf("keys: %w", private(f.path))
-	case !ours(info):
+	case !ours(info, filepath.Dir(f.path)):
 		return nil, fmt.Errorf("keys: %s belongs to another user: chown it to root", f.path)
 	// The time alone would not do: on some flash file systems it has whole seconds.
 	case f.read != nil && os.SameFile(info, f.read) && info.ModTime().Equal(f.read.ModTime()) && info.Size() == f.read.Size():
@@ -223,8 +224,17 @@ func (f *File) Keys() (Keys, error) {
 	return keys, nil
 }
 
-// ours reports whether a file is ours or root's. Whoever owns it can change it.
-func ours(info os.FileInfo) bool {
+// ours reports whether a file is ours, root's, or his whose the directory is. Whoever
+// owns it can change it.
+func ours(info os.FileInfo, dir string) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
-	return !ok || s.Uid == 0 || int(s.Uid) == os.Geteuid()
+	if !ok || s.Uid == 0 || int(s.Uid) == os.Geteuid() {
+		return true
+	}
+	d, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	of, ok := d.Sys().(*syscall.Stat_t)
+	return ok && of.Uid == s.Uid
 }
