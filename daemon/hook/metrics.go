@@ -107,6 +107,13 @@ func writeMetrics(w io.Writer, s status.Snapshot) {
 		e.gauge("dynamod_card_free_bytes", "Memory for profiles that is free on the card.", float64(c.FreeMemory))
 		e.gauge("dynamod_card_profiles", "Profiles on the card.", float64(len(c.Profiles)))
 	}
+	if b := s.Balance; b != nil && s.SIM != nil && s.SIM.ICCID == b.ICCID {
+		e.gauge("dynamod_balance_used_up", "Whether the operator says that nothing is left on the line.", number(b.UsedUp))
+		if b.DataMB != nil {
+			e.gauge("dynamod_balance_bytes", "What is left by the operator's word, a megabyte counted as a million bytes.", *b.DataMB*1e6)
+		}
+		e.gauge("dynamod_balance_timestamp_seconds", "When the operator said so, in seconds since 1970.", seconds(b.At))
+	}
 	e.gauge("dynamod_outbox_pending", "Reports that servers are still owed.", float64(s.Outbox.Pending))
 	if t := s.Outbox.Oldest; t != nil {
 		e.gauge("dynamod_outbox_oldest_timestamp_seconds", "When the oldest of them was made, in seconds since 1970.", seconds(*t))

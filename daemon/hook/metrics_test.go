@@ -24,7 +24,7 @@ func TestMetrics(t *testing.T) {
 		Reach: &status.Reach{Result: "ok", RTTMS: 21.5, At: at},
 		Modem: &status.Modem{Present: true, IMEI: "49015420...18"},
 		Card:  &status.Card{EID: testEID, FreeMemory: 521131, Profiles: []status.Profile{{ICCID: "8900101000000000017"}}},
-		SIM:   &status.SIM{IMSI: "00101********17"}, Registration: &status.Registration{Status: "roaming"},
+		SIM:   &status.SIM{IMSI: "00101********17", ICCID: "8900101000000000017"}, Balance: &status.Balance{ICCID: "8900101000000000017", DataMB: f(512.5), At: at}, Registration: &status.Registration{Status: "roaming"},
 		Signal: &status.Signal{RSSI: f(-67), RSRP: f(-87), RSRQ: f(-9.5), SINR: f(12)},
 		Outbox: status.Outbox{Pending: 2, Oldest: &at}, Warnings: []string{"x"},
 		Run:      &status.Run{ID: "R", Ended: &at, Outcome: status.RolledBack},
@@ -60,6 +60,7 @@ func TestMetrics(t *testing.T) {
 			}
 			for family, want := range map[string]float64{
 				"dynamod_signal_rsrq_db": -9.5, "dynamod_reach_duration_seconds": 0.0215, "dynamod_roaming": 1, "dynamod_outbox_pending": 2,
+				"dynamod_balance_bytes": 512.5e6, "dynamod_balance_used_up": 0, "dynamod_balance_timestamp_seconds": float64(at.UnixMilli()) / 1000,
 				"dynamod_run_ended_timestamp_seconds": float64(at.UnixMilli()) / 1000, "dynamod_card_free_bytes": 521131,
 			} {
 				if got := families[family]; got == nil || got.Metric[0].Gauge.GetValue() != want {
