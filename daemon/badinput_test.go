@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -259,12 +260,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close() })
-	// A unix socket's path is short, and the tests' names are long.
-	dir, err := os.MkdirTemp("", "dynamod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := benchDir(t)
 	earlier, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: earlierICCID, IMSI: "001010000000025"})
 	if err != nil {
 		t.Fatal(err)
@@ -278,6 +274,24 @@ func newBench(t *testing.T) *bench {
 	b.client = hook.Dial(filepath.Join(dir, "run", "dynamod.sock"))
 	t.Cleanup(b.stop)
 	return b
+}
+
+// benchDir makes a directory whose path is always of the same length, so that lines
+// which name it break where they always do. It is short, as the path of a unix
+// socket has to be.
+func benchDir(t *testing.T) string {
+	for {
+		dir := fmt.Sprintf("/tmp/dynamod%08d", rand.IntN(1e8))
+		err := os.Mkdir(dir, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
 }
 
 func (b *bench) must(err error) {

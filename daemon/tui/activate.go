@@ -353,17 +353,16 @@ func (v *activateView) bar(p *status.Progress, width int) string {
 	return strings.NewReplacer("#", "█", ".", "░", "[", "").Replace(drawn) + rest
 }
 
-// offer is what a person should know before consent.
+// offer is what a person should know before consent, the worst first.
 func (v *activateView) offer(width int, r *status.Run) (lines []string) {
-	lines = v.known(width, r)
 	question := " Install and enable it?  y yes, n no"
-	switch r.Waiting {
-	case activation.WaitConfirmationCode:
-		return lines
-	case activation.WaitNoWayBack:
-		lines = append(lines, "")
-		lines = append(lines, v.m.theme.para(width, 1, bad, "Once enabled it can NEVER be disabled again (PPR1): if it gives no link, the router cannot go back"+wording.Prefix(" to profile ", r.Previous)+".")...)
+	if r.Waiting == activation.WaitNoWayBack {
+		lines = v.m.theme.para(width, 1, bad, "Once enabled it can NEVER be disabled again (PPR1): if it gives no link, the router cannot go back"+wording.Prefix(" to profile ", r.Previous)+".")
 		question = " Install and enable it for good?  y yes, n no"
+	}
+	lines = append(lines, v.known(width, r)...)
+	if r.Waiting == activation.WaitConfirmationCode {
+		return lines
 	}
 	return append(lines, "", v.m.theme.style(strong, question))
 }

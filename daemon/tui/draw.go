@@ -152,7 +152,10 @@ func (m *model) foot(w int) (lines []string, column int) {
 		p := m.prompt
 		title := t.clean(p.title) + ": "
 		if ansi.StringWidth(title) > w*2/3 {
-			lines = append(lines, t.style(strong, t.cut(title, w)))
+			above := wrap(strings.TrimSpace(title), w)
+			for _, line := range above[:min(len(above), 4)] {
+				lines = append(lines, t.style(strong, line))
+			}
 			title = "> "
 		}
 		line, at := p.shown(t, w-ansi.StringWidth(title)-1)

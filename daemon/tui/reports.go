@@ -187,14 +187,11 @@ func (v *logView) body(width int) (lines []string, focus int) {
 			k = strong
 		}
 		// What does not fit goes on below the text, not below the time.
-		first, rest := strings.TrimSpace(line), ""
-		if wrapped := wrap(t.clean(first), width-indent-1); len(wrapped) > 1 {
-			first, rest = wrapped[0], strings.Join(wrapped[1:], " ")
-		}
-		lines = append(lines, strings.Repeat(" ", indent+1)+t.style(k, t.clean(first)))
-		lines = append(lines, t.para(width, min(indent+4, width/2), k, rest)[:]...)
-		if rest == "" {
-			lines = lines[:len(lines)-1]
+		text := t.clean(strings.TrimSpace(line))
+		first := wrap(text, width-indent-1)[0]
+		lines = append(lines, strings.Repeat(" ", indent+1)+t.style(k, first))
+		if rest := strings.TrimLeft(text[len(first):], " "); rest != "" {
+			lines = append(lines, t.para(width, min(indent+4, width/2), k, rest)...)
 		}
 	}
 	focus = -1

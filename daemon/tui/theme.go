@@ -127,7 +127,7 @@ func (t theme) pad(line string, width int) string {
 // label is the width of the names in front of values.
 func label(width int) int {
 	if width < 60 {
-		return 9
+		return 10
 	}
 	return 12
 }
