@@ -24,6 +24,21 @@ type pane struct {
 	tick   *time.Ticker
 }
 
+// startPane starts the interface for the bench's daemon.
+func startPane(b *bench, term, locale string, width, height int) *pane {
+	b.t.Helper()
+	p := &pane{b: b, socket: filepath.Base(b.dir), tick: time.NewTicker(20 * time.Millisecond)}
+	b.t.Cleanup(p.tick.Stop)
+	command := fmt.Sprintf(`LC_ALL=%s TERM=%s NO_COLOR= TZ=UTC dynamod tui --config %s; echo "exit code $?"; exec cat`, locale, term, b.configPath())
+	start := exec.CommandContext(b.ctx, "tmux", "-L", p.socket, "-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), command)
+	start.Env = append(os.Environ(), "LC_ALL=C.UTF-8") // tmux's own, whatever the program in it has
+	if out, err := start.CombinedOutput(); err != nil {
+		b.t.Fatalf("tmux: %v: %s", err, out)
+	}
+	b.t.Cleanup(func() { exec.Command("tmux", "-L", p.socket, "kill-server").Run() })
+	return p
+}
+
 // tmux runs a command of tmux's and returns what it prints.
 func (p *pane) tmux(args ...string) string {
 	p.b.t.Helper()
@@ -144,17 +159,8 @@ func TestTUIGolden(t *testing.T) {
 			b := newBench(t)
 			b.start()
 			b.waitUp()
-			p := &pane{b: b, socket: filepath.Base(b.dir), golden: filepath.Join("testdata", "tui", name), tick: time.NewTicker(20 * time.Millisecond)}
-			t.Cleanup(p.tick.Stop)
-			start := exec.CommandContext(b.ctx, "tmux", "-L", p.socket, "-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(tt.width), "-y", fmt.Sprint(tt.height),
-				"dynamod tui --config "+b.configPath()+"; echo \"exit code $?\"; exec cat")
-			// tmux itself needs a locale to take UTF-8, whatever the program in it has.
-			start.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-			start.Args[len(start.Args)-1] = "LC_ALL=" + tt.locale + " TERM=" + tt.term + " NO_COLOR= TZ=UTC " + start.Args[len(start.Args)-1]
-			if out, err := start.CombinedOutput(); err != nil {
-				t.Fatalf("tmux: %v: %s", err, out)
-			}
-			t.Cleanup(func() { exec.Command("tmux", "-L", p.socket, "kill-server").Run() })
+			p := startPane(b, tt.term, tt.locale, tt.width, tt.height)
+			p.golden = filepath.Join("testdata", "tui", name)
 
 			p.sees("UP")
 			p.matches("overview")
