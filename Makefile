@@ -103,7 +103,7 @@ soak:
 # The pictures of the README, from the running thing.
 pictures: deps
 	@mkdir -p docs/pictures
-	DYNAMOD_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run '^TestPictures$$' ./daemon/hook/page
+	DYNAMOD_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run '^TestPictures$$' ./daemon ./daemon/hook/page
 
 cosa-db:
 	@[ -r /usr/share/mobile-broadband-provider-info/serviceproviders.xml ] || apt-get install -y -qq --no-install-recommends mobile-broadband-provider-info

@@ -187,7 +187,7 @@ func TestTUIGolden(t *testing.T) {
 			p.matches("result")
 
 			p.keys("2")
-			p.sees(earlierICCID)
+			p.sees("Earlier profile")
 			p.matches("profiles")
 			p.keys("x")
 			p.sees("digits:")

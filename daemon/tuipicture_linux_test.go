@@ -44,7 +44,7 @@ func TestPictures(t *testing.T) {
 // coloured is the screen with its attributes, and without the lab's directory.
 func (p *pane) coloured() string {
 	p.b.t.Helper()
-	return strings.ReplaceAll(p.tmux("capture-pane", "-p", "-e"), p.b.dir, "/etc/dynamod")
+	return strings.ReplaceAll(p.tmux("capture-pane", "-p", "-e", "-N"), p.b.dir, "/etc/dynamod")
 }
 
 // A character's size in a picture.
