@@ -130,7 +130,7 @@ func (s *shop) take(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(answer)
 }
 
-// launch is the address of a new visit; nothing in it is returned to where home is not.
+// launch is the address of a new visit whose return URL is home.
 func (s *shop) launch(home string) (address, id, state string) {
 	s.t.Helper()
 	id, state, err := s.visits.Begin(s.record, portalEID)
@@ -150,7 +150,9 @@ func (s *shop) launch(home string) (address, id, state string) {
 func (s *shop) popup(host string) (back func()) {
 	s.t.Helper()
 	here := s.session
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(50 * time.Millisecond) {
+	for range 1000 {
+		s.session = here
+		s.eval("new Promise(done => setTimeout(done, 50))")
 		var list struct {
 			TargetInfos []struct{ TargetID, Type, URL string }
 		}
