@@ -13,7 +13,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # worth its room.
 TAGS := nodemo,nethttpomithttp2
 ROUTER := -gcflags=all=-l \
-  $(foreach p,bytes slices crypto/... encoding/... internal/... math/... runtime/... sync/...,-gcflags=$(p)=)
+  $(foreach p,bytes slices crypto/... encoding/... internal/... runtime/... sync/...,-gcflags=$(p)=)
 # Bytes that no router's binary may pass: TARGET:LIMIT.
 LIMITS := arm-7:13000000 arm-7+notui:11700000 mipsle-softfloat:15000000
 

@@ -49,9 +49,12 @@ func (p *pane) tmux(args ...string) string {
 	return string(out)
 }
 
-func (p *pane) keys(names ...string) { p.b.t.Helper(); p.tmux(append([]string{"send-keys"}, names...)...) }
-func (p *pane) typed(text string)    { p.b.t.Helper(); p.tmux("send-keys", "-l", text) }
-func (p *pane) shows() string        { p.b.t.Helper(); return p.tmux("capture-pane", "-p") }
+func (p *pane) keys(names ...string) {
+	p.b.t.Helper()
+	p.tmux(append([]string{"send-keys"}, names...)...)
+}
+func (p *pane) typed(text string) { p.b.t.Helper(); p.tmux("send-keys", "-l", text) }
+func (p *pane) shows() string     { p.b.t.Helper(); return p.tmux("capture-pane", "-p") }
 
 // wait waits until f is content with the screen.
 func (p *pane) wait(f func(screen string) bool) (screen string, ok bool) {
