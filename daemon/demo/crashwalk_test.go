@@ -38,15 +38,16 @@ import (
 // A crashStory is one activation on a router whose earlier profile carries its
 // only link, and its end.
 type crashStory struct {
-	name    string
-	prepare func(*Lab)
-	first   bool // the card is empty, and the router has another uplink
-	uplink  bool // the router has another uplink
-	set     func(*config.Config)
-	power   bool              // modem and card lose their power with the daemon
-	earlier euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
-	outcome status.Outcome
-	stride  int // each how manieth stop is tried, but in the soak
+	name     string
+	prepare  func(*Lab)
+	first    bool // the card is empty, and the router has another uplink
+	uplink   bool // the router has another uplink
+	set      func(*config.Config)
+	power    bool              // modem and card lose their power with the daemon
+	earlier  euiccsim.Metadata // of the earlier profile, where it is not one that makes no trouble
+	standing bool              // another profile takes the place of one that dies
+	outcome  status.Outcome
+	stride   int // each how manieth stop is tried, but in the soak
 }
 
 // stops are the ways to stop at each point. A question to the modem or the card's
@@ -233,6 +234,7 @@ func (w *crashWorld) daemon(r *reaper, f func(ctx context.Context, c *hook.Clien
 		w.wg.Go(func() { w.Modem.Serve(ctx, walk.Line(r, theirs)) })
 		return port.FromConn(r.conn(ours)), nil
 	}
+	opts.Standing = w.story.standing
 	return gateway.Direct(ctx, cfg, opts, func(c *hook.Client) error { return f(ctx, c) })
 }
 

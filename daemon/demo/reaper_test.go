@@ -120,6 +120,7 @@ func tlsListener(l net.Listener, s interface{ TLSConfig() *tls.Config }) net.Lis
 func (r *reaper) until(ctx context.Context, c *hook.Client, limit time.Duration, is func(status.Snapshot) bool) (bool, error) {
 	var snap status.Snapshot
 	for begin := time.Now(); time.Since(begin) < limit; {
+		snap = status.Snapshot{} // what is left out is not as it was before
 		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
 			return false, err
 		}

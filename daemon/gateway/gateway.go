@@ -78,6 +78,8 @@ type Options struct {
 	// daemon, unless a request has to do with one: whoever looks at the modem for
 	// a moment must not begin a switch of profiles and break it off again.
 	LeaveRun bool
+	// Standing has Direct keep the standing watch, as Run does.
+	Standing bool
 	// Ready is called when the hook answers; nil is fine.
 	Ready func()
 	// Load reads the configuration again at SIGHUP; nil leaves it as it is.
@@ -224,8 +226,11 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "kernel", Run: g.bearer.Watch},
 		{Name: "activation", Run: g.keepRuns},
 	}
+	if f == nil || opts.Standing {
+		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run})
+	}
 	if f == nil {
-		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
+		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})
 	} else {
 		tasks = append(tasks, task.Task{Name: "verb", Run: func(context.Context) error {
 			defer stop()
