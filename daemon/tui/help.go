@@ -26,17 +26,24 @@ func (m *model) help(width, height int) (lines []string) {
 	group(m.views[m.at].title(), append(slices.Clone(m.views[m.at].keys()), hint("up, down", "move by a line")))
 	lines = append(lines, "")
 	group("Everywhere", []key.Binding{keyView, keyNext, keyPrev, keyDown, keyUp, keyMore, hint("Q", "QR of EID and API"), keyFull, keyHelp, keyQuit})
+	keys := len(lines)
 	lines = append(lines, "")
 	lines = append(lines, t.para(width, 0, normal, "Leaving this screen stops nothing: an activation goes on in the daemon.")...)
-	if len(lines) >= height { // two columns
-		rows := height - 2
-		if width >= 60 && len(lines) <= 2*rows {
-			left := lines[:rows]
-			for i, line := range lines[rows:] {
-				left[i] = t.pad(left[i], width/2) + line
-			}
-			lines = left
+	rows := height - 2
+	switch {
+	case len(lines) < height:
+	case width >= 60 && len(lines) <= 2*rows:
+		left := lines[:rows]
+		for i, line := range lines[rows:] {
+			left[i] = t.pad(left[i], width/2) + line
 		}
+		lines = left
+	default: // the keys in as little room as there is
+		var parts []string
+		for _, line := range lines[:keys] {
+			parts = append(parts, nonEmpty(strings.Join(strings.Fields(line), " "))...)
+		}
+		lines = strings.Split(ansi.Wrap(strings.Join(parts, ", "), width, " "), "\n")
 	}
 	for i := range lines {
 		lines[i] = t.cut(lines[i], width)
