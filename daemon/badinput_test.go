@@ -119,7 +119,7 @@ func TestBadInput(t *testing.T) {
 		// A card may think for minutes; nobody waits for that here.
 		{name: "modem falls silent in the download", before: (*bench).impatient, upFirst: true,
 			fault: func(b *bench) { b.must(b.w.Modem.SetFault("hang", atsim.Fault{Command: "+CGLA", Holds: aSegment})) },
-			exit:  exitFailed, text: "stopped answering", hint: "restart the modem"},
+			exit:  exitWaiting, text: "goes on asking", hint: "dynamod diag"},
 		{name: "card hangs in the download", before: (*bench).impatient, upFirst: true,
 			fault: func(b *bench) { b.must(b.w.Modem.SetFault("card-hang", atsim.Fault{Holds: aSegment})) },
 			exit:  exitFailed, text: "did not answer", hint: "same code"},

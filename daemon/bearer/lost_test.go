@@ -172,3 +172,41 @@ func (b *bench) routes(t *testing.T) (n int) {
 	}
 	return n
 }
+
+// A link stands for as long as it was last seen to carry traffic, over the modem that
+// is there; one that is back has another number.
+func TestStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *Config, _ *radio) { c.KeepUp = false })
+		r := b.radio
+		is := func(when string, want uint64) {
+			t.Helper()
+			if n := b.Standing(); n != want {
+				t.Errorf("%s: link %d stands, want %d", when, n, want)
+			}
+		}
+		is("before", 0)
+		if _, err := b.bringUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		is("up", 1)
+		b.SetRadio(nil)
+		is("the modem is away", 0)
+		b.SetRadio(r)
+		is("the same modem is back", 1)
+		r.set(func() { r.reg = modem.RegSearching })
+		if ok, _ := b.healthy(t.Context(), r, b.current()); ok {
+			t.Fatal("healthy without a network")
+		}
+		is("no network", 0)
+		b.SetRadio(nil)
+		is("no network, then no modem", 0)
+		b.SetRadio(r)
+		r.set(func() { r.reg = modem.RegHome })
+		is("seen by nobody yet", 0)
+		if _, err := b.bringUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		is("up again", 2)
+	})
+}

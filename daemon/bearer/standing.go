@@ -357,7 +357,8 @@ func (b *Bearer) Active() (uplink.Spec, bool) {
 func (b *Bearer) Standing() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a := b.active; a != nil && a.seen == (sight{b.radio, b.taken.Load()}) {
+	// Without a modem, the sight of a link that was lost would be that of now.
+	if a := b.active; a != nil && b.radio != nil && a.seen == (sight{b.radio, b.taken.Load()}) {
 		return a.number
 	}
 	return 0

@@ -52,7 +52,6 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	defer g.endLine()
 	defer g.dropDevice()
 	wait := firstReopen
-	pause := func() { wait = g.pauseModem(ctx, wait) }
 	for ctx.Err() == nil {
 		g.modemPulse.Work("opening the modem", openLimit)
 		d, err := g.openModem(ctx)
@@ -62,7 +61,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 			}
 			g.setDevice(nil, err)
 			g.log.Warn("no modem", "error", err, "next", wait)
-			pause()
+			wait = g.pauseModem(ctx, wait)
 			continue
 		}
 		opened := time.Now()
@@ -88,7 +87,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		if time.Since(opened) > stays {
 			wait = firstReopen
 		} else { // it opens and goes at once: not in a tight loop
-			pause()
+			wait = g.pauseGone(ctx, wait)
 		}
 	}
 	g.setDevice(nil, ctx.Err())

@@ -11,23 +11,41 @@ import (
 // plugging is what all the ports of a modem take to come.
 const plugging = 200 * time.Millisecond
 
+// heeded is the longest pause behind a modem that goes as soon as it is opened which a
+// new port ends: such a modem has new ports each time.
+const heeded = 8 * time.Second
+
+// pauseGone is pauseModem for a modem that went as soon as it was opened: the pauses
+// grow whatever the kernel tells.
+func (g *Gateway) pauseGone(ctx context.Context, wait time.Duration) (next time.Duration) {
+	plugged := g.plugged
+	if wait > heeded {
+		plugged = nil
+	}
+	return max(g.pauseUntil(ctx, wait, plugged), min(2*wait, lastReopen))
+}
+
 // pauseModem is the pause before the modem is opened once more, and returns the next
 // one: longer each time, until the kernel tells of a new port.
 func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration) (next time.Duration) {
+	return g.pauseUntil(ctx, wait, g.plugged)
+}
+
+func (g *Gateway) pauseUntil(ctx context.Context, wait time.Duration, plugged <-chan struct{}) (next time.Duration) {
 	next = min(2*wait, lastReopen)
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	select {
 	case <-ctx.Done():
 	case <-over.C:
-	case <-g.plugged:
+	case <-plugged:
 		next = firstReopen
 		select { // a modem has several ports, and they come one after another
 		case <-ctx.Done():
 		case <-time.After(plugging):
 		}
 		select {
-		case <-g.plugged:
+		case <-plugged:
 		default:
 		}
 	case r := <-g.mute:

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,33 @@ func TestPluggedEndsPause(t *testing.T) {
 		begun = time.Now()
 		if g.pauseModem(t.Context(), wait); time.Since(begun) != firstReopen {
 			t.Errorf("the ports of one modem ended two pauses: %v", time.Since(begun))
+		}
+	})
+}
+
+// A modem that goes as soon as it is opened, and comes back as another port each
+// time, is opened ever more seldom.
+func TestPluggedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &Gateway{mute: make(chan muteRestart), plugged: make(chan struct{}, 1)}
+		wait := firstReopen
+		var pauses []time.Duration
+		for range 8 {
+			go func() {
+				time.Sleep(500 * time.Millisecond)
+				select {
+				case g.plugged <- struct{}{}:
+				default:
+				}
+			}()
+			begun := time.Now()
+			wait = g.pauseGone(t.Context(), wait)
+			pauses = append(pauses, time.Since(begun))
+		}
+		early := 500*time.Millisecond + plugging
+		want := []time.Duration{early, early, early, early, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute}
+		if !slices.Equal(pauses, want) || wait != lastReopen {
+			t.Errorf("the pauses are %v, the next is %v", pauses, wait)
 		}
 	})
 }
