@@ -89,6 +89,42 @@ func TestSameKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		same("the profile is deleted", req, first.ID)
+		other = req
+		other.Code.MatchingID = "A-FOURTH"
+		if _, err := o.Submit(other); !errors.Is(err, ErrKeyReused) {
+			t.Errorf("the profile is deleted, another order: %v", err)
+		}
+		third, err := o.Submit(noKey)
+		if err != nil || third.ID == second.ID {
+			t.Errorf("the code of a profile that was deleted: %+v, %v", third, err)
+		}
+		ended(t, o, third.ID)
+	})
+}
+
+// Without a code, the way to find one is the order.
+func TestSameKeyWithoutCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, shutdown := boot(t, t.TempDir(), newWorld(t))
+		defer shutdown()
+		ways := []Request{{Discover: true}, {Discover: true, SMDS: "smds.example.com"}, {DefaultSMDP: true}}
+		for i, way := range ways {
+			way.Key, way.Consent = "k"+string(rune('0'+i)), true
+			rec, err := o.Submit(way)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended(t, o, rec.ID)
+			synctest.Wait()
+			if again, err := o.Submit(way); err != nil || again.ID != rec.ID {
+				t.Errorf("way %d again: %+v, %v", i, again, err)
+			}
+			other := ways[(i+1)%len(ways)]
+			other.Key, other.Consent = way.Key, true
+			if _, err := o.Submit(other); !errors.Is(err, ErrKeyReused) {
+				t.Errorf("another way under the key of %d: %v", i, err)
+			}
+		}
 	})
 }
 

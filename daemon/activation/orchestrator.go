@@ -184,7 +184,7 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 	if err := r.Validate(); err != nil {
 		return Record{}, err
 	}
-	mark, after := o.Vault.Mark(r.Code), ""
+	mark, after := o.Vault.Mark(r), ""
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -195,19 +195,22 @@ func (o *Orchestrator) Submit(r Request) (Record, error) {
 		if r.Key == "" || rec.Key != r.Key || rec.Caller != r.Caller {
 			continue
 		}
-		if rec.Mark != mark && rec.Mark != "" { // "" is of a profile that was deleted since
+		if rec.Mark != mark && rec.Mark != "" { // "" is of records of before that one was kept
 			return Record{}, keyReused(rec)
 		}
 		return rec, nil
 	}
 	for _, rec := range slices.Backward(o.runs) {
-		sameCode := rec.Mark == mark && (!rec.State.Ended() || rec.Outcome == status.Committed || rec.Outcome == status.Installed && r.InstallOnly)
+		if rec.Mark != mark || rec.Forgotten {
+			continue
+		}
+		sameCode := !rec.State.Ended() || rec.Outcome == status.Committed || rec.Outcome == status.Installed && r.InstallOnly
 		// Without a matching ID the code names a server, not an order.
 		order := r.Code.MatchingID.Reveal() != ""
 		if sameCode && order {
 			return rec, nil
 		}
-		if after == "" && rec.Mark == mark && order {
+		if after == "" && order {
 			after = rec.ID
 		}
 	}
@@ -236,10 +239,10 @@ func (o *Orchestrator) Forget(iccid string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, rec := range slices.Clone(o.runs) {
-		if rec.ICCID != iccid || !rec.Succeeded() || !rec.State.Ended() || rec.Mark == "" {
+		if rec.ICCID != iccid || !rec.Succeeded() || !rec.State.Ended() || rec.Mark == "" || rec.Forgotten {
 			continue
 		}
-		rec.Mark = ""
+		rec.Forgotten = true
 		if err := o.append(rec); err != nil {
 			return err
 		}

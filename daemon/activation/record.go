@@ -20,9 +20,10 @@ type Record struct {
 	ID            string              `json:"id"`
 	State         State               `json:"state"`
 	Key           string              `json:"key,omitempty"`
-	Caller        string              `json:"caller,omitempty"` // whose key it is; "" is who asked over the unix socket
-	Mark          string              `json:"mark"`             // of the code, see Vault.Mark
-	After         string              `json:"after,omitempty"`  // ID of the last run of the same code
+	Caller        string              `json:"caller,omitempty"`    // whose key it is; "" is who asked over the unix socket
+	Mark          string              `json:"mark"`                // of the order, see Vault.Mark
+	Forgotten     bool                `json:"forgotten,omitempty"` // its profile was deleted since: its code begins anew
+	After         string              `json:"after,omitempty"`     // ID of the last run of the same code
 	SMDP          string              `json:"smdp"`
 	TransactionID euicc.TransactionID `json:"transaction_id,omitempty"`
 	ICCID         string              `json:"iccid,omitempty"`

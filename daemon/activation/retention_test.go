@@ -101,7 +101,7 @@ func TestYearOfJournal(t *testing.T) {
 			note("panic", map[string]any{"task": "link", "value": "index out of range", "stack": strings.Repeat("dynamod/daemon/bearer.(*Bearer).look bearer.go:100\n", 16)})
 		}
 		if quarter%120 == 0 {
-			id := y.run("activation", Record{Key: fmt.Sprintf("key-%d", y.runs["activation"]), Mark: vault.Mark(testCode(y.runs["activation"])), SMDP: "smdp.example.com"})
+			id := y.run("activation", Record{Key: fmt.Sprintf("key-%d", y.runs["activation"]), Mark: vault.Mark(Request{Code: testCode(y.runs["activation"])}), SMDP: "smdp.example.com"})
 			_ = id
 		}
 		if size, limit := y.j.Size(); size > limit {

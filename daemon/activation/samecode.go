@@ -15,7 +15,7 @@ func (r *run) earlier() []Record {
 	}
 	var list []Record
 	for _, rec := range slices.Backward(r.o.Runs()) {
-		if rec.ID != r.rec.ID && rec.Mark == r.rec.Mark {
+		if rec.ID != r.rec.ID && rec.Mark == r.rec.Mark && !rec.Forgotten {
 			list = append(list, rec)
 		}
 	}

@@ -99,11 +99,17 @@ func (v *Vault) derive(key []byte) {
 	v.mark = subkey("dynamod code mark")
 }
 
-// Mark returns a code's mark: equal codes have equal marks on this device, and
-// nothing about the code can be told from it.
-func (v *Vault) Mark(c euicc.ActivationCode) string {
+// Mark returns the mark of a request's order: equal codes, or equal ways to find one,
+// have equal marks on this device, and nothing about a code can be told from it.
+func (v *Vault) Mark(r Request) string {
 	h := hmac.New(sha256.New, v.mark)
-	h.Write([]byte(c.Address + "\x00" + c.MatchingID.Reveal()))
+	h.Write([]byte(r.Code.Address + "\x00" + r.Code.MatchingID.Reveal()))
+	switch { // no code begins so
+	case r.Discover:
+		h.Write([]byte("\x00discover\x00" + r.SMDS))
+	case r.DefaultSMDP:
+		h.Write([]byte("\x00default"))
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

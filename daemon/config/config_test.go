@@ -219,6 +219,7 @@ func TestErrors(t *testing.T) {
 		{"bad ICCID", "[apn]\napn = \"a\"\niccid = \"12345\"\n", "t.toml:3:9: ICCID of 5 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"bad ICCID to fall back to", "[fallback]\norder = [\"last-success\", \"last\"]\n", "t.toml:2:26: ICCID of 4 characters is not valid\nhint: \"last-success\", or 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"twice the same", "[fallback]\norder = [\"last-success\", \"last-success\"]\n", "t.toml:2:26: profile 2 is there twice\nhint: name each profile once"},
+		{"bootstrap and netifd", "[uplink]\napply = \"netifd\"\n[fallback]\nbootstrap = [\"8988303000000000001\"]\n", "t.toml:4:1: netifd gives the link of a bootstrap profile to everybody\nhint: with [uplink] apply = \"self\" it is kept to what is dynamod's own"},
 		{"bad ICCID for bootstrap", "[fallback]\nbootstrap = [\"last-success\"]\n", "t.toml:2:14: ICCID of 12 characters is not valid\nhint: 18 to 20 digits that begin with 89 (ITU-T E.118)"},
 		{"return too often", "[fallback]\nreturn = \"30m\"\n", "t.toml:2:10: fallback.return = \"30m\" is not in 1h..720h\nhint: \"0s\" never returns; each return interrupts a link that works"},
 		{"bad APN", "[apn]\napn = \"http://x\"\n", "t.toml:2:7: APN \"http://x\" has the character ':'\nhint: letters, digits, dot and hyphen; \"\" lets the network assign one"},

@@ -23,10 +23,13 @@ type Fallback struct {
 // LastSuccess in Fallback.Order stands for all profiles that it does not name.
 const LastSuccess = "last-success"
 
-func (d *document) fallback(raw *rawConfig, to *Fallback) {
+func (d *document) fallback(raw *rawConfig, to *Fallback, apply string) {
 	r := &raw.Fallback
 	to.Order = d.iccids("fallback.order", r.Order, to.Order, LastSuccess)
 	to.Bootstrap = d.iccids("fallback.bootstrap", r.Bootstrap, to.Bootstrap, "")
+	if len(to.Bootstrap) > 0 && apply == ApplyNetifd {
+		d.failAt("fallback.bootstrap", `with [uplink] apply = "self" it is kept to what is dynamod's own`, "netifd gives the link of a bootstrap profile to everybody")
+	}
 	d.duration("fallback.after", r.After, &to.After, 5*time.Minute, 7*24*time.Hour)
 	d.duration("fallback.hold", r.Hold, &to.Hold, 10*time.Minute, 7*24*time.Hour)
 	back := to.Return

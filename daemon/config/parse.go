@@ -57,10 +57,9 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	oneOf(d, "bearer.recovery", raw.Bearer.Recovery, &c.Bearer.Recovery, RecoveryRungs...)
 	d.pppPort("bearer.ppp", raw.Bearer.PPP, &c.Bearer.PPP)
 
-	d.fallback(raw, &c.Fallback)
-
 	d.iface("uplink.interface", raw.Uplink.Interface, &c.Uplink.Interface)
 	oneOf(d, "uplink.apply", raw.Uplink.Apply, &c.Uplink.Apply, ApplySelf, ApplyNetifd)
+	d.fallback(raw, &c.Fallback, c.Uplink.Apply)
 	d.integer("uplink.metric", raw.Uplink.Metric, &c.Uplink.Metric, 0, math.MaxInt32, "")
 	d.integer("uplink.table", raw.Uplink.Table, &c.Uplink.Table, 0, math.MaxInt32, "")
 	if t := c.Uplink.Table; t >= 253 && t <= 255 {

@@ -231,7 +231,9 @@ func TestWeek(t *testing.T) {
 	t.Cleanup(func() { signal.Stop(hup) })
 	seed, err := strconv.ParseUint(os.Getenv("DYNAMOD_SEED"), 10, 64)
 	if err != nil {
-		seed = rand.Uint64()
+		if seed = 4; soak() { // of chance in the soak alone: what it finds there does not stop others
+			seed = rand.Uint64()
+		}
 	}
 	days := 1
 	if soak() {
