@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -11,6 +12,7 @@ import (
 
 	"dynamod/atcmd"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/status"
 )
 
 // consoleView sends AT commands to the modem and APDUs to the card.
@@ -129,13 +131,17 @@ func (v *consoleView) send(line, shown string, force bool) tea.Cmd {
 	})
 }
 
-// end is the last line of an answer.
-func (v *consoleView) end(text string, ok bool, problem interface{ Error() string }) {
+// end is the last line of an answer, and what was wrong: of a command that was never
+// answered there is nothing else to show.
+func (v *consoleView) end(text string, ok bool, p *status.Problem) {
 	k := good
 	if !ok {
 		k = bad
 	}
 	v.say(k, text)
+	if p != nil {
+		v.say(bad, oneLine(p))
+	}
 }
 
 func (v *consoleView) say(k kind, text string) {
@@ -170,10 +176,7 @@ func isHex(line string) bool {
 
 // secretAPDU reports whether an APDU holds a PIN.
 func secretAPDU(line string) bool {
-	line = strings.ToUpper(strings.ReplaceAll(line, " ", ""))
-	var ins byte
-	for _, c := range []byte(line[2:4]) {
-		ins = ins<<4 | byte(strings.IndexByte("0123456789ABCDEF", c))
-	}
-	return atcmd.PINCommand(ins)
+	line = strings.ReplaceAll(line, " ", "")
+	ins, _ := strconv.ParseUint(line[2:4], 16, 8) // isHex has seen to it
+	return atcmd.PINCommand(byte(ins))
 }

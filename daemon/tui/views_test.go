@@ -189,6 +189,9 @@ func TestConsole(t *testing.T) {
 	s.keys("y")
 	s.asked(`POST /v1/modem/at {"commands":["AT+CFUN=0"],"force":true}`)
 	s.sees("ERROR")
+	s.daemon.answers["POST /v1/modem/at"] = []hook.ATAnswer{{Problem: &status.Problem{Text: "no answer within 10s", Advice: "some commands take minutes"}}}
+	s.keys("x", "enter", "AT+COPS=?", "enter")
+	s.sees("> AT+COPS=?", "no answer within 10s; some commands take minutes")
 	s.daemon.answers["POST /v1/modem/at"] = problem("busy", "an activation uses the modem", "", 409)
 	s.keys("enter", "AT", "enter")
 	s.sees("an activation uses the modem")
