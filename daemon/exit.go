@@ -10,6 +10,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 )
 
 // Exit codes, documented in docs/exit-codes.md.
@@ -81,13 +82,7 @@ func report(s std, err error) int {
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(s.err, "dynamod: %s\n", clean(text, "\n"))
 	}
-	hint := ""
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok {
-		hint = hinted.Hint()
-	}
+	hint := wording.Hint(err)
 	if hint == "" && errors.Is(err, hook.ErrNoDaemon) {
 		hint = "start it with `dynamod run`, or do this one thing without it: --direct"
 	}

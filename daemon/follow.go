@@ -127,11 +127,11 @@ func (f *follower) follow(ctx context.Context) error {
 func (f *follower) known(what string) (hook.AnswerRequest, bool) {
 	a := f.given
 	switch {
-	case what == "consent" && a.Consent != nil:
+	case what == activation.WaitConsent && a.Consent != nil:
 		return a, true
 	case what == activation.WaitNoWayBack && a.NoWayBack != nil:
 		return a, true
-	case what == "confirmation-code" && a.ConfirmationCode != "":
+	case what == activation.WaitConfirmationCode && a.ConfirmationCode != "":
 		f.given.ConfirmationCode = ""
 		return hook.AnswerRequest{ConfirmationCode: a.ConfirmationCode}, true
 	}
@@ -175,7 +175,7 @@ func (q *question) dismiss() {
 
 // ask asks on the terminal what the run waits for.
 func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest, error) {
-	if run.Waiting == "confirmation-code" {
+	if run.Waiting == activation.WaitConfirmationCode {
 		if f.confirmed {
 			f.tty.Printf("The server refuses this confirmation code; tries are counted.\n")
 		}
@@ -189,14 +189,15 @@ func (f *follower) ask(ctx context.Context, run *status.Run) (hook.AnswerRequest
 			f.tty.Printf("  %-10s %s\n", row[0], clean(row[1], ""))
 		}
 	}
+	warning, question := wording.Consent(run)
+	if warning != "" {
+		f.tty.Printf("%s\n", wrap(clean(warning, ""), 0))
+	}
+	text, err := f.tty.Ask(ctx, question+" [y/N] ", true)
+	yes := isYes(text)
 	if run.Waiting == activation.WaitNoWayBack {
-		f.tty.Printf("Once enabled, this profile can never be disabled again (policy rule PPR1): if it\ngives no link, the router cannot go back to profile %s.\n", clean(run.Previous, ""))
-		text, err := f.tty.Ask(ctx, "Install and enable it for good? [y/N] ", true)
-		yes := isYes(text)
 		return hook.AnswerRequest{NoWayBack: &yes}, err
 	}
-	text, err := f.tty.Ask(ctx, "Install and enable it? [y/N] ", true)
-	yes := isYes(text)
 	return hook.AnswerRequest{Consent: &yes}, err
 }
 
@@ -225,10 +226,7 @@ func (f *follower) ended(ctx context.Context) error {
 	if err := f.client.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
 		return err
 	}
-	link := snap.Link
-	if snap.State == status.Down || snap.SIM != nil && snap.SIM.ICCID != "" && snap.SIM.ICCID != rec.ICCID {
-		link = nil // of another profile, or of none
-	}
+	link := wording.LinkOf(&snap, rec.ICCID)
 	if err := f.show.end(rec, link); err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func writeModem(w io.Writer, m hook.Modem) {
 		row("  operator", r.Operator, r.PLMN)
 	}
 	for _, c := range m.Cells {
-		row("  cell", cellTexts(c)...)
+		row("  cell", wording.Cell(c)...)
 	}
 	if m.Signal != nil {
 		row("signal", wording.Signal(m.Signal))
@@ -154,13 +154,7 @@ func verdictText(v string) string {
 	return map[string]string{"blocked": "this firmware is known to block it", "no-host": "not an eSIM host"}[v]
 }
 
-// times and many count.
-func times(n int, one, other string) string {
-	if n == 1 {
-		return one
-	}
-	return fmt.Sprintf(other, n)
-}
+// many is "" for none.
 func many(n uint64, format string) string { return onlyIf(n > 0, fmt.Sprintf(format, n)) }
 
 var modemPortsCommand = command{

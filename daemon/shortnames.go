@@ -11,4 +11,5 @@ var (
 	pointed = wording.Pointed
 	parens  = wording.Parens
 	onlyIf  = wording.OnlyIf
+	times   = wording.Times
 )

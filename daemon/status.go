@@ -96,13 +96,7 @@ func watchStatus(ctx context.Context, c *hook.Client, s std, asJSON bool) error 
 
 // changeLine says in one line how the link is.
 func changeLine(s status.Snapshot) string {
-	parts := []string{"link " + string(s.State)}
-	if s.Reason != "" && s.State != status.Up {
-		parts = append(parts, s.Reason)
-	}
-	if l := s.Link; l != nil {
-		parts = append(parts, l.Interface+" "+strings.Join(l.Addresses, " "))
-	}
+	parts := []string{wording.Link(s)}
 	if r := s.Registration; r != nil {
 		parts = append(parts, strings.Join(fields(r.Status, r.AcT, cmp.Or(r.Operator, r.PLMN)), " "))
 	}
@@ -129,7 +123,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		if l.Bootstrap {
 			row("  bootstrap", "the profile is the last resort: the router has no route and no name servers by it, dynamod's own traffic alone has")
 		}
-		row("  APN", cmp.Or(l.APN, "(assigned by the network)")+parens(l.APNReason))
+		row("  APN", wording.APN(l.APN)+parens(l.APNReason))
 		if !l.Since.IsZero() {
 			row("  since", l.Since.Local().Format(time.DateTime))
 		}
@@ -148,7 +142,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		}
 	}
 	if c := s.Card; c != nil {
-		row("card", prefix("EID ", c.EID), prefix("SGP.22 ", c.SVN), number("", c.FreeMemory/1024)+onlyIf(c.FreeMemory >= 1024, " kB free"), profileCount(len(c.Profiles)), c.Error)
+		row("card", prefix("EID ", c.EID), prefix("SGP.22 ", c.SVN), onlyIf(c.FreeMemory > 0, wording.Size(c.FreeMemory)+" free"), times(len(c.Profiles), "1 profile", "%d profiles"), c.Error)
 		for _, p := range c.Profiles {
 			row("  profile", p.ICCID, p.State, p.Class, p.Provider, cmp.Or(p.Nickname, p.Name))
 		}
@@ -169,7 +163,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("signal", wording.Signal(s.Signal))
 	}
 	for _, c := range s.Cells {
-		row("cell", cellTexts(c)...)
+		row("cell", wording.Cell(c)...)
 	}
 	if n := s.Outbox.Pending; n > 0 {
 		row("outbox", fmt.Sprintf("%d waiting", n), s.Outbox.Alarm, s.Outbox.Error)
@@ -225,19 +219,4 @@ func writeRecovery(row func(string, ...string), r *status.Recovery) {
 	for _, u := range r.Rungs {
 		row("  "+u.Rung, times(u.Count, "once, ", "%d times, last ")+u.Last.Local().Format(time.DateTime), onlyIf(u.Reason != u.Rung, u.Reason), prefix("failed: ", u.Error))
 	}
-}
-
-// cellTexts tells what is known of a cell.
-func cellTexts(c status.Cell) []string {
-	return []string{
-		strings.ToUpper(c.RAT) + onlyIf(c.Band != 0, fmt.Sprintf(" band %d", c.Band)), c.PLMN, prefix("area ", c.AreaCode), prefix("cell ", c.CellID),
-		pointed("PCI ", c.PCI), pointed("channel ", c.ARFCN), wording.Signal(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}),
-	}
-}
-
-func profileCount(n int) string {
-	if n == 1 {
-		return "1 profile"
-	}
-	return fmt.Sprintf("%d profiles", n)
 }

@@ -334,7 +334,7 @@ func (v *activateView) body(width int) ([]string, int) {
 	lines = append(lines, "")
 	lines = append(lines, v.steps(r)...)
 	lines = append(lines, "")
-	lines = append(lines, t.row(width, " begun", normal, r.Started.Local().Format(time.DateTime)+wording.Prefix(", ", r.Why)+wording.OnlyIf(r.Resumes > 0, fmt.Sprintf(", taken up again after %d interruptions", r.Resumes)))...)
+	lines = append(lines, t.row(width, " begun", normal, r.Started.Local().Format(time.DateTime)+wording.Prefix(", ", r.Why)+wording.OnlyIf(r.Resumes > 0, ", taken up again after "+wording.Times(r.Resumes, "an interruption", "%d interruptions")))...)
 	if !asks {
 		lines = append(lines, v.known(width, r)...)
 	}
@@ -355,16 +355,15 @@ func (v *activateView) bar(p *status.Progress, width int) string {
 
 // offer is what a person should know before consent, the worst first.
 func (v *activateView) offer(width int, r *status.Run) (lines []string) {
-	question := " Install and enable it?  y yes, n no"
-	if r.Waiting == activation.WaitNoWayBack {
-		lines = v.m.theme.para(width, 1, bad, "Once enabled it can NEVER be disabled again (PPR1): if it gives no link, the router cannot go back"+wording.Prefix(" to profile ", r.Previous)+".")
-		question = " Install and enable it for good?  y yes, n no"
+	warning, question := wording.Consent(r)
+	if warning != "" {
+		lines = v.m.theme.para(width, 1, bad, warning)
 	}
 	lines = append(lines, v.known(width, r)...)
 	if r.Waiting == activation.WaitConfirmationCode {
 		return lines
 	}
-	return append(lines, "", v.m.theme.style(strong, question))
+	return append(lines, "", v.m.theme.style(strong, " "+question+"  y yes, n no"))
 }
 
 // known are the rows of what is known of the profile.
@@ -431,11 +430,7 @@ func (v *activateView) result(width int, r *status.Run) (lines []string) {
 	if r.Outcome != status.Committed && r.Outcome != status.Installed {
 		k, mark = bad, bad
 	}
-	link := v.m.snap.Link
-	if v.m.snap.State == status.Down || v.m.snap.SIM != nil && v.m.snap.SIM.ICCID != r.ICCID {
-		link = nil // of another profile, or of none
-	}
-	end := t.para(width-3, 0, k, wording.End(r, link))
+	end := t.para(width-3, 0, k, wording.End(r, wording.LinkOf(&v.m.snap, r.ICCID)))
 	for i, line := range end {
 		head := "   "
 		if i == 0 {

@@ -104,7 +104,7 @@ func (m *model) head(w int) string {
 	s := m.snap
 	left := wording.OnlyIf(w >= 60, " dynamod ") + " " + strings.ToUpper(string(s.State))
 	if r := s.Registration; r != nil {
-		left += "  " + t.clean(strings.Join(nonEmpty(cmp.Or(r.Operator, r.PLMN), r.AcT), " "))
+		left += "  " + t.clean(strings.Join(wording.Fields(cmp.Or(r.Operator, r.PLMN), r.AcT), " "))
 	}
 	right := ""
 	if s.Signal != nil && m.at > 0 { // the overview has it on a line of its own
@@ -215,13 +215,4 @@ func (m *model) keyLine(w int, keys []key.Binding) string {
 		parts = append(parts, t.style(strong, b.Help().Key)+" "+t.style(faint, b.Help().Desc))
 	}
 	return t.cut(strings.Join(parts, "  "), w)
-}
-
-func nonEmpty(values ...string) (out []string) {
-	for _, v := range values {
-		if v != "" {
-			out = append(out, v)
-		}
-	}
-	return out
 }

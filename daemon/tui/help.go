@@ -41,7 +41,7 @@ func (m *model) help(width, height int) (lines []string) {
 	default: // the keys in as little room as there is
 		var parts []string
 		for _, line := range lines[:keys] {
-			parts = append(parts, nonEmpty(strings.Join(strings.Fields(line), " "))...)
+			parts = append(parts, wording.Fields(strings.Join(strings.Fields(line), " "))...)
 		}
 		lines = strings.Split(ansi.Wrap(strings.Join(parts, ", "), width, " "), "\n")
 	}

@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -136,11 +135,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // oneLine is an error for the note line, with its hint.
 func oneLine(err error) string {
-	text := err.Error()
-	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-		text += "; " + h.Hint()
-	}
-	return text
+	return err.Error() + wording.Prefix("; ", wording.Hint(err))
 }
 
 // say shows a note until the next key.
@@ -202,10 +197,10 @@ func (m *model) status(msg snapshotMsg) {
 		}
 		m.heard = msg.snap.Time
 		m.level(msg.snap)
-		m.happened(msg.snap.Time, linkText(msg.snap))
+		m.happened(msg.snap.Time, wording.Link(msg.snap))
 		return
 	}
-	if a, b := linkText(m.snap), linkText(msg.snap); a != b {
+	if a, b := wording.Link(m.snap), wording.Link(msg.snap); a != b {
 		m.happened(m.now(), b)
 	}
 	if !sameSignal(m.snap.Signal, msg.snap.Signal) {
@@ -222,17 +217,6 @@ func sameSignal(a, b *status.Signal) bool {
 	x, _, okA := level(a)
 	y, _, okB := level(b)
 	return okA == okB && x == y
-}
-
-// linkText is the link in one line, without what changes all the time.
-func linkText(s status.Snapshot) string {
-	parts := []string{"link " + string(s.State)}
-	if s.State != status.Up {
-		parts = append(parts, s.Reason)
-	} else if l := s.Link; l != nil {
-		parts = append(parts, strings.Join(append([]string{l.Interface}, l.Addresses...), " "))
-	}
-	return strings.Join(wording.Fields(parts...), ", ")
 }
 
 func (m *model) run(msg runMsg) {

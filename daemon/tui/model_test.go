@@ -167,7 +167,7 @@ func TestReattach(t *testing.T) {
 	snap.Started = began.Add(2 * time.Hour)
 	snap.Run = &status.Run{ID: "RUN1", State: string(activation.Attaching), Resumes: 1, Started: began}
 	s.send(attachedMsg{snap})
-	s.sees("the daemon was started again; connected", "registering with the network", "taken up again after 1 interruptions")
+	s.sees("the daemon was started again; connected", "registering with the network", "taken up again after an interruption")
 	s.keys("up")
 	s.seesNot("connected")
 }

@@ -126,10 +126,10 @@ func (v *overviewView) box(width int) []string {
 		profile := ""
 		for _, p := range c.Profiles {
 			if p.State == "enabled" {
-				profile = strings.Join(nonEmpty(cmp.Or(p.Nickname, p.Name, p.ICCID), p.Provider), ", ")
+				profile = strings.Join(wording.Fields(cmp.Or(p.Nickname, p.Name, p.ICCID), p.Provider), ", ")
 			}
 		}
-		r.one("Profile", okOr(c.Error == "", bad), profile, wording.OnlyIf(profile == "" && c.Error == "", "none enabled"), profileCount(len(c.Profiles)), c.Error)
+		r.one("Profile", okOr(c.Error == "", bad), profile, wording.OnlyIf(profile == "" && c.Error == "", "none enabled"), wording.Times(len(c.Profiles), "1 profile", "%d profiles"), c.Error)
 	}
 	if a := s.Run; a != nil {
 		r.one("Activation", okOr(a.Outcome != status.Failed && a.Outcome != status.RolledBack, warn), short(a))
@@ -161,7 +161,7 @@ func (v *overviewView) details(width int) []string {
 		}
 	}
 	for _, c := range s.Cells {
-		r.add("Cell", normal, strings.ToUpper(c.RAT)+wording.Number(" band ", c.Band), c.PLMN, wording.Prefix("area ", c.AreaCode), wording.Prefix("cell ", c.CellID))
+		r.add("Cell", normal, wording.Cell(c)...)
 	}
 	if m := s.Modem; m != nil {
 		r.add("Firmware", normal, m.Revision, wording.Prefix("dialect ", m.Dialect), wording.Prefix("IMEI ", m.IMEI))
@@ -188,7 +188,7 @@ func short(r *status.Run) string {
 	if r.Error != nil {
 		text += ": " + r.Error.Text
 	}
-	return strings.Join(nonEmpty(text, cmp.Or(r.Profile, r.Provider), r.ICCID), ", ")
+	return strings.Join(wording.Fields(text, cmp.Or(r.Profile, r.Provider), r.ICCID), ", ")
 }
 
 func okOr(ok bool, k kind) kind {
@@ -196,11 +196,4 @@ func okOr(ok bool, k kind) kind {
 		return normal
 	}
 	return k
-}
-
-func profileCount(n int) string {
-	if n == 1 {
-		return "1 profile"
-	}
-	return fmt.Sprintf("%d profiles", n)
 }

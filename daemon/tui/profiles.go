@@ -88,7 +88,7 @@ func (v *profilesView) press(k string) tea.Cmd {
 
 // name is how a profile is called in a question.
 func name(p status.Profile) string {
-	return strings.Join(nonEmpty(cmp.Or(p.Nickname, p.Name, p.Provider), p.ICCID), " ")
+	return strings.Join(wording.Fields(cmp.Or(p.Nickname, p.Name, p.Provider), p.ICCID), " ")
 }
 
 func (v *profilesView) enable(p status.Profile) {

@@ -77,6 +77,14 @@ func Signal(g *status.Signal) string {
 	return strings.Join(parts, ", ")
 }
 
+// Cell tells what is known of a cell.
+func Cell(c status.Cell) []string {
+	return Fields(
+		strings.ToUpper(c.RAT)+Number(" band ", c.Band), c.PLMN, Prefix("area ", c.AreaCode), Prefix("cell ", c.CellID),
+		Pointed("PCI ", c.PCI), Pointed("channel ", c.ARFCN), Signal(&status.Signal{RSRP: c.RSRP, RSRQ: c.RSRQ, SINR: c.SINR}),
+	)
+}
+
 // Fingerprint is hex as browsers and openssl show it: pairs with colons.
 func Fingerprint(hex string) string {
 	var pairs []string

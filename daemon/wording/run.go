@@ -68,11 +68,11 @@ func State(run *status.Run) string {
 // Question names what a run waits for.
 func Question(waiting string) string {
 	switch waiting {
-	case "consent":
+	case activation.WaitConsent:
 		return "consent"
-	case "no-way-back":
+	case activation.WaitNoWayBack:
 		return "consent to a profile that can never be left again"
-	case "confirmation-code":
+	case activation.WaitConfirmationCode:
 		return "the confirmation code"
 	}
 	return cmp.Or(waiting, "an answer")
@@ -101,6 +101,16 @@ func Offer(run *status.Run) (rows [][2]string) {
 	return rows
 }
 
+// Consent is what a person is asked before the profile is installed, with what to
+// warn of, if there is anything.
+func Consent(run *status.Run) (warning, question string) {
+	if run.Waiting != activation.WaitNoWayBack {
+		return "", "Install and enable it?"
+	}
+	return "Once enabled, this profile can NEVER be disabled again (PPR1): if it gives no link, the router cannot go back" +
+		Prefix(" to profile ", run.Previous) + ".", "Install and enable it for good?"
+}
+
 // Binds reports whether a run is about a profile that can never be left again.
 func Binds(run *status.Run) bool { return strings.Contains(run.PolicyRules, "ppr1") }
 
@@ -117,6 +127,23 @@ func Rules(rules string) string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, "; ")
+}
+
+// Link is the link in one line, without what changes all the time.
+func Link(s status.Snapshot) string {
+	parts := []string{"link " + string(s.State), OnlyIf(s.State != status.Up, s.Reason)}
+	if l := s.Link; l != nil {
+		parts = append(parts, strings.Join(append([]string{l.Interface}, l.Addresses...), " "))
+	}
+	return strings.Join(Fields(parts...), ", ")
+}
+
+// LinkOf is the link of the profile iccid, nil while it is down or another one's.
+func LinkOf(s *status.Snapshot, iccid string) *status.Link {
+	if s.State == status.Down || s.SIM != nil && s.SIM.ICCID != "" && s.SIM.ICCID != iccid {
+		return nil
+	}
+	return s.Link
 }
 
 // End says in one line what came of a run; link is the run's, if it is up.

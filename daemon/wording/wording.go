@@ -3,6 +3,7 @@
 package wording
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -52,4 +53,23 @@ func OnlyIf(ok bool, text string) string {
 		return ""
 	}
 	return text
+}
+
+// Times is one for 1, and other, a format, with every other number.
+func Times(n int, one, other string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf(other, n)
+}
+
+// Hint is the advice that an error carries, or "".
+func Hint(err error) string {
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return hinted.Hint()
+	}
+	return ""
 }

@@ -1,0 +1,49 @@
+package wording
+
+import (
+	"strings"
+	"testing"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
+)
+
+// A link counts as a profile's own unless it is down, or known to be another one's.
+func TestLinkOf(t *testing.T) {
+	const iccid, other = "8900000000000000018", "8900000000000000026"
+	for _, tt := range []struct {
+		name  string
+		state status.State
+		sim   *status.SIM
+		want  bool
+	}{
+		{"its own", status.Up, &status.SIM{ICCID: iccid}, true},
+		{"to a portal alone", status.Limited, &status.SIM{ICCID: iccid}, true},
+		{"another one's", status.Up, &status.SIM{ICCID: other}, false},
+		{"a SIM that is not read yet", status.Up, &status.SIM{}, true},
+		{"no SIM is told of", status.Up, nil, true},
+		{"down", status.Down, &status.SIM{ICCID: iccid}, false},
+	} {
+		link := &status.Link{Interface: "wwan0"}
+		if got := LinkOf(&status.Snapshot{State: tt.state, SIM: tt.sim, Link: link}, iccid); (got == link) != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestConsent(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		run           status.Run
+		warning, asks string
+	}{
+		{"any profile", status.Run{Waiting: activation.WaitConsent, Previous: "8900000000000000018"}, "", "Install and enable it?"},
+		{"PPR1", status.Run{Waiting: activation.WaitNoWayBack, Previous: "8900000000000000018"}, "cannot go back to profile 8900000000000000018.", "for good?"},
+		{"PPR1, and the previous one is not known", status.Run{Waiting: activation.WaitNoWayBack}, "cannot go back.", "for good?"},
+	} {
+		warning, question := Consent(&tt.run)
+		if !strings.HasSuffix(warning, tt.warning) || (warning == "") != (tt.warning == "") || !strings.HasSuffix(question, tt.asks) {
+			t.Errorf("%s: %q, %q", tt.name, warning, question)
+		}
+	}
+}
