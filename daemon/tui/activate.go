@@ -66,11 +66,13 @@ func (v *activateView) keys() []key.Binding {
 	return []key.Binding{hint("c", "cancel")}
 }
 
-// choices are the rows of the form.
-func (v *activateView) choices() []struct {
+// choice is a row of the form.
+type choice struct {
 	name, text string
 	do         func() tea.Cmd
-} {
+}
+
+func (v *activateView) choices() []choice {
 	smdp := "the card names none"
 	if c := v.m.snap.Card; c != nil && c.Default != "" {
 		smdp = "ask " + c.Default + ", which the card names"
@@ -79,10 +81,7 @@ func (v *activateView) choices() []struct {
 	if v.only {
 		enable = "no, install it only"
 	}
-	return []struct {
-		name, text string
-		do         func() tea.Cmd
-	}{
+	return []choice{
 		{"Activation code", "type or paste it, it is not shown", func() tea.Cmd { v.askCode(); return nil }},
 		{"Discovery server", "ask an SM-DS for the profile that waits for this card", func() tea.Cmd { return v.submit(hook.ActivationRequest{Discover: true}) }},
 		{"Default SM-DP+", smdp, func() tea.Cmd { return v.submit(hook.ActivationRequest{DefaultSMDP: true}) }},
@@ -378,11 +377,13 @@ func (v *activateView) known(width int, r *status.Run) (lines []string) {
 	return lines
 }
 
-// steps of a run, with the states that each has.
-var steps = []struct {
+// step of a run, with the states that it has.
+type step struct {
 	name   string
 	states []activation.State
-}{
+}
+
+var steps = []step{
 	{"check modem, card and the way to the server", []activation.State{activation.Accepted}},
 	{"authenticate", []activation.State{activation.Authenticated}},
 	{"check the profile, choose the APN", []activation.State{activation.Agreed, activation.Waiting}},
@@ -397,12 +398,7 @@ var steps = []struct {
 
 func (v *activateView) steps(r *status.Run) (lines []string) {
 	t := v.m.theme
-	at := slices.IndexFunc(steps, func(s struct {
-		name   string
-		states []activation.State
-	}) bool {
-		return slices.Contains(s.states, activation.State(r.State))
-	})
+	at := slices.IndexFunc(steps, func(s step) bool { return slices.Contains(s.states, activation.State(r.State)) })
 	if r.State == string(activation.Undoing) || at < 0 || r.Error != nil {
 		line := t.mark(warn) + " the way back"
 		if r.Error != nil {

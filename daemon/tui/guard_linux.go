@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // guarded is set in the environment of the process that has the screen.
@@ -31,7 +31,7 @@ func Guarded(ctx context.Context, tty *os.File, f func(context.Context) error) e
 		os.Unsetenv(guarded)
 		return f(ctx)
 	}
-	before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	before, err := term.GetState(int(tty.Fd()))
 	if err != nil {
 		return f(ctx) // no terminal that could be restored
 	}
@@ -76,7 +76,7 @@ func Guarded(ctx context.Context, tty *os.File, f func(context.Context) error) e
 	if exit.Exited() && exit.ExitCode() != 2 {
 		return &ExitError{exit.ExitCode()}
 	}
-	_ = unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETSW, before)
+	_ = term.Restore(int(tty.Fd()), before)
 	_, _ = tty.WriteString(restore)
 	return ErrKilled
 }

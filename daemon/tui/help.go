@@ -127,23 +127,16 @@ func framed(bits [][]bool) [][]bool {
 // module.
 func (t theme) qr(bits [][]bool) (lines []string) {
 	if t.ascii {
+		modules := map[bool]string{true: "  ", false: t.style(bar, "  ")}
+		if t.plain {
+			modules[false] = "##"
+		}
 		for _, row := range bits {
 			var b strings.Builder
 			for _, dark := range row {
-				switch {
-				case dark:
-					b.WriteString("  ")
-				case t.plain:
-					b.WriteString("##")
-				default:
-					b.WriteString("\x00") // a light module, reversed below
-				}
+				b.WriteString(modules[dark])
 			}
-			line := b.String()
-			if !t.plain {
-				line = lightRuns(t, line)
-			}
-			lines = append(lines, line)
+			lines = append(lines, b.String())
 		}
 		return lines
 	}
@@ -165,20 +158,6 @@ func (t theme) qr(bits [][]bool) (lines []string) {
 		lines = append(lines, b.String())
 	}
 	return lines
-}
-
-// lightRuns reverses the runs of light modules.
-func lightRuns(t theme, line string) string {
-	var b strings.Builder
-	for line != "" {
-		n := len(line) - len(strings.TrimLeft(line, "\x00"))
-		b.WriteString(t.style(bar, strings.Repeat("  ", n)))
-		line = line[n:]
-		n = len(line) - len(strings.TrimLeft(line, " "))
-		b.WriteString(line[:n])
-		line = line[n:]
-	}
-	return b.String()
 }
 
 // linkAddresses are those of the modem's link, where no telephone comes in.
