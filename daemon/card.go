@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dynamod/daemon/hook"
+	"dynamod/daemon/wording"
 	"dynamod/euicc"
 )
 
@@ -182,24 +183,9 @@ func writeCard(w io.Writer, c hook.Card) {
 	}
 	row("forbidden rules", c.ForbiddenRules)
 	for _, r := range c.Rules {
-		row("allowed rules", r.Rules+" for "+operatorsText(r.Operators)+onlyIf(r.Consent, ", with consent"))
+		row("allowed rules", r.Rules+" for "+wording.Operators(r.Operators)+onlyIf(r.Consent, ", with consent"))
 	}
 	for _, o := range c.Extra {
 		row("object "+o.Tag, o.Value)
 	}
-}
-
-func operatorsText(list []hook.Operator) string {
-	var out []string
-	for _, o := range list {
-		text := o.MCC + "-" + o.MNC
-		if strings.Trim(o.MCC+o.MNC, "E") == "" {
-			text = "everybody"
-		}
-		out = append(out, strings.Join(fields(text, prefix("GID1 ", o.GID1), prefix("GID2 ", o.GID2)), " "))
-	}
-	if len(out) == 0 {
-		return "nobody"
-	}
-	return strings.Join(out, ", ")
 }

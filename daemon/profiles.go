@@ -167,26 +167,8 @@ func (p *profileChange) confirmDelete(ctx context.Context, s std, iccid string) 
 
 func writeProfile(w io.Writer, p hook.Profile) {
 	row := rower(w, 13)
-	row("ICCID", p.ICCID)
-	row("state", p.State)
-	row("class", p.Class)
-	row("provider", p.Provider)
-	row("name", p.Name)
-	row("nickname", p.Nickname)
-	row("policy rules", wording.Rules(p.PolicyRules))
-	if p.Owner != nil {
-		row("owner", operatorsText([]hook.Operator{*p.Owner}))
-	}
-	for _, n := range p.Notifications {
-		row("reports", n.Operations+" to "+n.Address)
-	}
-	if p.Icon != nil {
-		row("icon", fmt.Sprintf("%s, %d bytes", p.Icon.Type, len(p.Icon.Data)))
-	}
-	row("AID", p.AID)
-	row("SM-DP+ data", p.SMDPData)
-	for _, o := range p.Extra {
-		row("object "+o.Tag, o.Value)
+	for _, r := range wording.Profile(p) {
+		row(r[0], r[1])
 	}
 }
 

@@ -198,21 +198,8 @@ func (v *profilesView) body(width int) (lines []string, focus int) {
 
 // one is all about a profile.
 func (v *profilesView) one(width int) (lines []string) {
-	t, p := v.m.theme, v.shown
-	row := func(name, value string) { lines = append(lines, t.row(width, " "+name, normal, value)...) }
-	row("ICCID", p.ICCID)
-	row("state", p.State)
-	row("class", p.Class)
-	row("provider", p.Provider)
-	row("name", p.Name)
-	row("nickname", p.Nickname)
-	row("rules", wording.Rules(p.PolicyRules))
-	if o := p.Owner; o != nil {
-		row("owner", strings.Join(wording.Fields("MCC "+o.MCC, wording.Prefix("MNC ", o.MNC), wording.Prefix("GID1 ", o.GID1), wording.Prefix("GID2 ", o.GID2)), ", "))
+	for _, row := range wording.Profile(*v.shown) {
+		lines = append(lines, v.m.theme.row(width, row[0], normal, row[1])...)
 	}
-	for _, n := range p.Notifications {
-		row("reports", n.Operations+" to "+n.Address)
-	}
-	row("AID", p.AID)
 	return lines
 }

@@ -79,7 +79,7 @@ func TestProfilesOneAndNone(t *testing.T) {
 		Owner: &hook.Operator{MCC: "001", MNC: "01"}, Notifications: []hook.Notified{{Operations: "enable+disable", Address: "smdp.example.com"}}}
 	s.send(attachedMsg{snap})
 	s.keys("enter")
-	s.sees("A0000005591010FFFFFFFF8900001100", "MCC 001, MNC 01", "enable+disable to smdp.example.com")
+	s.sees("A0000005591010FFFFFFFF8900001100", "owner       001-01", "enable+disable to smdp.example.com")
 	s.keys("esc")
 	s.sees("❯ ✓ 8900000000000000018")
 	// What goes wrong is told, and the list gets shorter below the cursor.

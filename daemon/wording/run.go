@@ -3,7 +3,6 @@ package wording
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"dynamod/daemon/activation"
@@ -78,29 +77,6 @@ func Question(waiting string) string {
 	return cmp.Or(waiting, "an answer")
 }
 
-// Offer is what a person should know of a profile before consent, a row for each
-// thing that is known.
-func Offer(run *status.Run) (rows [][2]string) {
-	row := func(name string, value string) {
-		if value != "" {
-			rows = append(rows, [2]string{name, value})
-		}
-	}
-	row("from", run.SMDP)
-	row("provider", run.Provider)
-	row("profile", run.Profile)
-	row("ICCID", run.ICCID)
-	row("class", OnlyIf(run.Class != "operational", run.Class))
-	row("rules", Rules(run.PolicyRules))
-	row("APN", APN(run.APN)+Parens(run.APNReason))
-	way := ", which stays on the card as the way back"
-	if Binds(run) {
-		way = ", with no way back"
-	}
-	row("replaces", run.Previous+OnlyIf(run.Previous != "", way))
-	return rows
-}
-
 // Consent is what a person is asked before the profile is installed, with what to
 // warn of, if there is anything.
 func Consent(run *status.Run) (warning, question string) {
@@ -116,18 +92,6 @@ func Binds(run *status.Run) bool { return strings.Contains(run.PolicyRules, "ppr
 
 // APN names an access point; the network assigns one where there is no name.
 func APN(name string) string { return cmp.Or(name, "(assigned by the network)") }
-
-// Rules says what policy rules mean.
-func Rules(rules string) string {
-	var out []string
-	for rule, meaning := range map[string]string{"ppr1": "PPR1, it cannot be disabled", "ppr2": "PPR2, it cannot be deleted"} {
-		if strings.Contains(rules, rule) {
-			out = append(out, meaning)
-		}
-	}
-	slices.Sort(out)
-	return strings.Join(out, "; ")
-}
 
 // Link is the link in one line, without what changes all the time.
 func Link(s status.Snapshot) string {
