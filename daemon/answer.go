@@ -1,54 +1,86 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
-	"io"
+	"net/http"
+	"net/url"
 
 	"dynamod/daemon/hook"
 )
 
-// tell asks the daemon for what is at path and prints it: with --json as it
-// came, fields of a newer daemon included, else by write. It returns it too.
-func tell[T any](ctx context.Context, s std, c *hook.Client, asJSON bool, path string, write func(io.Writer, T)) (v T, err error) {
-	return tellAfter(ctx, s, c, asJSON, "GET", path, nil, write)
+var answerCommand = command{
+	name:    "answer",
+	args:    "[ID]",
+	summary: "answer what an activation waits for",
+	about: `Without ID it is the activation that is under way. The question is in the status.
+An activation that nobody answers within 120 s puts its order off and waits for a
+day; an answer begins one new session with the server.`,
+	example: "dynamod answer --yes\ndynamod answer HEMVAGVO3JRKP --no-way-back",
+	setup: func(fs *flag.FlagSet) action {
+		var a answerRun
+		a.declare(fs)
+		fs.BoolVar(&a.yes, "yes", false, "install the profile and enable it")
+		fs.BoolVar(&a.noWayBack, "no-way-back", false, "the same, also if it can never be disabled again (policy rule PPR1)")
+		fs.BoolVar(&a.no, "no", false, "refuse the profile")
+		fs.StringVar(&a.confirmationFile, "confirmation-code-file", "", "read the confirmation code from a `FILE`")
+		return a.run
+	},
 }
 
-// tellAfter is tell for what the daemon answers to a change.
-func tellAfter[T any](ctx context.Context, s std, c *hook.Client, asJSON bool, method, path string, body any, write func(io.Writer, T)) (v T, err error) {
-	var raw json.RawMessage
-	if err = c.Do(ctx, method, path, nil, body, &raw); err != nil {
-		return v, err
-	}
-	if err = json.Unmarshal(raw, &v); err != nil {
-		return v, err
-	}
-	if asJSON {
-		return v, printRaw(s.out, raw)
-	}
-	write(s.out, v)
-	return v, nil
+type answerRun struct {
+	reach
+	yes, no, noWayBack bool
+	confirmationFile   string
 }
 
-// printRaw writes the daemon's JSON as one line.
-func printRaw(w io.Writer, raw json.RawMessage) error {
-	var line bytes.Buffer
-	if err := json.Compact(&line, raw); err != nil {
-		return err
+func (a *answerRun) run(ctx context.Context, args []string, s std) error {
+	if len(args) > 1 {
+		return usageError{fmt.Errorf("answer takes one ID, got %d arguments", len(args)), "`dynamod status` shows the activation that waits"}
 	}
-	line.WriteByte('\n')
-	_, err := w.Write(line.Bytes())
-	return err
-}
-
-// rower returns what writes a name and a value in each line, the values below
-// each other. One without value is left out.
-func rower(w io.Writer, width int) func(name, value string) {
-	return func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%-*s %s\n", width, name, clean(value, ""))
+	var body hook.AnswerRequest
+	yes, no := true, false
+	if a.yes {
+		body.Consent = &yes
+	}
+	if a.noWayBack {
+		body.NoWayBack = &yes
+	}
+	if a.no {
+		if a.yes || a.noWayBack || a.confirmationFile != "" {
+			return usageError{errors.New("--no excludes the other answers"), "it refuses the profile"}
+		}
+		body.Consent, body.NoWayBack = &no, &no
+	}
+	if a.confirmationFile != "" {
+		var err error
+		if body.ConfirmationCode, err = readSecret(a.confirmationFile, s.err); err != nil {
+			return err
 		}
 	}
+	if body == (hook.AnswerRequest{}) {
+		return usageError{errors.New("no answer is given"), "--yes, --no-way-back, --no or --confirmation-code-file FILE"}
+	}
+	return a.do(ctx, s, func(c *hook.Client) error {
+		id := ""
+		if len(args) == 1 {
+			id = args[0]
+		} else {
+			run, err := underWay(ctx, c)
+			if err != nil {
+				return err
+			}
+			id = run.ID
+		}
+		if err := c.Do(ctx, http.MethodPost, "/v1/activations/"+url.PathEscape(id)+"/answer", nil, body, nil); err != nil {
+			return err
+		}
+		if a.json {
+			return printJSON(s.out, map[string]string{"id": id, "done": "answered"})
+		}
+		fmt.Fprintf(s.out, "answered %s; `dynamod status` shows how it goes\n", clean(id, ""))
+		return nil
+	})
 }

@@ -23,11 +23,13 @@ const (
 	exitRolledBack = 6 // the link is up on the previous profile
 )
 
-// exitCodes tells what they mean.
-var exitCodes = []struct {
+// exitMeaning tells what an exit code means.
+type exitMeaning struct {
 	code        int
 	name, about string
-}{
+}
+
+var exitCodes = []exitMeaning{
 	{exitOK, "ok", "It is done; for `activate`: traffic crosses the link of the new profile."},
 	{exitUsage, "usage", "The command line is wrong."},
 	{exitWaiting, "waiting or not possible here", "Not at its end yet, or not possible here: no daemon answers, a run waits for an answer, the machine lacks what a command needs."},

@@ -97,12 +97,7 @@ func TestEveryVerbHasJSON(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
 			exit := run(ctx, append(words, "--json"), std{strings.NewReader(""), &out, &errs})
-			if !slices.ContainsFunc(exitCodes, func(e struct {
-				code        int
-				name, about string
-			}) bool {
-				return e.code == exit
-			}) {
+			if !slices.ContainsFunc(exitCodes, func(e exitMeaning) bool { return e.code == exit }) {
 				t.Errorf("exit code %d is none", exit)
 			}
 			if exit == exitUsage {
