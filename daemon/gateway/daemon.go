@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -355,6 +356,15 @@ func (g *Gateway) Notifications(ctx context.Context) ([]hook.Notification, error
 			Seq: e.Seq, Operation: e.Operation, ICCID: e.ICCID, Address: e.Address, OnCard: e.EID == there && e.Cancel == "", Stored: true,
 			Delivered: e.Delivered, Tries: e.Tries, Next: e.Next, Error: e.LastError,
 		})
+	}
+	return out, nil
+}
+
+// Log returns the journal.
+func (g *Gateway) Log() ([]hook.LogRecord, error) {
+	var out []hook.LogRecord
+	for _, r := range g.journal.Records() {
+		out = append(out, hook.LogRecord{Seq: r.Seq, Time: r.Time, Kind: r.Kind, Data: json.RawMessage(r.Data)})
 	}
 	return out, nil
 }
