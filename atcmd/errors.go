@@ -27,6 +27,11 @@ var (
 	ErrCommand = errors.New("not an AT command")
 )
 
+// PortLost reports whether err means that the port has to be opened again.
+func PortLost(err error) bool {
+	return errors.Is(err, ErrGone) || errors.Is(err, ErrClosed) || errors.Is(err, ErrDesync)
+}
+
 // CMEError is a +CME ERROR final result code (3GPP TS 27.007, 9.2).
 type CMEError struct {
 	Command string // name of the command, never its parameters

@@ -16,7 +16,7 @@ import (
 var rooms = map[string][]string{
 	"atcmd":   {"go.bug.st/serial", "github.com/warthog618/modem", "github.com/warthog618/sms", "golang.org/x/sys"},
 	"euicc":   nil,
-	"netlink": {"github.com/mdlayher/netlink", "github.com/jsimonetti/rtnetlink/v2", "github.com/insomniacslk/dhcp", "golang.org/x/sys", "golang.org/x/net"},
+	"netlink": {"github.com/mdlayher/netlink", "github.com/mdlayher/socket", "github.com/jsimonetti/rtnetlink/v2", "github.com/insomniacslk/dhcp", "golang.org/x/sys", "golang.org/x/net"},
 	"board":   {"github.com/pelletier/go-toml/v2", "golang.org/x/sys"},
 	"configs": nil,
 }

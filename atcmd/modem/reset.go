@@ -62,7 +62,7 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 		case err == nil:
 		case ctx.Err() != nil:
 			return at, ctx.Err()
-		case portLost(err):
+		case atcmd.PortLost(err):
 			return Rung{at.Index, failed + 1}, fmt.Errorf("%w: %w", ErrReopen, err)
 		case answered(err) || errors.Is(err, atcmd.ErrTimeout):
 			m.log.Warn("SIM reset command failed", "rung", rung.Name, "error", err)
@@ -71,7 +71,7 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 			}
 			// A later command may bring the radio back that an earlier one
 			// switched off.
-			if _, err := m.run(ctx, rung.Steps, failed+1, nil); portLost(err) {
+			if _, err := m.run(ctx, rung.Steps, failed+1, nil); atcmd.PortLost(err) {
 				return Rung{at.Index, len(rung.Steps)}, fmt.Errorf("%w: %w", ErrReopen, err)
 			}
 		default:
@@ -81,17 +81,13 @@ func (m *Modem) ResetSIM(ctx context.Context, goal ResetGoal, from Rung, report 
 		switch {
 		case met:
 			return at, nil
-		case portLost(err): // some modems restart when the card asks for a REFRESH
+		case atcmd.PortLost(err): // some modems restart when the card asks for a REFRESH
 			return Rung{at.Index, len(rung.Steps)}, fmt.Errorf("%w: %w", ErrReopen, err)
 		case err != nil:
 			return at, err
 		}
 	}
 	return Rung{Index: len(m.d.SIMReset)}, ErrNotReset
-}
-
-func portLost(err error) bool {
-	return errors.Is(err, atcmd.ErrGone) || errors.Is(err, atcmd.ErrClosed) || errors.Is(err, atcmd.ErrDesync)
 }
 
 // await looks at the card until the goal is met or the rung's time is over.

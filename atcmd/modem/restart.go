@@ -37,7 +37,7 @@ func (m *Modem) Restart(ctx context.Context, part dialect.Part, begun func(conte
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if portLost(err) {
+		if atcmd.PortLost(err) {
 			return fmt.Errorf("%w: %w", ErrReopen, err)
 		}
 		failed, at = errors.Join(failed, err), n
@@ -56,7 +56,7 @@ func (m *Modem) Restart(ctx context.Context, part dialect.Part, begun func(conte
 			return ctx.Err()
 		case err == nil:
 			return failed
-		case portLost(err):
+		case atcmd.PortLost(err):
 			return fmt.Errorf("%w: %w", ErrReopen, err)
 		case !errors.Is(err, atcmd.ErrTimeout) || time.Now().After(end):
 			return err

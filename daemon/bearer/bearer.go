@@ -312,14 +312,10 @@ func (b *Bearer) Up(ctx context.Context, p activation.Plan, stage func(activatio
 // goneFor is how long a modem whose port has gone may take to be noticed as gone.
 const goneFor = 10 * time.Second
 
-func portLost(err error) bool {
-	return errors.Is(err, atcmd.ErrGone) || errors.Is(err, atcmd.ErrClosed) || errors.Is(err, atcmd.ErrDesync)
-}
-
 // lost reports whether err came because the modem went away, once that is known:
 // a port may fail before its owner has seen why.
 func (b *Bearer) lost(ctx context.Context, used Radio, change <-chan struct{}, err error) bool {
-	if !portLost(err) {
+	if !atcmd.PortLost(err) {
 		return false
 	}
 	ctx, done := context.WithTimeout(ctx, goneFor)

@@ -80,15 +80,9 @@ func (b *Bearer) healthy(ctx context.Context, r Radio, a *active) (ok bool, err 
 		b.Log.Warn("the lease is over", "error", err)
 		b.down(ctx, a, r)
 		return false, nil
-	case a.lease != nil && a.spec.Private != b.isBootstrap(a.iccid):
+	case changed, a.lease != nil && a.spec.Private != b.isBootstrap(a.iccid):
 		spec := a.lease.spec()
-		b.Log.Info("the link is another one now", "bootstrap", spec.Private)
-		b.mu.Lock()
-		a.spec = spec
-		b.mu.Unlock()
-	case changed:
-		spec := a.lease.spec()
-		b.Log.Info("the lease is another one now", "addresses", spec.Addrs, "gateway", spec.Gateway, "gateway6", spec.Gateway6)
+		b.Log.Info("the link is another one now", "addresses", spec.Addrs, "gateway", spec.Gateway, "gateway6", spec.Gateway6, "bootstrap", spec.Private)
 		b.mu.Lock()
 		a.spec = spec
 		b.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"dynamod/atcmd"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/configs/cosa"
@@ -100,7 +101,7 @@ func (t *tries) all(ctx context.Context, list []cosa.Candidate, shared bool) (*a
 			return nil, t.outOfTime(ctx, c, err)
 		case others.Err() != nil:
 			return nil, nil
-		case portLost(err):
+		case atcmd.PortLost(err):
 			return nil, err // which says nothing about the connection
 		default:
 			t.failed(c, err, shared)
