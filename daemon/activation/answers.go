@@ -59,7 +59,7 @@ func (r *run) waitOn(ctx context.Context, what string) error {
 			return noAnswer(what, limit)
 		}
 		err := r.wait(ctx, what, min(left, limit/spentEvery))
-		if f, ok := errors.AsType[*Fault](err); !ok || f.Code != codeNoAnswer {
+		if faultCode(err) != codeNoAnswer {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package activation
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,13 +145,8 @@ func (o *Orchestrator) makeRoom(records []journal.Record, room int) map[uint64]b
 // forget drops the runs that the journal has dropped. The lock is held.
 func (o *Orchestrator) forget() {
 	known := map[string]bool{}
-	for _, jr := range o.Journal.Records() {
-		var r struct {
-			ID string `json:"id"`
-		}
-		if jr.Kind == Kind && json.Unmarshal(jr.Data, &r) == nil {
-			known[r.ID] = true
-		}
+	for _, r := range Runs(o.Journal.Records()) {
+		known[r.ID] = true
 	}
 	o.runs = slices.DeleteFunc(o.runs, func(r Record) bool { return !known[r.ID] && r.State.Ended() })
 }

@@ -77,7 +77,7 @@ func (r *run) askForOutcome(cause error) (arrived bool, pending []euicc.PendingN
 		if round > 0 && !cancelled && r.wasAborted() { // somebody has had enough while it was asked
 			break
 		}
-		if !r.awaitCard(restTimes[min(round, len(restTimes)-1)]) {
+		if !r.awaitCard(restTime(round)) {
 			break
 		}
 	}

@@ -123,11 +123,11 @@ func (v *Vault) MarkPIN(digest []byte) string {
 }
 
 // sealed is a request with its secrets in the clear; it exists only inside the seal.
+// What the journal has of it (Caller, AcceptLimited, InstallOnly) is not here again.
 type sealed struct {
 	Key, Code, Confirmation string
 	Consent, KeepTrying     bool
 	NoWayBack, Again        bool
-	AcceptLimited           bool
 	Discover, DefaultSMDP   bool
 	SMDS                    string
 	APN                     *APN
@@ -143,7 +143,7 @@ func (v *Vault) Put(id string, r Request) error {
 	if err := v.keepKey(); err != nil {
 		return err
 	}
-	plain, err := json.Marshal(sealed{r.Key, code, r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.Again, r.AcceptLimited, r.Discover, r.DefaultSMDP, r.SMDS, r.APN, r.Deadline})
+	plain, err := json.Marshal(sealed{r.Key, code, r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.Again, r.Discover, r.DefaultSMDP, r.SMDS, r.APN, r.Deadline})
 	if err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
@@ -178,7 +178,7 @@ func (v *Vault) Get(id string) (Request, error) {
 	}
 	return Request{
 		Key: s.Key, Code: code, Discover: s.Discover, DefaultSMDP: s.DefaultSMDP, SMDS: s.SMDS, ConfirmationCode: euicc.ConfirmationCode(s.Confirmation),
-		Consent: s.Consent, KeepTrying: s.KeepTrying, NoWayBack: s.NoWayBack, Again: s.Again, AcceptLimited: s.AcceptLimited, APN: s.APN, Deadline: s.Deadline,
+		Consent: s.Consent, KeepTrying: s.KeepTrying, NoWayBack: s.NoWayBack, Again: s.Again, APN: s.APN, Deadline: s.Deadline,
 	}, nil
 }
 

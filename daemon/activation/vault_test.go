@@ -18,7 +18,7 @@ func TestVault(t *testing.T) {
 	}
 	req := request(t)
 	req.ConfirmationCode, req.APN = "9876", &APN{APN: "a.example", Password: "SECRET-PASSWORD"}
-	req.Key, req.NoWayBack, req.AcceptLimited, req.Again, req.KeepTrying, req.Deadline = "key", true, true, true, true, time.Minute
+	req.Key, req.NoWayBack, req.Again, req.KeepTrying, req.Deadline = "key", true, true, true, time.Minute
 	for range 2 {
 		if err := v.Put("run1", req); err != nil {
 			t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 // rounds have no end: nobody may be able to come to this box.
 var restTimes = []time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 
+func restTime(round int) time.Duration { return restTimes[min(round, len(restTimes)-1)] }
+
 // undo goes back to a profile that gives a link: the previous one, else the
 // others that are on the card. Where none was enabled before, it takes the new
 // one out of use. It never deletes, and it never gives up; between two rounds
@@ -47,7 +49,7 @@ func (r *run) undo(ctx context.Context) (State, error) {
 				return Notifying, nil // as it was before; whoever began this tries again
 			}
 		}
-		if !r.rest(ctx, restTimes[min(round, len(restTimes)-1)]) {
+		if !r.rest(ctx, restTime(round)) {
 			return Notifying, cmp.Or(ctx.Err(), err)
 		}
 	}
@@ -209,7 +211,7 @@ func (r *run) upAgain(ctx context.Context, iccid string) (Up, error) {
 		r.o.Link.Recall(iccid, *good)
 	}
 	up, err := try(nil)
-	if f, ok := errors.AsType[*Fault](err); ok && f.Code == "no-apn" && iccid == r.rec.Previous && r.rec.PreviousAPN != "" {
+	if faultCode(err) == "no-apn" && iccid == r.rec.Previous && r.rec.PreviousAPN != "" {
 		up, err = try(r.rec.previousConnection())
 	}
 	return up, err

@@ -61,7 +61,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 			}
 			g.setDevice(nil, err)
 			g.log.Warn("no modem", "error", err, "next", wait)
-			wait = g.pauseModem(ctx, wait)
+			wait = g.pauseModem(ctx, wait, false)
 			continue
 		}
 		opened := time.Now()
@@ -87,7 +87,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 		if time.Since(opened) > stays {
 			wait = firstReopen
 		} else { // it opens and goes at once: not in a tight loop
-			wait = g.pauseGone(ctx, wait)
+			wait = g.pauseModem(ctx, wait, true)
 		}
 	}
 	g.setDevice(nil, ctx.Err())

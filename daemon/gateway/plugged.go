@@ -15,23 +15,14 @@ const plugging = 200 * time.Millisecond
 // new port ends: such a modem has new ports each time.
 const heeded = 8 * time.Second
 
-// pauseGone is pauseModem for a modem that went as soon as it was opened: the pauses
-// grow whatever the kernel tells.
-func (g *Gateway) pauseGone(ctx context.Context, wait time.Duration) (next time.Duration) {
+// pauseModem is the pause before the modem is opened once more, and returns the next
+// one: longer each time, until the kernel tells of a new port. After a modem that went
+// as soon as it was opened the pauses grow whatever the kernel tells.
+func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration, went bool) (next time.Duration) {
 	plugged := g.plugged
-	if wait > heeded {
+	if went && wait > heeded {
 		plugged = nil
 	}
-	return max(g.pauseUntil(ctx, wait, plugged), min(2*wait, lastReopen))
-}
-
-// pauseModem is the pause before the modem is opened once more, and returns the next
-// one: longer each time, until the kernel tells of a new port.
-func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration) (next time.Duration) {
-	return g.pauseUntil(ctx, wait, g.plugged)
-}
-
-func (g *Gateway) pauseUntil(ctx context.Context, wait time.Duration, plugged <-chan struct{}) (next time.Duration) {
 	next = min(2*wait, lastReopen)
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -39,7 +30,9 @@ func (g *Gateway) pauseUntil(ctx context.Context, wait time.Duration, plugged <-
 	case <-ctx.Done():
 	case <-over.C:
 	case <-plugged:
-		next = firstReopen
+		if !went {
+			next = firstReopen
+		}
 		select { // a modem has several ports, and they come one after another
 		case <-ctx.Done():
 		case <-time.After(plugging):

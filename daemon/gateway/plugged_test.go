@@ -14,7 +14,7 @@ func TestPluggedEndsPause(t *testing.T) {
 		g := &Gateway{mute: make(chan muteRestart), plugged: make(chan struct{}, 1)}
 		begun, wait := time.Now(), firstReopen
 		for range 8 {
-			wait = g.pauseModem(t.Context(), wait)
+			wait = g.pauseModem(t.Context(), wait, false)
 		}
 		if wait != lastReopen || time.Since(begun) != 183*time.Second {
 			t.Errorf("the next pause is %v after %v", wait, time.Since(begun))
@@ -29,11 +29,11 @@ func TestPluggedEndsPause(t *testing.T) {
 			}
 		}()
 		begun = time.Now()
-		if wait = g.pauseModem(t.Context(), wait); wait != firstReopen || time.Since(begun) != 20*time.Millisecond+plugging {
+		if wait = g.pauseModem(t.Context(), wait, false); wait != firstReopen || time.Since(begun) != 20*time.Millisecond+plugging {
 			t.Errorf("the next pause is %v after %v", wait, time.Since(begun))
 		}
 		begun = time.Now()
-		if g.pauseModem(t.Context(), wait); time.Since(begun) != firstReopen {
+		if g.pauseModem(t.Context(), wait, false); time.Since(begun) != firstReopen {
 			t.Errorf("the ports of one modem ended two pauses: %v", time.Since(begun))
 		}
 	})
@@ -55,7 +55,7 @@ func TestPluggedAgainAndAgain(t *testing.T) {
 				}
 			}()
 			begun := time.Now()
-			wait = g.pauseGone(t.Context(), wait)
+			wait = g.pauseModem(t.Context(), wait, true)
 			pauses = append(pauses, time.Since(begun))
 		}
 		early := 500*time.Millisecond + plugging

@@ -45,8 +45,8 @@ type APN struct {
 // Parts are what Key is made of: the name of the access point in lower case, and,
 // where there is one, user name and method. Neither name nor method holds a "|".
 func (a APN) Parts() (apn, user, auth string) {
-	apn, rest, ok := strings.Cut(a.Key, "|")
-	if i := strings.LastIndexByte(rest, '|'); ok && i >= 0 {
+	apn, rest, _ := strings.Cut(a.Key, "|")
+	if i := strings.LastIndexByte(rest, '|'); i >= 0 {
 		user, auth = rest[:i], rest[i+1:]
 	}
 	return apn, user, auth
