@@ -34,17 +34,17 @@ var (
 // addresses that a caller came from have a share of their own. What is above it is
 // closed before a handshake.
 func Limit(l net.Listener) net.Listener {
-	return &limitListener{Listener: l, perHost: newLimiter(handshakesFrom), strangers: newLimiter(handshakes), friends: newLimiter(rate{1, friendly})}
+	return &limitListener{Listener: l, perHost: newLimiter(handshakesFrom), strangers: newLimiter(handshakes), friends: newLimiter(rate{2, friendly})}
 }
 
-// friendly is how long an address is known for that of a caller.
+// friendly is how long, at least, an address is known for that of a caller.
 const friendly = 24 * time.Hour
 
 type limitListener struct {
 	net.Listener
 	perHost   *limiter
 	strangers *limiter
-	friends   *limiter // its names are those of which a caller came lately
+	friends   *limiter // its names are those of which a caller came lately; a burst of two, so that who comes daily stays one
 
 	mu    sync.Mutex
 	conns []*limitedConn // the oldest first

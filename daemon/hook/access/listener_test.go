@@ -190,6 +190,15 @@ func TestHandshakeFlood(t *testing.T) {
 		if n := come("203.0.113.5", 10); n != 1 {
 			t.Errorf("%d handshakes in a fortieth of a second", n)
 		}
+		for range 3 { // one that comes more often than once a day stays known
+			time.Sleep(20 * time.Hour)
+			for i := range 100 {
+				come(fmt.Sprintf("198.51.100.%d", i), 100)
+			}
+			if n := come("192.0.2.77", 1); n != 1 {
+				t.Fatal("a caller who comes each day does not come in during a flood")
+			}
+		}
 		close(in.from)
 		<-ended
 	})
