@@ -404,7 +404,9 @@ func TestReadSecret(t *testing.T) {
 		name, content string
 		mode          os.FileMode
 	}{
-		{"everybody can read", "1234", 0o644},
+		{"everybody can read", "1234", 0o604},
+		{"a group can read", "1234", 0o640},
+		{"a group can write", "1234", 0o620},
 		{"empty", "\n", 0o600},
 		{"two lines", "1234\n5678\n", 0o600},
 		{"too long", strings.Repeat("1234", 100), 0o600},

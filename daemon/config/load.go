@@ -63,15 +63,11 @@ func newDocument(name string, data []byte, root *schema) *document {
 	return d
 }
 
-// ReadSecret reads a PIN or password: the first and only line of a file of at
-// most 256 bytes that others cannot read. The error never holds its content.
+// ReadSecret reads a PIN or password: the first and only line of a Private file of
+// at most 256 bytes. The error never holds its content.
 func ReadSecret(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the secret in %s: %w", path, reason(err))
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("cannot use the secret in %s: everybody can read or write the file, chmod 600 it", path)
+	if err := Private(path); err != nil {
+		return "", fmt.Errorf("cannot use the secret in %w", err)
 	}
 	data, err := readRegular(path, maxSecretBytes)
 	if err != nil {
@@ -85,6 +81,19 @@ func ReadSecret(path string) (string, error) {
 		return "", fmt.Errorf("cannot use the secret in %s: more than one line or %d bytes", path, maxSecretBytes)
 	}
 	return string(data), nil
+}
+
+// Private is an error if others than its owner may read or write a file, as each has
+// to be that holds a secret or says who may come in.
+func Private(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = errors.New("others may read or write it, chmod 600 it")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, reason(err))
+	}
+	return nil
 }
 
 // readRegular reads a regular file, up to one byte more than limit.

@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"dynamod/daemon/config"
 )
 
 // certificateLife is that of a self-made certificate. Who uses it has pinned its
@@ -30,21 +32,12 @@ const certificateLife = 20 * 365 * 24 * time.Hour
 func LoadCertificate(certFile, keyFile string) (tls.Certificate, error) {
 	c, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err == nil {
-		err = private(keyFile)
+		err = config.Private(keyFile)
 	}
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	return c, nil
-}
-
-// private is an error if others than its owner may read or write the file of a key.
-func private(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = fmt.Errorf("%s may be read by others: chmod 600 it", path)
-	}
-	return err
 }
 
 // Renewed is for tls.Config's GetCertificate, without Certificates beside it: it

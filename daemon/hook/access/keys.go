@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"dynamod/daemon/config"
 )
 
 // Kind is how a caller proves who he is.
@@ -204,8 +206,8 @@ func (f *File) Keys() (Keys, error) {
 		return nil, fmt.Errorf("keys: %w", err)
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("keys: %s has more than %d bytes", f.path, maxFile)
-	case private(f.path) != nil:
-		return nil, fmt.Errorf("keys: %w", private(f.path))
+	case config.Private(f.path) != nil:
+		return nil, fmt.Errorf("keys: %w", config.Private(f.path))
 	case !ours(info, filepath.Dir(f.path)):
 		return nil, fmt.Errorf("keys: %s belongs to another user: chown it to root", f.path)
 	// The time alone would not do: on some flash file systems it has whole seconds.

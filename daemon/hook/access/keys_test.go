@@ -113,7 +113,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("damaged: %v %v", keys, err)
 	}
 	write(Keys{k}.String(), 0o640, at.Add(2))
-	if _, err := f.Keys(); err == nil || !strings.Contains(err.Error(), "may be read by others") {
+	if _, err := f.Keys(); err == nil || !strings.Contains(err.Error(), "others may read") {
 		t.Errorf("readable: %v", err)
 	}
 	// Another token of the same length within one tick of the file system's clock.
