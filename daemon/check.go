@@ -133,6 +133,10 @@ func missing(cfg *config.Config) (warnings []string) {
 		}
 		warn("[webhook] secret_file", err)
 	}
+	for _, f := range []struct{ key, path string }{{"[webhook] ca", cfg.Webhook.CA}, {"[dynamo] ca", cfg.Dynamo.CA}} {
+		_, err := config.ReadIssuers(f.path)
+		warn(f.key, err)
+	}
 	if cfg.Hook.Certificate != "" {
 		_, err := access.LoadCertificate(cfg.Hook.Certificate, cfg.Hook.Key)
 		warn("[hook] certificate, key", err)

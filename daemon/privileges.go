@@ -153,10 +153,16 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 			add("%s: %s cannot be written: `install -d -o %s %s`", dir.key, dir.path, id.name, dir.path)
 		}
 	}
-	for _, f := range []struct{ key, path string }{
+	type named struct{ key, path string }
+	files := []named{
 		{"the configuration", file}, {"[modem] pin_file", cfg.Modem.PINFile}, {"[apn] password_file", cfg.APN.PasswordFile},
-		{"[webhook] secret_file", cfg.Webhook.SecretFile}, {"[dynamo] token_file", cfg.Dynamo.TokenFile}, {"[hook] certificate", cfg.Hook.Certificate}, {"[hook] key", cfg.Hook.Key}, {"[hook] client_ca", cfg.Hook.ClientCA},
-	} {
+		{"[webhook] secret_file", cfg.Webhook.SecretFile}, {"[webhook] ca", cfg.Webhook.CA},
+		{"[dynamo] token_file", cfg.Dynamo.TokenFile}, {"[dynamo] ca", cfg.Dynamo.CA}, {"[hook] certificate", cfg.Hook.Certificate}, {"[hook] key", cfg.Hook.Key}, {"[hook] client_ca", cfg.Hook.ClientCA},
+	}
+	for _, path := range cfg.LPA.CI {
+		files = append(files, named{"[lpa] ci", path})
+	}
+	for _, f := range files {
 		if ok, err := id.may(f.path, 0o4); f.path != "" && err == nil && !ok {
 			add("%s: %s cannot be read: `chown %s %s`", f.key, f.path, id.name, f.path)
 		}

@@ -162,6 +162,9 @@ func TestLacks(t *testing.T) {
 		{"keys", all, func(c *config.Config) {
 			c.Hook.Key, c.Hook.Certificate, c.Webhook.SecretFile = secret, readable, secret
 		}, []string{"[webhook] secret_file", "[hook] key"}},
+		{"issuers", all, func(c *config.Config) {
+			c.Webhook.CA, c.Dynamo.CA, c.Hook.ClientCA, c.LPA.CI = secret, secret, readable, []string{secret}
+		}, []string{"[webhook] ca", "[dynamo] ca", "[lpa] ci"}},
 		{"a group that is not there", all, func(c *config.Config) { c.Hook.Group = "no-such-group" }, []string{"`groupadd --system no-such-group`"}},
 		{"the group of others", all, func(c *config.Config) { c.Hook.Group = "root" }, []string{"`usermod -aG root somebody`"}},
 		{"PPP", all, func(c *config.Config) { c.Bearer.PPP = config.Auto }, []string{"[bearer] ppp: pppd has to be run by root"}},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -94,6 +95,23 @@ func Private(path string) error {
 		return fmt.Errorf("%s: %w", path, reason(err))
 	}
 	return nil
+}
+
+// ReadIssuers reads the issuers of servers' certificates, in PEM. Without a path it is
+// nil, which stands for the system's.
+func ReadIssuers(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
+	}
+	return pool, nil
 }
 
 // readRegular reads a regular file, up to one byte more than limit.

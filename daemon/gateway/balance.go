@@ -2,11 +2,8 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -130,23 +127,8 @@ func (a balanceAsker) Balances(ctx context.Context, iccid string, q moapi.Balanc
 	}
 	rt.DialContext = g.dial
 	defer rt.CloseIdleConnections()
-	if cfg.CA != "" {
-		if rt.TLSClientConfig, err = issuedBy(cfg.CA); err != nil {
-			return nil, refuse(fmt.Errorf("[dynamo] ca: %w", err))
-		}
+	if rt.TLSClientConfig.RootCAs, err = config.ReadIssuers(cfg.CA); err != nil {
+		return nil, refuse(fmt.Errorf("[dynamo] ca: %w", err))
 	}
 	return directory.NewClient(cfg.Directory, token, "", rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
-}
-
-// issuedBy trusts the issuers in a PEM file, in place of the system's.
-func issuedBy(path string) (*tls.Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", path)
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"dynamod/daemon/config"
@@ -41,14 +39,7 @@ func (g *Gateway) webhookSettings() (webhook.Settings, error) {
 	if err != nil {
 		return set, fmt.Errorf("[webhook] secret_file: %w", err)
 	}
-	if cfg.CA == "" {
-		return set, nil
-	}
-	issuers, err := os.ReadFile(cfg.CA)
-	if set.Issuers = x509.NewCertPool(); err == nil && !set.Issuers.AppendCertsFromPEM(issuers) {
-		err = fmt.Errorf("%s holds no PEM certificate", cfg.CA)
-	}
-	if err != nil {
+	if set.Issuers, err = config.ReadIssuers(cfg.CA); err != nil {
 		return set, fmt.Errorf("[webhook] ca: %w", err)
 	}
 	return set, nil
