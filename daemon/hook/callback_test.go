@@ -1,14 +1,15 @@
 package hook
 
 import (
-	"dynamod/daemon/activation"
-	"dynamod/daemon/status"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"dynamod/daemon/activation"
+	"dynamod/daemon/status"
 )
 
 // callbacks takes the receivers of example.com.

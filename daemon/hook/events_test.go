@@ -3,12 +3,13 @@ package hook
 import (
 	"bufio"
 	"context"
-	"dynamod/daemon/status"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"dynamod/daemon/status"
 )
 
 func TestEvents(t *testing.T) {

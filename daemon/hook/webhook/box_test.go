@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"dynamod/daemon/activation"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"dynamod/daemon/activation"
 )
 
 // A receiver that is named while the runs are looked through is not forgotten.

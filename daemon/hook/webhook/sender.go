@@ -134,24 +134,22 @@ func (s *Sender) Run(ctx context.Context) error {
 			last = ""
 		}
 		s.tell()
-		timer := time.NewTimer(wait)
-		if wait == 0 {
-			timer.Stop()
+		var later <-chan time.Time
+		if wait > 0 {
+			later = time.After(wait)
 		}
 		for again := false; !again; {
 			select {
 			case <-ctx.Done():
-				timer.Stop()
 				return nil
 			case e := <-sub.Events():
 				again = e.Type == "run"
 			case <-s.wake:
 				again = true
-			case <-timer.C:
+			case <-later:
 				again = true
 			}
 		}
-		timer.Stop()
 	}
 }
 

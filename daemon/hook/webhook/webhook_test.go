@@ -33,7 +33,7 @@ type receiver struct {
 	at    []time.Time
 }
 
-// in serves one connection after the other over net.Pipe, so that it can be in a bubble.
+// dial serves one connection over net.Pipe, so that it can be in a bubble.
 func (r *receiver) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	go func() {
@@ -73,7 +73,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(code)
 }
 
-// count is how often it was called since the last time.
+// calls is how often it was called.
 func (r *receiver) calls() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,6 +111,8 @@ func (h *house) start() {
 	h.t.Helper()
 	if h.stop != nil {
 		h.stop()
+	} else {
+		h.t.Cleanup(func() { h.stop() })
 	}
 	box, err := Open(h.path, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -155,7 +157,6 @@ func TestTellsTheEnd(t *testing.T) {
 		r := &receiver{}
 		h := newHouse(t, r)
 		h.start()
-		defer func() { h.stop() }()
 		h.with(func() { h.runs = []activation.Record{{ID: "R1", State: activation.Accepted}} })
 		if err := h.s.Keep("R1", "http://noc.example/hook?box=7"); err != nil {
 			t.Fatal(err)
@@ -202,15 +203,12 @@ func TestTriesForADay(t *testing.T) {
 		h := newHouse(t, r)
 		h.with(func() { h.set.URL = "http://noc.example/hook" })
 		h.start()
-		defer func() { h.stop() }()
-		synctest.Wait()
 		h.end("R1")
 		began := time.Now()
 		for range 100 {
 			time.Sleep(20 * time.Minute)
 			synctest.Wait()
 			h.start()
-			synctest.Wait()
 		}
 		if r.calls() != len(Backoff)+1 {
 			t.Errorf("%d tries, want %d", r.calls(), len(Backoff)+1)
@@ -241,8 +239,6 @@ func TestGoneReceiver(t *testing.T) {
 		h := newHouse(t, r)
 		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
-		defer func() { h.stop() }()
-		synctest.Wait()
 		h.end("R1")
 		time.Sleep(48 * time.Hour)
 		synctest.Wait()
@@ -260,8 +256,6 @@ func TestPowerCut(t *testing.T) {
 		h := newHouse(t, r)
 		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
-		defer func() { h.stop() }()
-		synctest.Wait()
 		answered := false
 		h.with(func() {
 			h.dial = func(ctx context.Context, n, a string) (net.Conn, error) {
@@ -280,7 +274,6 @@ func TestPowerCut(t *testing.T) {
 		h.stop() // in the middle of the try
 		answered = true
 		h.start()
-		synctest.Wait()
 		if r.calls() != 1 {
 			t.Fatalf("told %d times", r.calls())
 		}
@@ -290,7 +283,6 @@ func TestPowerCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.start()
-		synctest.Wait()
 		if r.calls() != 2 || r.got[0].Header.Get("Webhook-Id") != r.got[1].Header.Get("Webhook-Id") {
 			t.Errorf("told %d times, or by another ID", r.calls())
 		}
@@ -337,7 +329,6 @@ func TestDeadReceiver(t *testing.T) {
 		if s := h.status.Snapshot(); s.Webhooks == nil || s.Webhooks.Pending != 4 || s.Webhooks.Error == "" {
 			t.Errorf("status says %+v", s.Webhooks)
 		}
-		h.stop()
 	})
 }
 
@@ -348,19 +339,15 @@ func TestNewReceiver(t *testing.T) {
 		r := &receiver{}
 		h := newHouse(t, r)
 		h.start()
-		defer func() { h.stop() }()
 		h.end("R1")
 		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
-		synctest.Wait()
 		h.end("R2")
 		h.with(func() { h.set.URL = "" })
 		h.start()
-		synctest.Wait()
 		h.end("R3")
 		h.with(func() { h.set.URL = "http://noc.example/" })
 		h.start()
-		synctest.Wait()
 		h.end("R4")
 		if strings.Contains(strings.Join(r.body, ""), "R1") || r.calls() != 2 {
 			t.Errorf("told %q", r.body)
@@ -375,8 +362,6 @@ func TestClockThatIsNotSet(t *testing.T) {
 		h := newHouse(t, r)
 		h.set.URL, h.sane = "http://noc.example/", false
 		h.start()
-		defer func() { h.stop() }()
-		synctest.Wait()
 		h.end("R1")
 		time.Sleep(72 * time.Hour)
 		synctest.Wait()
@@ -402,7 +387,6 @@ func TestNoWay(t *testing.T) {
 			return nil, &activation.Fault{Code: "no-way", Text: "there is no way"}
 		}
 		h.start()
-		defer func() { h.stop() }()
 		h.end("R1")
 		time.Sleep(14 * 24 * time.Hour)
 		synctest.Wait()
@@ -420,7 +404,6 @@ func TestKeep(t *testing.T) {
 		r := &receiver{}
 		h := newHouse(t, r)
 		h.start()
-		defer func() { h.stop() }()
 		h.end("R1")
 		for range 3 { // a run that ended at once, and whose request is repeated
 			if err := h.s.Keep("R1", "http://first.example/"); err != nil {
