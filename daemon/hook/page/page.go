@@ -4,19 +4,17 @@
 // any other client.
 //
 // The files are written by hand in files and compressed into packed by `go
-// generate`, so that they cost the binary as little as they cost the line.
+// generate`.
 package page
 
 import (
-	"bytes"
-	"compress/gzip"
 	"embed"
 	"encoding/hex"
-	"io"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
+
+	"dynamod/daemon/hook/gzipped"
 )
 
 //go:generate go test -run ^TestPacked$ . -args -update
@@ -71,15 +69,8 @@ func Handler(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		h.Set("Content-Encoding", "gzip")
-	} else if body, err = plain(body); err != nil {
+	if gzipped.Write(w, r, body) != nil {
 		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		w.Write(body) // an error here is the client's going away
 	}
 }
 
@@ -95,24 +86,4 @@ func known(list, tag string) bool {
 		}
 	}
 	return false
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3).
-func acceptsGzip(values []string) bool {
-	for one := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		coding, weight, _ := strings.Cut(strings.ReplaceAll(one, " ", ""), ";")
-		if strings.EqualFold(coding, "gzip") || coding == "*" {
-			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ToLower(weight), "q="), 64)
-			return weight == "" || err == nil && q > 0
-		}
-	}
-	return false
-}
-
-func plain(packed []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
 }
