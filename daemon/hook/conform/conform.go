@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type Document struct {
 	Components struct {
 		Schemas map[string]*Schema `json:"schemas"`
 	} `json:"components"`
+
+	mux *http.ServeMux // of Patterns
 }
 
 // Operation is a method of a path.
@@ -64,9 +67,12 @@ type Schema struct {
 
 // Parse reads a description.
 func Parse(text []byte) (*Document, error) {
-	d := &Document{}
+	d := &Document{mux: http.NewServeMux()}
 	if err := json.Unmarshal(text, d); err != nil {
 		return nil, fmt.Errorf("description: %w", err)
+	}
+	for _, pattern := range d.Patterns() {
+		d.mux.Handle(pattern, http.NotFoundHandler())
 	}
 	return d, nil
 }
@@ -90,30 +96,10 @@ func (d *Document) Operation(pattern string) (Operation, bool) {
 	return op, ok
 }
 
-// find returns the operation that a request is for.
-func (d *Document) find(method, path string) (Operation, bool) {
-	parts := strings.Split(path, "/")
-	best, literal := Operation{}, -1
-	for template, methods := range d.Paths {
-		op, ok := methods[strings.ToLower(method)]
-		want := strings.Split(template, "/")
-		if !ok || len(want) != len(parts) {
-			continue
-		}
-		n := 0
-		for i, w := range want {
-			switch {
-			case w == parts[i]:
-				n++
-			case !strings.HasPrefix(w, "{"):
-				n = -len(want)
-			}
-		}
-		if n > literal {
-			best, literal = op, n
-		}
-	}
-	return best, literal >= 0
+// find returns the operation that a request is for, by the rules of the server's own mux.
+func (d *Document) find(r *http.Request) (Operation, bool) {
+	_, pattern := d.mux.Handler(r)
+	return d.Operation(pattern)
 }
 
 // Check holds a JSON text against a schema. Strict also takes properties that are not

@@ -35,7 +35,7 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	op, known := t.Doc.find(r.Method, r.URL.Path)
+	op, known := t.Doc.find(r)
 	report := func(what string, err error) {
 		if err != nil {
 			t.Report(fmt.Errorf("%s %s: %d: %s: %w", r.Method, r.URL.Path, resp.StatusCode, what, err))
