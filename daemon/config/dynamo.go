@@ -1,7 +1,5 @@
 package config
 
-import "net/url"
-
 // dynamo reads [dynamo].
 func (d *document) dynamo(all *rawConfig, c *Dynamo) {
 	raw := &all.Dynamo
@@ -10,9 +8,8 @@ func (d *document) dynamo(all *rawConfig, c *Dynamo) {
 	if raw.Directory == nil || *raw.Directory == "" {
 		return
 	}
-	u, err := url.Parse(*raw.Directory)
-	switch {
-	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || len(*raw.Directory) > 512:
+	switch u := serviceURL(*raw.Directory); {
+	case u == nil || u.Scheme != "https":
 		d.failAt("dynamo.directory", `such as "https://directory.example.com"; the token has a file of its own`, "the URL is not of https, host and path")
 	case c.TokenFile == "":
 		d.failAt("dynamo.directory", "name the file with this router's token in token_file", "there is no token to show")

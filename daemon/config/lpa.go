@@ -31,8 +31,8 @@ func (d *document) proxy(raw *string, to **url.URL) {
 	if raw == nil || *raw == "" {
 		return
 	}
-	u, err := url.Parse(*raw)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+	u := serviceURL(*raw)
+	if u == nil || u.Scheme != "http" || u.Path != "" && u.Path != "/" {
 		d.failAt("lpa.proxy", `such as "http://proxy.example.com:3128"; "" for none`, "the proxy is not an http URL of host and port")
 		return
 	}

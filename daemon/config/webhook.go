@@ -2,6 +2,16 @@ package config
 
 import "net/url"
 
+// serviceURL reads a URL of scheme, host and path, which has no place for a secret; nil
+// for another text.
+func serviceURL(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || len(text) > 512 {
+		return nil
+	}
+	return u
+}
+
 // webhook reads [webhook].
 func (d *document) webhook(all *rawConfig, c *Webhook) {
 	raw := &all.Webhook
@@ -12,9 +22,9 @@ func (d *document) webhook(all *rawConfig, c *Webhook) {
 	if raw.URL == nil || *raw.URL == "" {
 		return
 	}
-	u, err := url.Parse(*raw.URL)
+	u := serviceURL(*raw.URL)
 	switch {
-	case err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || len(*raw.URL) > 512:
+	case u == nil:
 		d.failAt("webhook.url", `such as "https://example.com/hook"; who knows the receiver is told by the signature`, "the URL is not of scheme, host and path")
 	case u.Scheme != "https" && (u.Scheme != "http" || !c.AllowHTTP):
 		d.failAt("webhook.url", "allow_http = true takes http, too", "the URL is not https")
