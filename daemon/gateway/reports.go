@@ -90,7 +90,8 @@ func (g *Gateway) deliverCopies(ctx context.Context) error {
 }
 
 // send delivers where there is a way to the receivers. Without one, or without a
-// date to judge their certificates by, no try is counted: it says nothing about them. c is nil where the card is not at hand.
+// date to judge their certificates by, no try is counted: it says nothing about them.
+// c is nil where the card is not at hand.
 func (g *Gateway) send(ctx context.Context, c *lpa.Card, stop func() bool) error {
 	_, err := g.ways(ctx)
 	if err == nil && len(g.outbox.Due()) > 0 {

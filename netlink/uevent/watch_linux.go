@@ -13,7 +13,7 @@ import (
 const maxEvent = 4 << 10
 
 // Watch calls heard with each event until ctx ends, and then returns nil. The kernel
-// sends them to the network namespace that the machine started with.
+// sends them to the network namespaces of its own user namespace, not of others.
 func Watch(ctx context.Context, heard func(Event)) error {
 	c, err := socket.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_KOBJECT_UEVENT, "uevent", nil)
 	if err != nil {
