@@ -343,7 +343,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		code, p.Code, p.Advice = http.StatusConflict, "not-waiting", "GET /v1/activations/ID tells what it is at"
 	case errors.Is(err, activation.ErrTooLate):
 		code, p.Code, p.Advice = http.StatusConflict, "too-late", "wait for its end; a profile can be enabled and deleted then"
-	case errors.Is(err, activation.ErrBusy), errors.Is(err, activation.ErrKeyReused):
+	case errors.Is(err, activation.ErrBusy):
 		code = http.StatusConflict
 		w.Header().Set("Retry-After", "30")
 	case errors.Is(err, activation.ErrClosed):

@@ -116,6 +116,20 @@ func (d *fakeDaemon) DeleteProfile(_ context.Context, iccid string, _ bool) erro
 	return d.err
 }
 
+// What comes to nothing however often it is sent has no Retry-After.
+func TestRetryAfter(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{{activation.ErrBusy, "30"}, {activation.ErrKeyReused, ""}} {
+		w := httptest.NewRecorder()
+		(&Server{}).fail(w, &activation.Fault{Code: "x", Text: "x", Err: row.err})
+		if got := w.Header().Get("Retry-After"); w.Code != http.StatusConflict || got != row.want {
+			t.Errorf("%v: %d, Retry-After %q, want %q", row.err, w.Code, got, row.want)
+		}
+	}
+}
+
 // checked holds what c sends and gets against the description of the API.
 func checked(t *testing.T, next http.RoundTripper) http.RoundTripper {
 	t.Helper()
