@@ -28,7 +28,11 @@ func Catalogue(db *cosa.DB, countries ...string) []*cosa.OperatorProfile {
 			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Rank, b.Rank), strings.Compare(a.ID, b.ID),
 		)
 	})
-	return slices.CompactFunc(out, func(a, b *cosa.OperatorProfile) bool {
-		return strings.EqualFold(Brand(a), Brand(b)) && a.Source != b.Source
+	var first *cosa.OperatorProfile // of the brand
+	return slices.DeleteFunc(out, func(p *cosa.OperatorProfile) bool {
+		if first == nil || !strings.EqualFold(Brand(first), Brand(p)) {
+			first = p
+		}
+		return p.Source != first.Source
 	})
 }

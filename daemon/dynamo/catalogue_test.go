@@ -13,6 +13,7 @@ const catalogueFile = `[
 {"id": "abroad", "name": "Alpha", "country": "at", "portal": {"url": "https://alpha.example/"}},
 {"id": "both", "name": "beta Ltd", "sim": {"brandName": "beta"}, "country": "gb", "portal": {"url": "https://beta.example/", "countries": ["de", "at"]}},
 {"id": "all", "name": "Gamma", "portal": {"url": "https://gamma.example/"}},
+{"id": "all too", "name": "Gamma", "portal": {"url": "https://gamma.example/business"}},
 {"id": "admins", "name": "Gamma", "source": "admin", "portal": {"url": "https://gamma.example/m2m"}},
 {"id": "none", "name": "Delta", "country": "de", "connections": [{"apn": "delta"}]}
 ]`
