@@ -398,6 +398,31 @@ func TestOrderAndMicroBalance(t *testing.T) {
 	}
 }
 
+// TestOrderOfAnotherRouter: however a SIM is written, it is that SIM.
+func TestOrderOfAnotherRouter(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		sim, code string
+	}{
+		{"iccid:8988247000101997798", call.CodeUnauthorized},
+		{"iccid:8988247000101997798F", call.CodeUnauthorized},
+		{"iccid: 8988247000101997798", call.CodeUnauthorized},
+		{"8988247000101997790", call.CodeBadRequest},
+		{"iccid:8988247000101997790F", ""},
+	} {
+		_, err := l.Do(t.Context(), call.Request{
+			Op: "orders", Method: "POST", URL: call.Join(l.front.URL, "v1", "operators", "contoso", "orders"),
+			Body: moapi.Order{PurchaseDate: l.now, SIMs: []string{tt.sim}},
+		})
+		if got, _ := code(err); got != tt.code {
+			t.Errorf("%q: %q, want %q: %v", tt.sim, got, tt.code, err)
+		}
+	}
+	if n := l.op.Count("orders"); n != 1 {
+		t.Errorf("the operator got %d orders, want 1", n)
+	}
+}
+
 // TestLoad has an operator of 10,000 SIMs, as the published load has, and three
 // askers at once. Every call comes to something but those at which the operator
 // fails, one in a thousand.

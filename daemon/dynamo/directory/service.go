@@ -18,6 +18,7 @@ import (
 	"dynamod/configs/cosa"
 	"dynamod/daemon/dynamo/call"
 	"dynamod/daemon/dynamo/moapi"
+	"dynamod/euicc"
 )
 
 // Service is the other side of Client, for integrators. Its fields are set before
@@ -237,16 +238,26 @@ func (s *Service) lookup(w http.ResponseWriter, r *http.Request, _ string) {
 	answer(w, http.StatusOK, out)
 }
 
+// allowed is the ICCID of a SIM that the router may ask about. MayAsk gets it in one
+// spelling, whatever the blanks (the published examples have one) and fillers.
+func (s *Service) allowed(w http.ResponseWriter, sim, router string) string {
+	digits, ok := strings.CutPrefix(sim, "iccid:")
+	iccid, err := euicc.ParseICCID(digits)
+	if !ok || err != nil {
+		problem(w, http.StatusBadRequest, "bad-sim", "a SIM is written iccid: and 18 to 20 digits")
+		return ""
+	}
+	if s.MayAsk != nil && !s.MayAsk(router, iccid.String()) {
+		problem(w, http.StatusForbidden, "not-yours", "this router may not ask about this SIM")
+		return ""
+	}
+	return iccid.String()
+}
+
 // sim finds the operator's client for the SIM of the path.
 func (s *Service) sim(w http.ResponseWriter, r *http.Request, router string) (*moapi.Client, string) {
-	iccid, ok := strings.CutPrefix(r.PathValue("sim"), "iccid:")
-	iccid = strings.TrimRight(strings.TrimSpace(iccid), "Ff") // the published examples have a blank
-	if !ok || len(iccid) < 18 || len(iccid) > 20 || strings.Trim(iccid, "0123456789") != "" {
-		problem(w, http.StatusBadRequest, "bad-sim", "a SIM is written iccid: and 18 to 20 digits")
-		return nil, ""
-	}
-	if s.MayAsk != nil && !s.MayAsk(router, iccid) {
-		problem(w, http.StatusForbidden, "not-yours", "this router may not ask about this SIM")
+	iccid := s.allowed(w, r.PathValue("sim"), router)
+	if iccid == "" {
 		return nil, ""
 	}
 	for _, p := range s.Operators {
@@ -369,11 +380,12 @@ func (s *Service) order(w http.ResponseWriter, r *http.Request, router string) {
 	if !readBody(w, r, &order) {
 		return
 	}
-	for _, sim := range order.SIMs {
-		if s.MayAsk != nil && !s.MayAsk(router, strings.TrimPrefix(sim, "iccid:")) {
-			problem(w, http.StatusForbidden, "not-yours", "this router may not order for one of these SIMs")
+	for i, sim := range order.SIMs {
+		iccid := s.allowed(w, sim, router)
+		if iccid == "" {
 			return
 		}
+		order.SIMs[i] = call.SIMID(iccid)
 	}
 	at := slices.IndexFunc(s.Operators, func(p *cosa.OperatorProfile) bool {
 		return p.ID == strings.TrimPrefix(r.PathValue("operator"), "directory:") && p.MOAPI.BaseURL != ""
