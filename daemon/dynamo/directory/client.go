@@ -211,13 +211,7 @@ func ParseMSISDN(s string) (string, error) {
 
 // Balances asks for a SIM's balances, by way of the service.
 func (c *Client) Balances(ctx context.Context, iccid string, q moapi.BalanceQuery) ([]moapi.Balance, error) {
-	a, err := c.Do(ctx, call.Request{Op: "balance", Method: "GET", URL: call.SIMPath(call.Join(c.base, "v1"), iccid, "balance"), Query: q.Values()})
-	if err != nil {
-		return nil, err
-	}
-	list, err := moapi.DecodeBalances(a.Body)
-	if err != nil {
-		return nil, &call.Error{Op: "balance", Code: call.CodeMalformed, Text: "the answer of the directory service cannot be decoded", Err: err}
-	}
-	return list, nil
+	var out struct{ Balances []moapi.Balance }
+	err := c.Decode(ctx, call.Request{Op: "balance", Method: "GET", URL: call.SIMPath(call.Join(c.base, "v1"), iccid, "balance"), Query: q.Values()}, &out)
+	return out.Balances, err
 }

@@ -281,9 +281,7 @@ func (s *Service) relay(w http.ResponseWriter, op string, begun time.Time, statu
 		s.internal(w, err)
 		return
 	}
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	}
+	retryAfter(w, e.RetryAfter)
 	switch e.Code {
 	case call.CodeUnknown:
 		problem(w, http.StatusNotFound, "unknown-sim", e.Text)
@@ -297,6 +295,12 @@ func (s *Service) relay(w http.ResponseWriter, op string, begun time.Time, statu
 	default: // our credentials, our transaction, or nothing that could be read: not the router's affair
 		s.Log.Error("operator's API", "call", op, "error", e)
 		problem(w, http.StatusBadGateway, "operator-"+e.Code, e.Text)
+	}
+}
+
+func retryAfter(w http.ResponseWriter, d time.Duration) {
+	if d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
 	}
 }
 
@@ -316,11 +320,7 @@ func (s *Service) balance(w http.ResponseWriter, r *http.Request, router string)
 	}
 	begun := s.Now()
 	list, err := c.Balances(r.Context(), iccid, moapi.BalanceQuery{Location: r.URL.Query().Get("location"), Limit: limit, Full: template == "full"})
-	var text json.RawMessage
-	if err == nil {
-		text, err = moapi.EncodeBalances(list)
-	}
-	s.relay(w, "balances", begun, http.StatusOK, text, err)
+	s.relay(w, "balances", begun, http.StatusOK, map[string]any{"balances": append([]moapi.Balance{}, list...)}, err)
 }
 
 func (s *Service) offers(w http.ResponseWriter, r *http.Request, router string) {
@@ -361,7 +361,7 @@ func (s *Service) grantMicroBalance(w http.ResponseWriter, r *http.Request, rout
 	}
 	begun := s.Now()
 	if wait := s.micro.Take(iccid, begun); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		retryAfter(w, wait)
 		problem(w, http.StatusTooManyRequests, call.CodeTooMany, fmt.Sprintf("at most %d micro-balances in an hour and %d in a day", moapi.MicroPerHour, moapi.MicroPerDay))
 		return
 	}

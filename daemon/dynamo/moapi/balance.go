@@ -75,28 +75,9 @@ func (c *Client) Balances(ctx context.Context, iccid string, q BalanceQuery) ([]
 	if err != nil {
 		return nil, err
 	}
-	var out balances
+	var out struct{ Balances []Balance }
 	err = c.Decode(ctx, call.Request{Op: "balances", Method: "GET", URL: call.SIMPath(base, iccid, "balances"), Query: q.Values()}, &out)
 	return out.Balances, err
-}
-
-type balances struct{ Balances []Balance }
-
-// DecodeBalances reads an answer with balances.
-func DecodeBalances(data []byte) ([]Balance, error) {
-	var b balances
-	err := json.Unmarshal(data, &b)
-	return b.Balances, err
-}
-
-// EncodeBalances writes one.
-func EncodeBalances(list []Balance) ([]byte, error) {
-	if list == nil {
-		list = []Balance{}
-	}
-	return json.Marshal(struct {
-		Balances []Balance `json:"balances"`
-	}{list})
 }
 
 // jsonBalance is a balance on the wire. encoding/json does not mind case, so that
@@ -120,7 +101,7 @@ func (b *Balance) UnmarshalJSON(data []byte) error {
 	}
 	*b = Balance{Type: published(j.Type), Locations: j.Locations}
 	if len(j.ID) > 0 && json.Unmarshal(j.ID, &b.ID) != nil { // some write a number
-		b.ID = string(j.ID)
+		b.ID = strings.ToValidUTF8(string(j.ID), "\uFFFD")
 	}
 	if len(b.ID) > maxText {
 		return fmt.Errorf("the id of a balance is longer than %d bytes", maxText)

@@ -2,6 +2,7 @@ package moapi
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,12 +10,14 @@ import (
 
 var errDuration = errors.New("not an ISO 8601 duration")
 
-// isoUnits are the designators before and behind the T, in their order. A year is
-// counted as 365 days and a month as 30: the API's examples use days and less.
-var isoUnits = [2][]struct {
+type isoUnit struct {
 	letter byte
 	unit   time.Duration
-}{
+}
+
+// isoUnits are the designators before and behind the T, in their order. A year is
+// counted as 365 days and a month as 30: the API's examples use days and less.
+var isoUnits = [2][]isoUnit{
 	{{'Y', 365 * 24 * time.Hour}, {'M', 30 * 24 * time.Hour}, {'W', 7 * 24 * time.Hour}, {'D', 24 * time.Hour}},
 	{{'H', time.Hour}, {'M', time.Minute}, {'S', time.Second}},
 }
@@ -42,12 +45,7 @@ func ParseDuration(s string) (time.Duration, error) {
 				return 0, errDuration
 			}
 			value, err := strconv.ParseFloat(strings.Replace(part[:n], ",", ".", 1), 64)
-			at := -1
-			for j, u := range units {
-				if u.letter == part[n] {
-					at = j
-				}
-			}
+			at := slices.IndexFunc(units, func(u isoUnit) bool { return u.letter == part[n] })
 			if err != nil || at < 0 {
 				return 0, errDuration
 			}
@@ -73,10 +71,7 @@ func FormatDuration(d time.Duration) string {
 		return "PT0S"
 	}
 	s := "P"
-	for i, units := range [][]struct {
-		letter byte
-		unit   time.Duration
-	}{isoUnits[0][3:], isoUnits[1]} {
+	for i, units := range [][]isoUnit{isoUnits[0][3:], isoUnits[1]} {
 		if i == 1 && d > 0 {
 			s += "T"
 		}
