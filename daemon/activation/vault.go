@@ -1,9 +1,7 @@
 package activation
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"dynamod/daemon/durable"
+	"dynamod/daemon/seal"
 	"dynamod/euicc"
 )
 
@@ -36,8 +35,6 @@ type Vault struct {
 	kept    error  // why it never will be
 }
 
-const keySize = 32
-
 // OpenVault opens the vault in a state directory and makes the device key when
 // there is none, or none that can be used.
 //
@@ -46,11 +43,11 @@ const keySize = 32
 func OpenVault(stateDir string) (*Vault, error) {
 	v := &Vault{dir: filepath.Join(stateDir, "requests"), apns: filepath.Join(stateDir, "apns"), keyFile: filepath.Join(stateDir, "device.key")}
 	key, err := os.ReadFile(v.keyFile)
-	if err == nil && len(key) == keySize {
+	if err == nil && len(key) == seal.KeySize {
 		v.derive(key)
 		return v, nil
 	}
-	lost := fmt.Errorf("device key: %s has %d bytes, want %d: what it has sealed is lost", v.keyFile, len(key), keySize)
+	lost := fmt.Errorf("device key: %s has %d bytes, want %d: what it has sealed is lost", v.keyFile, len(key), seal.KeySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		lost = nil
@@ -60,7 +57,7 @@ func OpenVault(stateDir string) (*Vault, error) {
 	default:
 		v.kept = os.Rename(v.keyFile, v.keyFile+".damaged")
 	}
-	v.unsaved = make([]byte, keySize)
+	v.unsaved = make([]byte, seal.KeySize)
 	rand.Read(v.unsaved) // never fails
 	v.derive(v.unsaved)
 	return v, errors.Join(lost, v.keepKey())
@@ -82,21 +79,8 @@ func (v *Vault) keepKey() error {
 
 // derive makes the keys that are used of the device key.
 func (v *Vault) derive(key []byte) {
-	subkey := func(label string) []byte {
-		b, err := hkdf.Key(sha256.New, key, nil, label, keySize)
-		if err != nil {
-			panic("activation: " + err.Error()) // only for lengths that are not ours
-		}
-		return b
-	}
-	block, err := aes.NewCipher(subkey("dynamod request seal"))
-	if err == nil {
-		v.aead, err = cipher.NewGCMWithRandomNonce(block)
-	}
-	if err != nil {
-		panic("activation: " + err.Error())
-	}
-	v.mark = subkey("dynamod code mark")
+	v.aead = seal.New(key, "dynamod request seal")
+	v.mark = seal.Subkey(key, "dynamod code mark")
 }
 
 // Mark returns the mark of a request's order: equal codes, or equal ways to find one,

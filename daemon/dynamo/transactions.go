@@ -1,9 +1,7 @@
 package dynamo
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -18,6 +16,7 @@ import (
 
 	"dynamod/configs/cosa"
 	"dynamod/daemon/durable"
+	"dynamod/daemon/seal"
 )
 
 // Transactions are the visits to portals that may still be answered. Each visit
@@ -58,7 +57,6 @@ const (
 	maxVisits    = 32
 	visitTime    = 24 * time.Hour // a portal may want to see papers
 	maxStateFile = 64 << 10
-	keyBytes     = 32
 )
 
 // OpenTransactions reads the file at path. The key is the device's, of 32 bytes;
@@ -66,22 +64,7 @@ const (
 // error, and there are no open visits then: their callbacks are refused. The
 // result can be used in spite of the error.
 func OpenTransactions(path string, key []byte, now func() time.Time) (*Transactions, error) {
-	t := &Transactions{path: path, now: now}
-	subkey := func(label string) []byte {
-		b, err := hkdf.Key(sha256.New, key, nil, label, keyBytes)
-		if err != nil {
-			panic("dynamo: " + err.Error()) // only for lengths that are not ours
-		}
-		return b
-	}
-	t.state = subkey("dynamod portal state")
-	block, err := aes.NewCipher(subkey("dynamod portal callback"))
-	if err == nil {
-		t.aead, err = cipher.NewGCMWithRandomNonce(block)
-	}
-	if err != nil {
-		panic("dynamo: " + err.Error())
-	}
+	t := &Transactions{path: path, now: now, state: seal.Subkey(key, "dynamod portal state"), aead: seal.New(key, "dynamod portal callback")}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil
