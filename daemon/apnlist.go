@@ -28,9 +28,9 @@ cut off, with "..."; --json gives them whole.`,
 			if err := noArgs("apn list", args); err != nil {
 				return err
 			}
-			code := strings.ToLower(*country)
-			if code != "" && (len(code) != 2 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "") {
-				return usageError{errors.New("--country is not two letters"), "ISO 3166-1 alpha-2, for example --country de"}
+			code, err := countryCode(*country)
+			if err != nil {
+				return err
 			}
 			db, err := o.load(s)
 			if err != nil {
@@ -53,6 +53,15 @@ cut off, with "..."; --json gives them whole.`,
 			return nil
 		}
 	},
+}
+
+// countryCode is what --country says, in the database's lower case; "" for all.
+func countryCode(said string) (string, error) {
+	code := strings.ToLower(said)
+	if code != "" && !cosa.IsCountry(code) {
+		return "", usageError{errors.New("--country is not two letters"), "ISO 3166-1 alpha-2, for example --country de"}
+	}
+	return code, nil
 }
 
 // apnOperator is one record of `apn list`.

@@ -41,11 +41,11 @@ operator is found the exit code is 5. The built-in database has no portals.`,
 			if err := noArgs("operators list", args); err != nil {
 				return err
 			}
-			code := strings.ToLower(*country)
+			code, err := countryCode(*country)
 			switch {
-			case code != "" && (len(code) != 2 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != ""):
-				return usageError{errors.New("--country is not two letters"), "ISO 3166-1 alpha-2, for example --country de"}
-			case *serving != "" && (len(*serving) < 5 || len(*serving) > 6 || strings.Trim(*serving, "0123456789") != ""):
+			case err != nil:
+				return err
+			case *serving != "" && !cosa.IsMCCMNC(*serving):
 				return usageError{errors.New("--mccmnc is not five or six digits"), "MCC and MNC joined, for example --mccmnc 26201"}
 			case code != "" && *serving != "":
 				return usageError{errors.New("--country and --mccmnc exclude each other"), "a network says in which country it is"}

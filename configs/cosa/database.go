@@ -167,7 +167,7 @@ func column(line *string) string {
 func parseOperatorLine(line string, p *OperatorProfile) (uiOrder int, plmns string, err error) {
 	p.ID = column(&line)
 	country, name, ok := strings.Cut(p.ID, "/")
-	if !ok || !isCountry(country) || name == "" {
+	if !ok || !IsCountry(country) || name == "" {
 		return 0, "", fmt.Errorf("%q is not COUNTRY/NAME", p.ID)
 	}
 	p.Country, p.Name = country, name

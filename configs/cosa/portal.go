@@ -156,7 +156,7 @@ func (c *checker) portal(p *Portal) {
 		}
 	}
 	for i, s := range p.Countries {
-		if !isCountry(s) {
+		if !IsCountry(s) {
 			c.add(fmt.Sprintf("portal.countries[%d]", i), `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", s)
 		}
 	}

@@ -77,7 +77,7 @@ func (p *OperatorProfile) validate() []problem {
 	}
 	c.text("id", p.ID, maxName)
 	c.text("name", p.Name, maxName)
-	if p.Country != "" && !isCountry(p.Country) {
+	if p.Country != "" && !IsCountry(p.Country) {
 		c.add("country", `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", p.Country)
 	}
 	if p.Source == SourceUnset {
@@ -218,7 +218,7 @@ func (c *checker) url(path, s string) {
 
 func (c *checker) plmns(path string, list []string) {
 	for i, s := range list {
-		if !isDigits(s) || len(s) < 5 || len(s) > 6 {
+		if !IsMCCMNC(s) {
 			c.add(fmt.Sprintf("%s[%d]", path, i), `MCC and MNC joined, as a string: "26201", "310260"`, "%q is not five or six digits", s)
 		}
 	}
@@ -256,7 +256,11 @@ func (c *checker) gids(path string, list []GID) {
 	}
 }
 
-func isCountry(s string) bool {
+// IsMCCMNC tells whether s has the form of a network's code, MCC and MNC joined.
+func IsMCCMNC(s string) bool { return isDigits(s) && (len(s) == 5 || len(s) == 6) }
+
+// IsCountry tells whether s has the form of an ISO 3166-1 alpha-2 code in lower case.
+func IsCountry(s string) bool {
 	return len(s) == 2 && s[0] >= 'a' && s[0] <= 'z' && s[1] >= 'a' && s[1] <= 'z'
 }
 

@@ -123,8 +123,8 @@ func (l Launch) build(failures []parameter) (string, error) {
 	if l.TransactionID == "" || len(l.TransactionID) > MaxTransactionID {
 		return "", fmt.Errorf("the transaction ID has %d characters, not 1 to %d", len(l.TransactionID), MaxTransactionID)
 	}
-	location, market := strings.ToUpper(d.Location), strings.ToUpper(cmp.Or(d.Market, d.Location))
-	if !isCountry(location) || !isCountry(market) {
+	location, market := strings.ToLower(d.Location), strings.ToLower(cmp.Or(d.Market, d.Location))
+	if !cosa.IsCountry(location) || !cosa.IsCountry(market) {
 		return "", ErrNoLocation
 	}
 	var params []parameter
@@ -146,8 +146,8 @@ func (l Launch) build(failures []parameter) (string, error) {
 		return "", ErrNoIdentity
 	}
 	add("imei", d.IMEI)
-	add("location", location)
-	add("market", market)
+	add("location", strings.ToUpper(location))
+	add("market", strings.ToUpper(market))
 	add("transactionId", l.TransactionID)
 	if (l.State == "") != (l.ReturnURL == "") {
 		return "", errors.New("state and return URL belong together")
@@ -189,10 +189,6 @@ func OwnProfiles(op *cosa.OperatorProfile, iccids []string) []string {
 
 // stripF removes the filler of an odd number of digits (ETSI TS 102 221, 13.2).
 func stripF(iccid string) string { return strings.TrimRight(iccid, "Ff") }
-
-func isCountry(s string) bool {
-	return len(s) == 2 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z'
-}
 
 // validLanguage accepts what can be in Accept-Language (RFC 9110, 12.5.4).
 func validLanguage(s string) bool {

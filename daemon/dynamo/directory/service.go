@@ -147,10 +147,10 @@ func (s *Service) operators(w http.ResponseWriter, r *http.Request, _ string) {
 	country, network := strings.ToLower(q.Get("country")), q.Get("mccmnc")
 	var where []string
 	switch {
-	case network != "" && (len(network) < 5 || len(network) > 6 || strings.Trim(network, "0123456789") != ""):
+	case network != "" && !cosa.IsMCCMNC(network):
 		problem(w, http.StatusBadRequest, "bad-mccmnc", "mccmnc is not five or six digits")
 		return
-	case country != "" && (len(country) != 2 || strings.Trim(country, "abcdefghijklmnopqrstuvwxyz") != ""):
+	case country != "" && !cosa.IsCountry(country):
 		problem(w, http.StatusBadRequest, "bad-country", "country is not two letters")
 		return
 	case network != "":

@@ -1,6 +1,7 @@
 package dynamosim
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"math"
@@ -246,7 +247,7 @@ func (o *Operator) order(w http.ResponseWriter, r *http.Request) {
 	if code != "" {
 		out["activationCode"] = code
 	}
-	w.Header().Set("Location", "/v1/orders/"+token())
+	w.Header().Set("Location", "/v1/orders/"+rand.Text())
 	reply(w, http.StatusCreated, out)
 }
 

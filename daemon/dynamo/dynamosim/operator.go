@@ -1,8 +1,6 @@
 package dynamosim
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -191,12 +189,6 @@ func isoDuration(d time.Duration) string {
 		}
 	}
 	return s
-}
-
-func token() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 func stripF(iccid string) string { return strings.TrimRight(iccid, "Ff") }
