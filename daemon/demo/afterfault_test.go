@@ -4,19 +4,12 @@ package demo
 
 import (
 	"math/rand/v2"
-	"os"
-	"os/signal"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 // TestAfterFault has single faults of a length that weeks found to be bad.
 func TestAfterFault(t *testing.T) {
-	hup := make(chan os.Signal, 1) // see TestCrashWalk
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	for _, tt := range []struct {
 		fault string
 		lasts time.Duration
@@ -25,10 +18,8 @@ func TestAfterFault(t *testing.T) {
 		{"modem sim-busy", time.Hour, 6 * time.Minute}, // was 18 min: looks were up to an hour apart
 	} {
 		t.Run(tt.fault, func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				w := &week{crashWorld: newCrashWorld(t, crashStory{name: "fault"}, dir), random: rand.New(rand.NewPCG(1, 0))}
-				defer w.close()
+			inCrashWorld(t, crashStory{name: "fault"}, func(t *testing.T, world *crashWorld) {
+				w := &week{crashWorld: world, random: rand.New(rand.NewPCG(1, 0))}
 				w.only, w.fixed, w.count = tt.fault, tt.lasts, 1
 				if err := w.run(1); err != nil {
 					t.Fatal(err)

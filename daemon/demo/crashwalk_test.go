@@ -91,7 +91,29 @@ type crashWorld struct {
 	noSMDS atomic.Bool // nobody answers at its address
 }
 
-// newCrashWorld makes a world in a bubble of its own time; dir has the identities.
+func init() {
+	// The first use of a signal starts a goroutine that must not be a bubble's.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	signal.Stop(hup)
+}
+
+// inCrashWorld calls f with a world in a bubble of its own time.
+func inCrashWorld(t *testing.T, story crashStory, f func(*testing.T, *crashWorld)) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "dynamod-crash-")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCrashWorld(t, story, dir)
+		defer w.close()
+		f(t, w)
+	})
+}
+
+// newCrashWorld makes the world; dir has the identities.
 func newCrashWorld(t *testing.T, story crashStory, dir string) *crashWorld {
 	t.Helper()
 	n, err := netlab.NewSimulated(netlab.Options{SingleUplink: !story.first && !story.uplink})
@@ -263,8 +285,7 @@ func (w *crashWorld) submit(ctx context.Context, c *hook.Client) error {
 // before brings the earlier profile's link up, and then begins the activation.
 func (w *crashWorld) before(r *reaper) error {
 	return w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-		settled := func(s status.Snapshot) bool { return s.State == status.Up || w.story.first && s.SIM != nil }
-		if _, err := r.until(ctx, c, time.Hour, settled); err != nil {
+		if err := w.settled(ctx, r, c); err != nil {
 			return err
 		}
 		r.Arm()
@@ -272,10 +293,16 @@ func (w *crashWorld) before(r *reaper) error {
 	})
 }
 
+// settled waits for the earlier profile's link, or for the modem where there is none.
+func (w *crashWorld) settled(ctx context.Context, r *reaper, c *hook.Client) error {
+	_, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up || w.story.first && s.SIM != nil })
+	return err
+}
+
 // afterwards is the next daemon, which has to come to the same end. It returns the
 // time until there was a link.
 func (w *crashWorld) afterwards() (toLink time.Duration, err error) {
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen2"), nil, false)
+	r := w.newReaper(nil, false)
 	begin := time.Now()
 	err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 		up := func(s status.Snapshot) bool { return s.State == status.Up }
@@ -319,15 +346,8 @@ func (w *crashWorld) check(ctx context.Context, c *hook.Client) error {
 // time until there was a link. With again, which counts from the next start, that
 // daemon is stopped, too.
 func crash(t *testing.T, story crashStory, at func(int, walk.Point) bool, after bool, again func(int, walk.Point) bool) (points []walk.Point, met bool, toLink time.Duration, err error) {
-	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-crash-")
-	if derr != nil {
-		dir = t.TempDir()
-	}
-	defer os.RemoveAll(dir)
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, story, dir)
-		defer w.close()
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), at, after)
+	inCrashWorld(t, story, func(_ *testing.T, w *crashWorld) {
+		r := w.newReaper(at, after)
 		err = w.before(r)
 		points, met = r.Points(), r.Met()
 		if !r.Dead() && err != nil {
@@ -341,7 +361,7 @@ func crash(t *testing.T, story crashStory, at func(int, walk.Point) bool, after 
 			return
 		}
 		if again != nil {
-			r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen-again"), again, after)
+			r := w.newReaper(again, after)
 			r.Arm()
 			if err = w.before(r); err != nil && !r.Dead() {
 				err = fmt.Errorf("before the second stop: %w", err)
@@ -363,10 +383,6 @@ func crash(t *testing.T, story crashStory, at func(int, walk.Point) bool, after 
 // and walked through in the soak, where each stop is followed by a second one in
 // what the next daemon does.
 func TestCrashWalk(t *testing.T) {
-	// The first use of a signal starts a goroutine that must not be a bubble's.
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	for _, story := range []crashStory{
 		{name: "switch", outcome: status.Committed, stride: 1},
 		{name: "first profile", first: true, stride: 4, outcome: status.Committed},

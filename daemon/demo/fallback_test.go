@@ -6,13 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/daemon/activation"
@@ -50,15 +45,10 @@ func (w *crashWorld) enabled() string {
 // TestFallback runs the whole daemon on a card with two lines, of which the first
 // one dies and comes back; then on a card that switches by itself.
 func TestFallback(t *testing.T) {
-	hup := make(chan os.Signal, 1) // see TestCrashWalk
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, crashStory{standing: true, set: func(c *config.Config) {
-			c.Fallback = config.Fallback{Order: []string{config.LastSuccess}, After: 5 * time.Minute, Hold: 10 * time.Minute, Return: time.Hour}
-		}}, dir)
-		defer w.close()
+	story := crashStory{standing: true, set: func(c *config.Config) {
+		c.Fallback = config.Fallback{Order: []string{config.LastSuccess}, After: 5 * time.Minute, Hold: 10 * time.Minute, Return: time.Hour}
+	}}
+	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
 		first := w.old
 		second, err := w.another(2, false)
 		if err != nil {
@@ -66,7 +56,7 @@ func TestFallback(t *testing.T) {
 		}
 		life := func(f func(ctx context.Context, c *hook.Client, await func(what string, is func(status.Snapshot) bool) status.Snapshot)) {
 			t.Helper()
-			r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
+			r := w.newReaper(nil, false)
 			err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 				f(ctx, c, func(what string, is func(status.Snapshot) bool) (got status.Snapshot) {
 					t.Helper()

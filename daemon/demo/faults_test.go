@@ -9,15 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"text/tabwriter"
 	"time"
 
@@ -188,10 +185,6 @@ const faultTime = 10 * time.Minute
 // profile back. Seconds are simulated. DYNAMOD_TEST_LOG=FAULT runs one alone, with
 // the daemon's log.
 func TestFaultTable(t *testing.T) {
-	// The first use of a signal starts a goroutine that must not be a bubble's.
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	ends := make([]faultEnd, len(faultRows))
 	var wg sync.WaitGroup
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -273,14 +266,6 @@ func (e *faultEnd) fail(format string, a ...any) { e.errs = append(e.errs, fmt.E
 
 // run is one activation in a lab of its own, on a card with an enabled profile.
 func (f faultRow) run(t *testing.T) (e faultEnd) {
-	dir, err := os.MkdirTemp("/dev/shm", "dynamod-fault-")
-	if err != nil {
-		if dir, err = os.MkdirTemp("", "dynamod-fault-"); err != nil {
-			e.fail("%w", err)
-			return e
-		}
-	}
-	defer os.RemoveAll(dir)
 	story := crashStory{uplink: !f.only, set: func(c *config.Config) {
 		c.Modem.APDUTimeout = 2 * time.Second
 		c.Bearer.Deadline = 4 * time.Second
@@ -289,9 +274,7 @@ func (f faultRow) run(t *testing.T) (e faultEnd) {
 			f.set(c)
 		}
 	}}
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, story, dir)
-		defer w.close()
+	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
 		if err := f.activate(t.Context(), w, &e); err != nil {
 			e.fail("%w; it was %s: %s", err, e.end, e.text)
 		}
@@ -368,7 +351,7 @@ func (f faultRow) activate(ctx context.Context, w *crashWorld, e *faultEnd) erro
 		}
 		time.Sleep(restart)
 	}
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), nil, false)
+	r := w.newReaper(nil, false)
 	var mu sync.Mutex
 	struck, setErr := f.at == "", error(nil)
 	r.Reach = func(state string) {

@@ -10,15 +10,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"text/tabwriter"
 	"time"
 
@@ -122,24 +119,18 @@ func (e walkEnd) kind() string {
 
 // tell tells the story with the fault.
 func (p walkPoint) tell(t *testing.T) (e walkEnd, err error) {
-	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-fault-")
-	if derr != nil {
-		dir = t.TempDir()
-	}
-	defer os.RemoveAll(dir)
-	if p.fault.part == "disk" {
-		state := filepath.Join(dir, "box", "state")
-		if err := os.MkdirAll(state, 0o755); err != nil {
-			return e, err
+	inCrashWorld(t, p.story.crashStory, func(_ *testing.T, w *crashWorld) {
+		if p.fault.part == "disk" {
+			state := filepath.Join(w.dir, "box", "state")
+			if err = os.MkdirAll(state, 0o755); err != nil {
+				return
+			}
+			if unix.Mount("tmpfs", state, "tmpfs", 0, "size=256k") != nil {
+				err = errNoMount
+				return
+			}
+			defer unix.Unmount(state, unix.MNT_DETACH)
 		}
-		if err := unix.Mount("tmpfs", state, "tmpfs", 0, "size=256k"); err != nil {
-			return e, errNoMount
-		}
-		defer unix.Unmount(state, unix.MNT_DETACH)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, p.story.crashStory, dir)
-		defer w.close()
 		err = w.suffer(p, &e)
 	})
 	return e, err
@@ -149,7 +140,7 @@ var errNoMount = errors.New("no file system of a size can be mounted")
 
 // suffer runs the daemon through the story.
 func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
-	r := newReaper(filepath.Join(w.dir, "box"), filepath.Join(w.dir, "frozen"), nil, false)
+	r := w.newReaper(nil, false)
 	var mu sync.Mutex
 	var since time.Time // when the fault began
 	var setErr error
@@ -164,7 +155,7 @@ func (w *crashWorld) suffer(p walkPoint, e *walkEnd) error {
 		}
 	}
 	return w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-		if err := w.settled(ctx, c); err != nil {
+		if err := w.settled(ctx, r, c); err != nil {
 			return fmt.Errorf("before the story: %w", err)
 		}
 		req := p.story.request
@@ -272,22 +263,6 @@ func tellRun(rec activation.Record) string {
 	return text
 }
 
-// settled waits for the earlier profile's link, or for the modem where there is none.
-func (w *crashWorld) settled(ctx context.Context, c *hook.Client) error {
-	for begin := time.Now(); ; time.Sleep(time.Second) {
-		var snap status.Snapshot
-		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
-			return err
-		}
-		if snap.State == status.Up || w.story.first && snap.SIM != nil {
-			return nil
-		}
-		if time.Since(begin) > time.Hour {
-			return fmt.Errorf("no link: %s", snap.Reason)
-		}
-	}
-}
-
 // legal tells which profile has to have the link, "" for none, and what is wrong
 // with the run's end as the architecture page has it.
 func (w *crashWorld) legal(story walkStory, rec activation.Record) (want string, err error) {
@@ -382,9 +357,6 @@ func (w *crashWorld) whole(p walkPoint) error {
 // another one with DYNAMOD_SEED, and what can happen while the SM-DS is asked. DYNAMOD_FAULT=TEXT tries those whose names hold
 // TEXT.
 func TestFaultWalk(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	var points []walkPoint
 	for _, story := range walkStories() {
 		plain, err := walkPoint{story: story}.tell(t)

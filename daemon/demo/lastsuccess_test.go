@@ -4,12 +4,8 @@ package demo
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/daemon/hook"
@@ -19,16 +15,10 @@ import (
 // What the way back goes by is when a profile last carried traffic, not when it
 // began to: after the daemon's end to the minute, after a power cut to the day.
 func TestLastSuccess(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, crashStory{}, dir)
-		defer w.close()
+	inCrashWorld(t, crashStory{}, func(t *testing.T, w *crashWorld) {
 		noted := func(within time.Duration) {
 			t.Helper()
-			s, err := learned.Open(filepath.Join(dir, "box", "state", "learned.json"), time.Now)
+			s, err := learned.Open(filepath.Join(w.dir, "box", "state", "learned.json"), time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,9 +26,9 @@ func TestLastSuccess(t *testing.T) {
 				t.Errorf("the file says %v, %v, it is %v now", at, ok, time.Now())
 			}
 		}
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
+		r := w.newReaper(nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-			if err := w.settled(ctx, c); err != nil {
+			if err := w.settled(ctx, r, c); err != nil {
 				return err
 			}
 			time.Sleep(60 * time.Hour)

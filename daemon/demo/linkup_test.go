@@ -4,12 +4,7 @@ package demo
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/daemon/demo/walk"
@@ -20,22 +15,16 @@ import (
 // A daemon that is killed before the reports of a switch have left is started
 // again while there is no link: they leave when there is one, not at some later time.
 func TestReportsGoWithTheLink(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, crashStory{power: true}, dir)
-		defer w.close()
+	inCrashWorld(t, crashStory{power: true}, func(t *testing.T, w *crashWorld) {
 		report := func(_ int, p walk.Point) bool { return p.Kind == walk.HTTP && p.State == "notifying" }
-		first := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), report, false)
+		first := w.newReaper(report, false)
 		if err := w.before(first); !first.Dead() {
 			t.Fatalf("it was not killed: %v", err)
 		}
 		if err := w.stopped(first); err != nil {
 			t.Fatal(err)
 		}
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen2"), nil, false)
+		r := w.newReaper(nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up }); err != nil {
 				return err

@@ -5,26 +5,15 @@ package demo
 import (
 	"context"
 	"net/http"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 
 	"dynamod/daemon/hook"
 )
 
 // A deletion whose answer was lost is settled by the card: it is done, and reported.
 func TestLostDeletion(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, crashStory{}, dir)
-		defer w.close()
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
+	inCrashWorld(t, crashStory{}, func(t *testing.T, w *crashWorld) {
+		r := w.newReaper(nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if err := w.activate(ctx, r, c); err != nil {
 				return err

@@ -8,12 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/atcmd/atsim"
@@ -55,14 +50,8 @@ func (w *crashWorld) plugIn(m *atsim.Modem) {
 // they reach the server over the router's other uplink; from the card they go when
 // it is back, and from no other one.
 func TestReportsWithoutTheModem(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, crashStory{uplink: true}, dir)
-		defer w.close()
-		r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
+	inCrashWorld(t, crashStory{uplink: true}, func(t *testing.T, w *crashWorld) {
+		r := w.newReaper(nil, false)
 		err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 			if err := w.Server.SetFault(smdpsim.Fault{Kind: smdpsim.FaultDropRequest, Function: smdpsim.HandleNotification}); err != nil {
 				return err

@@ -89,25 +89,13 @@ func mainJob(t *testing.T, m atsim.Model) string {
 		if err := c.Do(ctx, "POST", "/v1/activations", nil, hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true}, &rec); err != nil {
 			return err
 		}
-		for rec.Ended == nil {
-			if err := wait(ctx); err != nil {
-				return err
-			}
-			if err := c.Do(ctx, "GET", "/v1/activations/"+rec.ID, nil, nil, &rec); err != nil {
-				return err
-			}
+		if err := await(ctx, c, "/v1/activations/"+rec.ID, &rec, func() bool { return rec.Ended != nil }); err != nil {
+			return err
 		}
-		for {
-			if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &snap); err != nil {
-				return err
-			}
-			if snap.State == status.Up || m.Path == atsim.PathNone {
-				return nil
-			}
-			if err := wait(ctx); err != nil {
-				return fmt.Errorf("the link stays %s: %s: %w", snap.State, snap.Reason, err)
-			}
+		if m.Path == atsim.PathNone {
+			return c.Do(ctx, "GET", "/v1/status", nil, nil, &snap)
 		}
+		return awaitUp(ctx, c, &snap)
 	})
 	if err != nil {
 		t.Fatalf("%v; the run: %s %+v", err, rec.State, rec.Error)
@@ -146,6 +134,25 @@ func mainJob(t *testing.T, m atsim.Model) string {
 		want += " (" + m.Note + ")"
 	}
 	return want + "; link on the enabled profile"
+}
+
+// await asks for what is at path until it is as wanted.
+func await(ctx context.Context, c *hook.Client, path string, into any, is func() bool) error {
+	for {
+		if err := c.Do(ctx, "GET", path, nil, nil, into); err != nil || is() {
+			return err
+		}
+		if err := wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func awaitUp(ctx context.Context, c *hook.Client, s *status.Snapshot) error {
+	if err := await(ctx, c, "/v1/status", s, func() bool { return s.State == status.Up }); err != nil {
+		return fmt.Errorf("the link stays %s: %s: %w", s.State, s.Reason, err)
+	}
+	return nil
 }
 
 func wait(ctx context.Context) error {

@@ -6,12 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/daemon/hook"
@@ -21,20 +16,14 @@ import (
 // A prepaid profile that has to be topped up through its own portal stays enabled
 // where that is asked for, also over a power cut, and is a good one when it is paid.
 func TestPortalThatIsWanted(t *testing.T) {
-	hup := make(chan os.Signal, 1) // see TestCrashWalk
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	for _, cut := range []string{"", "agreed", "enabling", "probing", "committed"} {
 		t.Run("power cut at "+cut, func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				w := newCrashWorld(t, crashStory{power: true, prepare: func(l *Lab) {
-					l.Operator.SetLine(l.Profiles[0].ICCID, Line{Portal: "http://pay.lab.test/"})
-				}}, dir)
-				defer w.close()
+			story := crashStory{power: true, prepare: func(l *Lab) {
+				l.Operator.SetLine(l.Profiles[0].ICCID, Line{Portal: "http://pay.lab.test/"})
+			}}
+			inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
 				fresh := w.Profiles[0].ICCID
-				box := filepath.Join(dir, "box")
-				r := newReaper(box, filepath.Join(dir, "frozen"), nil, false)
+				r := w.newReaper(nil, false)
 				r.Reach = func(state string) {
 					if state == cut {
 						r.Kill()
@@ -44,7 +33,7 @@ func TestPortalThatIsWanted(t *testing.T) {
 					return s.Run != nil && s.Run.Ended != nil && s.Run.Outcome == status.Committed && s.State == status.Limited && s.SIM.ICCID == fresh
 				}
 				err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-					if err := w.settled(ctx, c); err != nil {
+					if err := w.settled(ctx, r, c); err != nil {
 						return err
 					}
 					req := hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true, AcceptLimited: true}
@@ -60,7 +49,7 @@ func TestPortalThatIsWanted(t *testing.T) {
 				if err := w.stopped(r); err != nil {
 					t.Fatal(err)
 				}
-				r = newReaper(box, filepath.Join(dir, "frozen2"), nil, false)
+				r = w.newReaper(nil, false)
 				err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
 					if _, err := r.until(ctx, c, time.Hour, limited); err != nil {
 						return err

@@ -6,12 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 
 	"dynamod/daemon/hook"
 	"dynamod/euicc/euiccsim"
@@ -21,9 +16,6 @@ import (
 // A switch to a profile that is on the card heeds policy rules before it begins, as
 // an activation does.
 func TestEnableHeedsPPR1(t *testing.T) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	const other = "8900101000000000803"
 	for _, tt := range []struct {
 		name           string
@@ -38,12 +30,9 @@ func TestEnableHeedsPPR1(t *testing.T) {
 		{"PPR1 on the other profile, and consent", euiccsim.Metadata{}, euiccsim.Metadata{Rules: euiccsim.PPR1}, "?no_way_back=true", "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				tt.earlier.Name, tt.earlier.Class = "Earlier", euiccsim.ClassOperational
-				tt.other.Name, tt.other.Class, tt.other.ICCID = "Other", euiccsim.ClassOperational, other
-				w := newCrashWorld(t, crashStory{earlier: tt.earlier}, dir)
-				defer w.close()
+			tt.earlier.Name, tt.earlier.Class = "Earlier", euiccsim.ClassOperational
+			tt.other.Name, tt.other.Class, tt.other.ICCID = "Other", euiccsim.ClassOperational, other
+			inCrashWorld(t, crashStory{earlier: tt.earlier}, func(t *testing.T, w *crashWorld) {
 				upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: other, IMSI: "001010000000803", MNCDigits: 2, SPN: Operator})
 				if err != nil {
 					t.Fatal(err)
@@ -56,9 +45,9 @@ func TestEnableHeedsPPR1(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.Operator.admit(other)
-				r := newReaper(filepath.Join(dir, "box"), filepath.Join(dir, "frozen"), nil, false)
+				r := w.newReaper(nil, false)
 				err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-					if err := w.settled(ctx, c); err != nil {
+					if err := w.settled(ctx, r, c); err != nil {
 						return err
 					}
 					return c.Do(ctx, http.MethodPost, "/v1/profiles/"+other+"/enable"+tt.query, nil, nil, nil)

@@ -26,21 +26,22 @@ import (
 // effect, and what was on its disk at that moment is what the next one finds.
 type reaper struct {
 	*walk.Reaper
-	dir    string // what has to be frozen
-	frozen string // where it goes
+	dir string // what has to be frozen
 
 	mu     sync.Mutex
 	open   map[net.Conn]bool
 	failed error // of freezing
 }
 
-// newReaper makes one for a daemon whose files are in dir. It is stopped at the
-// point of which at says so, nil for none.
-func newReaper(dir, frozen string, at func(int, walk.Point) bool, after bool) *reaper {
-	r := &reaper{dir: dir, frozen: frozen, open: map[net.Conn]bool{}}
+// newReaper makes one for the next daemon, which is stopped at the point of which at
+// says so, nil for none.
+func (w *crashWorld) newReaper(at func(int, walk.Point) bool, after bool) *reaper {
+	r := &reaper{dir: filepath.Join(w.dir, "box"), open: map[net.Conn]bool{}}
 	r.Reaper = walk.NewReaper(at, after, r.freeze)
 	return r
 }
+
+func (r *reaper) frozen() string { return r.dir + ".frozen" }
 
 // freeze ends the daemon.
 func (r *reaper) freeze(torn bool) {
@@ -48,16 +49,16 @@ func (r *reaper) freeze(torn bool) {
 	defer r.mu.Unlock()
 	// A file that is replaced just then has its other name the next time.
 	for range 100 {
-		if r.failed = os.CopyFS(r.frozen, os.DirFS(r.dir)); !errors.Is(r.failed, os.ErrNotExist) {
+		if r.failed = os.CopyFS(r.frozen(), os.DirFS(r.dir)); !errors.Is(r.failed, os.ErrNotExist) {
 			break
 		}
-		if err := os.RemoveAll(r.frozen); err != nil {
+		if err := os.RemoveAll(r.frozen()); err != nil {
 			r.failed = err
 			break
 		}
 	}
 	if torn {
-		r.failed = errors.Join(r.failed, walk.Tear(filepath.Join(r.frozen, "state")))
+		r.failed = errors.Join(r.failed, walk.Tear(filepath.Join(r.frozen(), "state")))
 	}
 	for c := range r.open {
 		c.Close()
@@ -67,7 +68,7 @@ func (r *reaper) freeze(torn bool) {
 
 // restore puts what was frozen in the place of what the dead daemon wrote since.
 func (r *reaper) restore() error {
-	return errors.Join(r.failed, os.RemoveAll(r.dir), os.CopyFS(r.dir, os.DirFS(r.frozen)))
+	return errors.Join(r.failed, os.RemoveAll(r.dir), os.Rename(r.frozen(), r.dir))
 }
 
 // conn is a connection of the daemon's that breaks with it.

@@ -157,20 +157,7 @@ func TestSwitchRenumbersPort(t *testing.T) {
 			var rec activation.Record
 			var was, is status.Snapshot
 			err = gateway.Direct(ctx, cfg, opts, func(c *hook.Client) error {
-				up := func(s *status.Snapshot) error {
-					for {
-						if err := c.Do(ctx, "GET", "/v1/status", nil, nil, s); err != nil {
-							return err
-						}
-						if s.State == status.Up {
-							return nil
-						}
-						if err := wait(ctx); err != nil {
-							return fmt.Errorf("the link stays %s: %s: %w", s.State, s.Reason, err)
-						}
-					}
-				}
-				if err := up(&was); err != nil {
+				if err := awaitUp(ctx, c, &was); err != nil {
 					return err
 				}
 				if err := w.Modem.SetFault("refresh-restart", atsim.Fault{Times: 1, Delay: 100 * time.Millisecond}); err != nil {
@@ -179,15 +166,10 @@ func TestSwitchRenumbersPort(t *testing.T) {
 				if err := c.Do(ctx, "POST", "/v1/activations", nil, hook.ActivationRequest{Code: w.Profiles[0].Code, Consent: true}, &rec); err != nil {
 					return err
 				}
-				for rec.Ended == nil {
-					if err := wait(ctx); err != nil {
-						return err
-					}
-					if err := c.Do(ctx, "GET", "/v1/activations/"+rec.ID, nil, nil, &rec); err != nil {
-						return err
-					}
+				if err := await(ctx, c, "/v1/activations/"+rec.ID, &rec, func() bool { return rec.Ended != nil }); err != nil {
+					return err
 				}
-				return up(&is)
+				return awaitUp(ctx, c, &is)
 			})
 			if err != nil {
 				t.Fatalf("%v; the run: %s %+v", err, rec.State, rec.Error)

@@ -5,13 +5,8 @@ package demo
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dynamod/atcmd/dialect"
@@ -58,9 +53,6 @@ func foreign(t *testing.T) func(*Lab) {
 // journal from the switch on, torn in the write and just after it. The worst of
 // these moments is printed.
 func TestRollback(t *testing.T) {
-	hup := make(chan os.Signal, 1) // see TestCrashWalk
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	line := func(line Line) func(*Lab) {
 		return func(l *Lab) { l.Operator.SetLine(l.Profiles[0].ICCID, line) }
 	}
@@ -129,16 +121,8 @@ func records(points []walk.Point) (list []int) {
 // returns the points that it came by and the time from the activation until the
 // earlier profile carried traffic again.
 func rollback(t *testing.T, story crashStory, at func(int, walk.Point) bool, after bool) (points []walk.Point, took time.Duration, err error) {
-	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-rollback-")
-	if derr != nil {
-		dir = t.TempDir()
-	}
-	defer os.RemoveAll(dir)
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrashWorld(t, story, dir)
-		defer w.close()
-		frozen := filepath.Join(dir, "frozen")
-		r := newReaper(filepath.Join(dir, "box"), frozen, at, after)
+	inCrashWorld(t, story, func(_ *testing.T, w *crashWorld) {
+		r := w.newReaper(at, after)
 		var begun time.Time
 		back := func(ctx context.Context, r *reaper, c *hook.Client) error {
 			there, err := r.until(ctx, c, 2*time.Hour, func(s status.Snapshot) bool {
@@ -150,7 +134,7 @@ func rollback(t *testing.T, story crashStory, at func(int, walk.Point) bool, aft
 			return err
 		}
 		err = w.daemon(r, func(ctx context.Context, c *hook.Client) error {
-			if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool { return s.State == status.Up }); err != nil {
+			if err := w.settled(ctx, r, c); err != nil {
 				return err
 			}
 			r.Arm()
@@ -173,7 +157,7 @@ func rollback(t *testing.T, story crashStory, at func(int, walk.Point) bool, aft
 		if err = w.stopped(r); err != nil {
 			return
 		}
-		next := newReaper(filepath.Join(dir, "box"), frozen+"2", nil, false)
+		next := w.newReaper(nil, false)
 		err = w.daemon(next, func(ctx context.Context, c *hook.Client) error {
 			if took == 0 {
 				if err := back(ctx, next, c); err != nil {

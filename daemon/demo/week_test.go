@@ -10,15 +10,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"text/tabwriter"
 	"time"
 
@@ -226,9 +223,6 @@ func (w *week) measure() {
 // faults come again. A week in the
 // soak, a day in make check; DYNAMOD_FAULT="modem hang" has the faults only that begin like that.
 func TestWeek(t *testing.T) {
-	hup := make(chan os.Signal, 1) // see TestCrashWalk
-	signal.Notify(hup, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hup) })
 	seed, err := strconv.ParseUint(os.Getenv("DYNAMOD_SEED"), 10, 64)
 	if err != nil {
 		if seed = 4; soak() { // of chance in the soak alone: what it finds there does not stop others
@@ -240,15 +234,9 @@ func TestWeek(t *testing.T) {
 		days = 7
 	}
 	t.Logf("seed %d, %d days", seed, days)
-	dir, derr := os.MkdirTemp("/dev/shm", "dynamod-week-")
-	if derr != nil {
-		dir = t.TempDir()
-	}
-	defer os.RemoveAll(dir)
 	begin := time.Now()
-	synctest.Test(t, func(t *testing.T) {
-		w := &week{crashWorld: newCrashWorld(t, crashStory{name: "week"}, dir), random: rand.New(rand.NewPCG(seed, 0)), only: os.Getenv("DYNAMOD_FAULT")}
-		defer w.close()
+	inCrashWorld(t, crashStory{name: "week"}, func(t *testing.T, world *crashWorld) {
+		w := &week{crashWorld: world, random: rand.New(rand.NewPCG(seed, 0)), only: os.Getenv("DYNAMOD_FAULT")}
 		if err := w.run(days); err != nil {
 			t.Fatalf("after %d faults: %v", len(w.seen), err)
 		}
@@ -272,11 +260,7 @@ func (w *week) run(days int) error {
 	w.outside = SMDP // there is nobody outside
 	w.end = time.Now().Add(time.Duration(days) * 24 * time.Hour)
 	for n := 0; ; n++ {
-		frozen := filepath.Join(w.dir, "frozen")
-		if err := os.RemoveAll(frozen); err != nil {
-			return err
-		}
-		w.reaper = newReaper(filepath.Join(w.dir, "box"), frozen, nil, false)
+		w.reaper = w.newReaper(nil, false)
 		var f *weekFault
 		err := w.daemon(w.reaper, func(ctx context.Context, c *hook.Client) (err error) {
 			if f, err = w.live(ctx, c); err == nil && f != nil && f.name != "daemon stopped and started" {
