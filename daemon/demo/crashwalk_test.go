@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -58,7 +57,7 @@ func (s crashStory) stops(points []walk.Point) [][]bool {
 	for at, p := range points {
 		seen[p]++
 		for _, after := range []bool{false, true} {
-			if asks := p.Kind == walk.AT && question.MatchString(p.What); asks && (after || seen[p] > 2) && !soak() {
+			if p.Asks() && (after || seen[p] > 2) && !soak() {
 				continue
 			}
 			if n++; (n-1)%s.stride == 0 || soak() {
@@ -68,9 +67,6 @@ func (s crashStory) stops(points []walk.Point) [][]bool {
 	}
 	return list
 }
-
-// question is a point at which only something is asked.
-var question = regexp.MustCompile(`^AT(.*\?|\+CRSM=(176|178|192).*|\+(CIMI|CSQ|CESQ|CGSN|CGMI|CGMM|CGMR|QCSQ)|\+QENG.*|\+COPS=3,.)$`)
 
 func soak() bool { return os.Getenv("DYNAMOD_SOAK") != "" }
 

@@ -5,7 +5,10 @@
 // and the table of what was tried. Only tests use it.
 package walk
 
-import "sync"
+import (
+	"regexp"
+	"sync"
+)
 
 // Fate is what a point means for the daemon that has come to it.
 type Fate int
@@ -49,6 +52,11 @@ type Point struct {
 
 // String is for people.
 func (p Point) String() string { return p.Kind + " " + p.What + " while " + p.State }
+
+var question = regexp.MustCompile(`^AT(.*\?|\+CRSM=(176|178|192).*|\+(CIMI|CSQ|CESQ|CGSN|CGMI|CGMM|CGMR|QCSQ)|\+QENG.*|\+COPS=3,.)$`)
+
+// Asks reports whether the modem is only asked something there.
+func (p Point) Asks() bool { return p.Kind == AT && question.MatchString(p.What) }
 
 // Like tells the point again that was the ith of an earlier telling: as many of its
 // sort came before it. Other sorts may come between the two in another order, and
