@@ -129,20 +129,9 @@ type bootstrapBox struct {
 
 func (b *bootstrapBox) start() *daemonProcess {
 	b.t.Helper()
-	p := &daemonProcess{cmd: exec.Command("dynamod", "run", "--config", filepath.Join(b.dir, "dynamod.toml"))}
-	p.cmd.Stderr = &p.log
-	var err error
-	if p.done, err = b.n.Start(b.ctx, p.cmd); err != nil {
+	p, err := startDaemon(b.ctx, b.n, b.client, exec.Command("dynamod", "run", "--config", filepath.Join(b.dir, "dynamod.toml")))
+	if err != nil {
 		b.t.Fatal(err)
-	}
-	for b.client.Do(b.ctx, http.MethodGet, "/healthz", nil, nil, nil) != nil {
-		select {
-		case werr := <-p.done:
-			b.t.Fatalf("the daemon ended: %v\n%s", werr, p.log.String())
-		case <-b.ctx.Done():
-			b.t.Fatalf("the daemon does not answer\n%s", p.log.String())
-		case <-time.After(20 * time.Millisecond):
-		}
 	}
 	return p
 }

@@ -119,7 +119,11 @@ func TestKill(t *testing.T) {
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			s.killEnd = tellKill(t, walk.Like(plain.points, s.point), s.after)
+			for range 3 { // a question that was asked beside the run may not come in the next telling
+				if s.killEnd = tellKill(t, walk.Like(plain.points, s.point), s.after); s.met || s.err != nil {
+					break
+				}
+			}
 		})
 	}
 	wg.Wait()
@@ -129,6 +133,12 @@ func TestKill(t *testing.T) {
 		p := plain.points[s.point]
 		if !s.met && s.err == nil {
 			missed++
+			what := fmt.Sprintf("point %d (%v), after %v: not met again in three tellings", s.point, p, s.after)
+			if p.Asks() {
+				t.Log(what)
+			} else {
+				t.Error(what)
+			}
 			continue
 		}
 		table.Add(p.Kind, s.toLink, s.err)
@@ -136,8 +146,8 @@ func TestKill(t *testing.T) {
 			t.Errorf("point %d (%v), after %v: %v", s.point, p, s.after, s.err)
 		}
 	}
-	if tried := table.Tried(""); tried < 60 || missed > tried/20 {
-		t.Errorf("only %d points were tried, %d were not met again", tried, missed)
+	if tried := table.Tried(""); tried < 60 {
+		t.Errorf("only %d points were tried", tried)
 	}
 	text := fmt.Sprintf("SIGKILL of a process, real time: %d points, %d stops before and after them, %d not met again, %v in all\n%s",
 		len(plain.points), len(stops), missed, time.Since(begin).Round(time.Second), table.Text(10*time.Millisecond))
@@ -247,26 +257,11 @@ func (k *killWorld) config() string { return filepath.Join(k.dir, "dynamod.toml"
 
 // start starts a daemon and waits until it answers.
 func (k *killWorld) start(cmd *exec.Cmd) error {
-	p := &daemonProcess{cmd: cmd}
-	cmd.Stderr = &p.log
-	var err error
-	if p.done, err = k.n.Start(k.ctx, cmd); err != nil {
-		return err
+	p, err := startDaemon(k.ctx, k.n, k.client, cmd)
+	if err == nil {
+		k.daemons = append(k.daemons, p)
 	}
-	k.daemons = append(k.daemons, p)
-	for {
-		err := k.client.Do(k.ctx, http.MethodGet, "/healthz", nil, nil, nil)
-		if err == nil {
-			return nil
-		}
-		select {
-		case werr := <-p.done:
-			return fmt.Errorf("the daemon ended: %w", werr)
-		case <-k.ctx.Done():
-			return err
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	return err
 }
 
 // kill kills the present daemon.
@@ -394,35 +389,4 @@ func socketPair() (ours net.Conn, theirs *os.File, err error) {
 		theirs.Close()
 	}
 	return ours, theirs, err
-}
-
-// daemonProcess is a daemon in a process of its own.
-type daemonProcess struct {
-	cmd  *exec.Cmd
-	done <-chan error
-	log  lockedBuffer
-}
-
-func (p *daemonProcess) kill() {
-	if p.cmd.Process.Kill() == nil {
-		<-p.done
-	}
-}
-
-// lockedBuffer collects what a child writes while the test may read it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -186,21 +186,10 @@ level = "debug"
 `, filepath.Join(dir, "tty"), filepath.Join(dir, "their-ci.pem"), strangerSMDP, server, n.Options().Interface(), filepath.Join(dir, "resolv.conf"),
 		target, filepath.Join(dir, "state"), filepath.Join(dir, "run"), filepath.Join(dir, "operators.d"), filepath.Join(dir, "run", "s")), 0o644))
 
-	daemon := &daemonProcess{cmd: exec.Command("dynamod", "run", "--config", conf)}
-	daemon.cmd.Stderr = &daemon.log
-	daemon.done, err = n.Start(ctx, daemon.cmd)
+	client := hook.Dial(filepath.Join(dir, "run", "s"))
+	daemon, err := startDaemon(ctx, n, client, exec.Command("dynamod", "run", "--config", conf))
 	must(err)
 	defer daemon.kill()
-	client := hook.Dial(filepath.Join(dir, "run", "s"))
-	for client.Do(ctx, http.MethodGet, "/healthz", nil, nil, nil) != nil {
-		select {
-		case err := <-daemon.done:
-			t.Fatalf("the daemon ended: %v\n%s", err, daemon.log.String())
-		case <-ctx.Done():
-			t.Fatalf("the daemon does not answer\n%s", daemon.log.String())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 	var out, errs bytes.Buffer
 	activate := exec.CommandContext(ctx, "dynamod", "activate", "--config", conf, "--code-file", filepath.Join(dir, "code"), "--yes", "--json")
 	activate.Stdout, activate.Stderr = &out, &errs
