@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"dynamod/configs/cosa"
@@ -159,7 +157,7 @@ func (g *Gateway) buildBearer() {
 	}
 	g.bearer = bearer.New(b)
 	g.buildLine()
-	g.configuredAPN() // what is wrong is told from the start
+	g.warn() // what is wrong is told from the start
 }
 
 func bearerSettings(cfg *config.Config) bearer.Settings {
@@ -167,42 +165,6 @@ func bearerSettings(cfg *config.Config) bearer.Settings {
 		GivenFor: cfg.APN.ICCID, DNS: cfg.Uplink.DNS, NetworkAssigned: cfg.Bearer.NetworkAssigned, DataAPNInAttach: cfg.Bearer.DataAPNInAttach,
 		Interval: cfg.Reach.Interval, Try: cfg.Bearer.Deadline, KeepUp: cfg.Bearer.KeepUp,
 	}
-}
-
-// configuredAPN is the connection of [apn]. Its password is read each time, so that
-// a file that was missing is used once it is there. Until then the APN is tried
-// without: a router that would not start for it could not be reached to mend it.
-func (g *Gateway) configuredAPN() []cosa.Given {
-	warnings := g.stateWarnings()
-	c, ok := g.config().APN.Connection()
-	if file := g.config().APN.PasswordFile; file != "" {
-		password, err := config.ReadSecret(file)
-		if err != nil {
-			warnings = append(warnings, fmt.Sprintf("[apn] password_file: %v; the APN is tried without a password", err))
-		}
-		c.Password = cosa.Secret(password)
-	}
-	g.status.Update(func(s *status.Snapshot) {
-		if len(warnings) > 0 && !slices.Equal(s.Warnings, warnings) {
-			g.log.Error(strings.Join(warnings, "; "))
-		}
-		s.Warnings = warnings
-	})
-	if !ok {
-		return nil
-	}
-	return []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
-}
-
-// stateWarnings tells what of the state directory cannot be used.
-func (g *Gateway) stateWarnings() (warnings []string) {
-	if err := g.journal.Unwritable(); err != nil {
-		warnings = append(warnings, fmt.Sprintf("%v; the link is not affected, activations are refused", err))
-	}
-	for _, err := range g.lame {
-		warnings = append(warnings, err.Error())
-	}
-	return warnings
 }
 
 func (g *Gateway) getOperators() *cosa.DB {

@@ -27,7 +27,7 @@ func (g *Gateway) Submit(r activation.Request) (activation.Record, error) {
 	}
 	if f, ok := errors.AsType[*activation.Fault](err); ok && f.Code == "state-unwritable" {
 		g.journal.Doubt() // the request is written first
-		g.configuredAPN()
+		g.warn()
 	}
 	return rec, err
 }

@@ -49,7 +49,7 @@ func (g *Gateway) readAgain() {
 				g.log.Warn("the new value needs a restart", "key", key)
 				g.status.Log("the new value of " + key + " needs a restart")
 			}
-			g.configuredAPN() // a password that cannot be read is told at once
+			g.warn() // a password that cannot be read is told at once
 			g.log.Info("the configuration was read again")
 		}
 	}

@@ -258,7 +258,7 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 		}
 		g.showOutbox() // for what grows old
 		if g.journal.Unwritable() != nil || len(g.status.Snapshot().Warnings) > 0 {
-			g.configuredAPN() // a disk that got full, or is not any more, is told
+			g.warn() // a disk that got full, or is not any more, is told
 		}
 		if g.running() || !g.outboxWaits() {
 			continue
