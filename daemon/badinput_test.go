@@ -103,8 +103,8 @@ func TestBadInput(t *testing.T) {
 			exit: exitFailed, text: "does not answer AT commands", hint: "restart the modem"},
 		// A card may think for minutes; nobody waits for that here.
 		{name: "modem falls silent in the download", before: (*bench).impatient, upFirst: true,
-			fault: func(b *bench) { b.must(b.w.Modem.SetFault("hang", atsim.Fault{Command: "+CGLA", Holds: aSegment})) },
-			exit:  exitWaiting, text: "goes on asking", hint: "dynamod diag"},
+			fault:  func(b *bench) { b.must(b.w.Modem.SetFault("hang", atsim.Fault{Command: "+CGLA", Holds: aSegment})) },
+			repair: func(b *bench) { healthy(b); b.waitEnded() }, exit: exitWaiting, text: "goes on asking", hint: "dynamod diag"},
 		{name: "card hangs in the download", before: (*bench).impatient, upFirst: true,
 			fault: func(b *bench) { b.must(b.w.Modem.SetFault("card-hang", atsim.Fault{Holds: aSegment})) },
 			exit:  exitFailed, text: "did not answer", hint: "same code"},

@@ -160,15 +160,26 @@ func (b *bench) log() string {
 // waitUp waits for a link that carries traffic.
 func (b *bench) waitUp() {
 	b.t.Helper()
-	var snap status.Snapshot
+	b.wait("a link", func(s status.Snapshot) bool { return s.State == status.Up })
+}
+
+// waitEnded waits for the end of the activation: its code would find it under way.
+func (b *bench) waitEnded() {
+	b.t.Helper()
+	b.wait("the activation's end", func(s status.Snapshot) bool { return s.Run != nil && s.Run.Ended != nil })
+}
+
+func (b *bench) wait(what string, there func(status.Snapshot) bool) {
+	b.t.Helper()
 	for {
+		var snap status.Snapshot // anew, for what is left out of an answer
 		err := b.client.Do(b.ctx, http.MethodGet, "/v1/status", nil, nil, &snap)
-		if err == nil && snap.State == status.Up {
+		if err == nil && there(snap) {
 			return
 		}
 		select {
 		case <-b.ctx.Done():
-			b.t.Fatalf("the link is %s: %s, %v\n%s", snap.State, snap.Reason, err, b.log())
+			b.t.Fatalf("no sign of %s: the link is %s: %s, %v\n%s", what, snap.State, snap.Reason, err, b.log())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
