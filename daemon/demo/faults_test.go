@@ -236,7 +236,7 @@ func TestFaultTable(t *testing.T) {
 		})
 	}
 	w.Flush()
-	t.Log("\n" + b.String())
+	publish(t, "faults of the modem, card and network", b.String())
 	for _, fault := range atsim.Faults() {
 		name := fault[0]
 		in := func(f faultRow) bool {

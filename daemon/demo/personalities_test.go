@@ -50,7 +50,7 @@ func TestPersonalities(t *testing.T) {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	w.Flush()
-	t.Log("\n" + b.String())
+	publish(t, "main job on each personality", b.String())
 }
 
 // mainJob runs one row, and says how it ended.
