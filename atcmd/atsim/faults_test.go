@@ -3,6 +3,7 @@ package atsim
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -264,6 +265,33 @@ func TestUnplug(t *testing.T) {
 			t.Errorf("contexts taken down: %v", b.net.down)
 		}
 	})
+}
+
+// TestUnplugMidCommand pulls the plug while a command waits for its turn: what has
+// no power answers nothing, least of all that it has no card.
+func TestUnplugMidCommand(t *testing.T) {
+	b := newBench(t, nil)
+	p := newPort(b.m)
+	if err := b.m.state.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool, 1)
+	go func() {
+		executed := false
+		p.answer(t.Context(), func(*exec) error { executed = true; return nil })
+		done <- executed
+	}()
+	for !p.executing.Load() {
+		runtime.Gosched()
+	}
+	p.unplug(0)
+	b.m.state.release()
+	if <-done {
+		t.Error("the command was executed without power")
+	}
+	if len(p.out) != 0 {
+		t.Errorf("the modem without power says %q", <-p.out)
+	}
 }
 
 func TestParseFault(t *testing.T) {

@@ -63,11 +63,19 @@ func newPort(m *Modem) *port {
 
 // unplug ends the port's service. The caller holds the modem's state.
 func (p *port) unplug(replug time.Duration) {
-	select {
-	case <-p.unplugged:
-	default:
+	if !p.gone() {
 		p.replug = replug
 		close(p.unplugged)
+	}
+}
+
+// gone tells whether the port was unplugged.
+func (p *port) gone() bool {
+	select {
+	case <-p.unplugged:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -111,12 +119,10 @@ func (p *port) serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	}
 	wg.Wait()
 	p.forget()
-	select {
-	case <-p.unplugged:
+	if p.gone() {
 		return ErrUnplugged
-	default:
-		return nil
 	}
+	return nil
 }
 
 // forget drops what a client left behind, so that the next one starts clean.
@@ -435,6 +441,12 @@ func (p *port) answer(ctx context.Context, f func(*exec) error) {
 	p.begin()
 	defer p.end(ctx)
 	if p.m.state.acquire(ctx) != nil {
+		return
+	}
+	// The line may have come in the moment in which the plug was pulled: what has
+	// no power any more does not say that it has no card.
+	if p.gone() {
+		p.m.state.release()
 		return
 	}
 	x := &exec{m: p.m, p: p, ctx: ctx}
