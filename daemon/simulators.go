@@ -159,6 +159,7 @@ var simCtlCommand = command{
 	about: "`faults` lists what modem, card, server (SM-DP+), smds and network can do wrong. A fault of modem or server acts until it is cleared, " +
 		"or as often as `times` says; one of the card acts once, or as often as `times` says, from the command on that `at` counts. " +
 		"`tag` aims it at a function of the card (its first block; with block=last the one that executes it), `function` at one of a server, `command` at an AT command. " +
+		"`network credit` has a line's traffic counted from so many megabytes on: without any it is in the walled garden of `network garden`, its session as it was. " +
 		"`until` lets a fault of the modem end by itself: card, radio, restart or power, whatever starts so much of it again, or port, when one is opened. " +
 		"`order add` takes upp=FILE, icon=FILE, name=, eid=card or EID, discover=inside or outside (an event at the SM-DS), confirm=yes, held=yes, " +
 		"oid=yes, session-keys=yes, pin=yes (1234), rebind=reuse, new, same-key or final, attempts=, confirmations=, expires=TIME, class= and ppr=1,2",
@@ -177,6 +178,8 @@ dynamod sim ctl --dir /tmp/lab modem set card-gone until=radio
 dynamod sim ctl --dir /tmp/lab modem unplug for=5s
 dynamod sim ctl --dir /tmp/lab modem replug
 dynamod sim ctl --dir /tmp/lab network set no-data
+dynamod sim ctl --dir /tmp/lab network credit 8900101000000000016 1.5
+dynamod sim ctl --dir /tmp/lab network garden portal=https://portal.lab.test/ open=192.0.2.20
 dynamod sim ctl --dir /tmp/lab order add discover=inside held=yes
 dynamod sim ctl --dir /tmp/lab order release 2
 dynamod sim ctl --dir /tmp/lab order expire 2`,

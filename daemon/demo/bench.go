@@ -35,10 +35,12 @@ func Models() []atsim.Model { return atsim.Models() }
 // noTraffic is a packet side without packets.
 type noTraffic struct{}
 
-func (noTraffic) Up(atsim.Lease) error { return nil }
-func (noTraffic) Down()                {}
-func (noTraffic) Swallow()             {}
-func (noTraffic) Portal(string)        {}
+func (noTraffic) Wall(bool, ...netip.Addr) error { return nil }
+func (noTraffic) Traffic() (int64, error)        { return 0, nil }
+func (noTraffic) Up(atsim.Lease) error           { return nil }
+func (noTraffic) Down()                          {}
+func (noTraffic) Swallow()                       {}
+func (noTraffic) Portal(string)                  {}
 
 // benchICCID is the profile on the card.
 const benchICCID = "8900101000000000019"

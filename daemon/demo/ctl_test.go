@@ -320,3 +320,25 @@ func FuzzControl(f *testing.F) {
 		}
 	})
 }
+
+func TestControlsCredit(t *testing.T) {
+	w := controlledLab(t)
+	const iccid = "8900101000000000016"
+	for _, line := range []string{
+		"network credit", "network credit 12", "network credit x 1", "network credit " + iccid + " -1", "network credit " + iccid + " NaN",
+		"network garden", "network garden portal=", "network garden open=192.0.2.20", "network garden portal=http://p/ open=2001:db8::1", "network garden portal=http://p/ shut=192.0.2.1",
+	} {
+		if _, _, err := w.ctl(t, line); err == nil {
+			t.Errorf("%s was taken", line)
+		}
+	}
+	w.must(t, "network garden portal=http://p.lab.test/ open=192.0.2.20,192.0.2.10")
+	w.must(t, "network credit "+iccid+" 1.5")
+	if got := w.look(t).Network.Credits; len(got) != 1 || got[0] != (creditState{ICCID: iccid, MB: 1.5}) {
+		t.Errorf("credits %+v", got)
+	}
+	w.must(t, "network credit "+iccid+" off")
+	if got := w.look(t).Network.Credits; len(got) != 0 {
+		t.Errorf("credits %+v", got)
+	}
+}

@@ -97,6 +97,8 @@ type networkState struct {
 	Active  []string `json:"active"`
 	Refused int      `json:"refused"` // registrations of lines that are not active
 	Struck  struck   `json:"struck"`
+	// Credits are of lines whose traffic is counted at an account of the lab's own.
+	Credits []creditState `json:"credits"`
 }
 
 type modemFigures struct {
@@ -157,7 +159,7 @@ func (w *World) state() labState {
 		Card:    cardState{EID: w.Card.EID(), Selected: w.Card.ICCIDSelected(), Active: parts["card"].active(), Profiles: []profileState{}, Notifications: []cardNotification{}, Figures: cardFiguresOf(w.Card.Stats()), Struck: w.struck("card")},
 		Server:  serverState{Active: parts["server"].active(), Orders: []orderState{}, Notifications: []serverNotification{}, Figures: serverFiguresOf(w.Server.Stats())},
 		SMDS:    smdsState{parts["smds"].active(), []eventState{}, serverFiguresOf(w.SMDS.Stats())},
-		Network: networkState{parts["network"].active(), w.Operator.Refused(), w.struck("network")},
+		Network: networkState{parts["network"].active(), w.Operator.Refused(), w.struck("network"), w.Operator.credits()},
 	}
 	for _, p := range w.Card.Installed() {
 		s.Card.Profiles = append(s.Card.Profiles, profileState{p.ICCID, p.Enabled, p.Class.String(), p.Name, hex.EncodeToString(p.SHA256[:])})

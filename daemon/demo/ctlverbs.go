@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,6 +146,10 @@ func (w *World) command(ctx context.Context, req ctlRequest) (result any, text s
 	case "card reset":
 		w.Card.Reset()
 		return nil, "", nil
+	case "network credit":
+		return nil, "", w.giveCredit(rest[1:])
+	case "network garden":
+		return nil, "", w.plantGarden(rest[1:])
 	}
 	part, ok := w.parts()[args[0]]
 	if !ok || rest[0] != "set" && rest[0] != "clear" {
@@ -158,6 +163,53 @@ func (w *World) command(ctx context.Context, req ctlRequest) (result any, text s
 		return nil, "", &ctlError{err.Error(), fmt.Sprintf("`dynamod sim ctl faults %s` lists what it takes", args[0])}
 	}
 	return nil, "", nil
+}
+
+// giveCredit has a line's traffic counted, from so many megabytes on.
+func (w *World) giveCredit(args []string) error {
+	if len(args) != 2 {
+		return &ctlError{"network credit wants ICCID and MB", "0 is used up; `off` ends the counting"}
+	}
+	if strings.Trim(args[0], "0123456789") != "" {
+		return &ctlError{fmt.Sprintf("%q is no ICCID", args[0]), ctlHelp}
+	}
+	if args[1] == "off" {
+		w.Operator.Meter(args[0], nil)
+		return nil
+	}
+	mb, err := strconv.ParseFloat(args[1], 64)
+	if err != nil || !(mb >= 0 && mb <= 1e9) {
+		return &ctlError{fmt.Sprintf("%q is no number of megabytes", args[1]), "0 is used up; `off` ends the counting"}
+	}
+	w.Operator.SetCredit(args[0], mb)
+	return nil
+}
+
+// plantGarden says where lines without credit are sent on to, and what they reach.
+func (w *World) plantGarden(args []string) error {
+	var g Garden
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		switch name {
+		case "portal":
+			g.Portal = value
+		case "open":
+			for s := range strings.SplitSeq(value, ",") {
+				addr, err := netip.ParseAddr(s)
+				if err != nil || !addr.Is4() {
+					return &ctlError{fmt.Sprintf("network garden: %q is no IPv4 address", s), ctlHelp}
+				}
+				g.Open = append(g.Open, addr)
+			}
+		default:
+			return &ctlError{fmt.Sprintf("network garden: %q is neither portal=URL nor open=ADDRESS,ADDRESS", a), ctlHelp}
+		}
+	}
+	if g.Portal == "" {
+		return &ctlError{"network garden wants portal=URL", ctlHelp}
+	}
+	w.Operator.SetGarden(g)
+	return nil
 }
 
 func (w *World) clearFaults(name string, part controlled, names []string) error {

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -78,11 +79,14 @@ type Options struct {
 type Carrier interface {
 	// Up lets traffic of the lease pass, Down stops it. Swallow loses all of it
 	// until the next Up, while everything looks as before. Portal sends everybody on
-	// to an address, "" nobody any more.
+	// to an address, "" nobody any more. Wall keeps traffic from the internet but
+	// for some addresses, Traffic counts the bytes of both directions.
 	Up(atsim.Lease) error
 	Down()
 	Swallow()
 	Portal(location string)
+	Wall(on bool, open ...netip.Addr) error
+	Traffic() (int64, error)
 }
 
 // Lab is a modem with a card, and the servers around it.

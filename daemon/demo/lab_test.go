@@ -54,6 +54,9 @@ func (c *memoryCarrier) Down() {
 	c.k.SetCarrier("wwan0", false)
 }
 
+func (c *memoryCarrier) Wall(bool, ...netip.Addr) error { return nil }
+func (c *memoryCarrier) Traffic() (int64, error)        { return 0, nil }
+
 // TestMainJob runs the gateway against the whole lab, with the kernel in memory.
 func TestMainJob(t *testing.T) {
 	upps := []string{""}

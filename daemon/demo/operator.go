@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"dynamod/atcmd/atsim"
+	"dynamod/daemon/demo/netlab"
 	"dynamod/euicc/smdpsim"
 )
 
@@ -34,6 +36,15 @@ type operator struct {
 	noData   bool            // told to give no connection
 	withheld int             // connections that were not given for that
 	core     *atsim.Core
+
+	isUp     bool               // caller has a data connection
+	accounts map[string]Account // by ICCID, of the lines that pay by volume
+	own      *prepaid
+	garden   Garden
+	walled   bool        // caller is in it
+	metered  int64       // bytes that the carrier had counted at the last look
+	looking  *time.Timer // until the next one
+	meters   sync.Mutex  // one look at a time; before mu
 }
 
 // Line is what the network makes of one subscriber. The zero value is a good one.
@@ -52,7 +63,8 @@ func newOperator(c Carrier, lease atsim.Lease, log *slog.Logger) *operator {
 		// Its server is an old one: it knows PAP and no CHAP.
 		{Name: LoginAPN, Types: []string{"IP"}, User: LoginUser, Password: LoginPassword, Methods: []int{1}, Lease: lease},
 	}}
-	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}, lines: map[string]Line{}}
+	return &operator{carrier: c, core: core, log: log, reported: map[string]bool{}, lines: map[string]Line{}, accounts: map[string]Account{}, own: &prepaid{mb: map[string]float64{}},
+		garden: Garden{Portal: "https://" + netlab.PortalName + "/", Open: []netip.Addr{netlab.PortalAddr}}}
 }
 
 // hear learns from the SM-DP+ that a profile is installed.
@@ -125,8 +137,16 @@ func (o *operator) dataUp(_ int, l atsim.Lease) error {
 	if err := o.carrier.Up(l); err != nil {
 		return err
 	}
+	total, _ := o.carrier.Traffic() // an error comes again
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.isUp, o.metered = true, total
+	metered := o.accounts[o.caller] != nil
+	defer func() {
+		o.mu.Unlock()
+		if metered {
+			o.meter()
+		}
+	}()
 	switch line := o.lines[o.caller]; {
 	case line.Portal != "":
 		o.carrier.Portal(line.Portal)
@@ -140,6 +160,13 @@ func (o *operator) dataUp(_ int, l atsim.Lease) error {
 }
 
 func (o *operator) dataDown(int) {
+	o.mu.Lock()
+	o.isUp = false
+	metered := o.looking != nil || o.walled
+	o.mu.Unlock()
+	if metered {
+		o.meter() // the last time
+	}
 	o.mu.Lock()
 	if o.spoiling != nil {
 		o.spoiling.Stop()

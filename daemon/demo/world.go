@@ -43,6 +43,13 @@ func (c carrier) Swallow() { _ = c.n.Blackhole(true) }
 
 func (c carrier) Portal(location string) { c.n.Portal(location) }
 
+func (c carrier) Wall(on bool, open ...netip.Addr) error { return c.n.Wall(on, open...) }
+
+func (c carrier) Traffic() (int64, error) {
+	n, err := c.n.Counters()
+	return n.UpBytes + n.DownBytes, err
+}
+
 func leaseOf(o netlab.Options) atsim.Lease {
 	l := o.Lease()
 	return atsim.Lease{Addr: l.Addr, Gateway: l.Gateway, DNS: l.DNS, MTU: l.MTU}
@@ -123,6 +130,7 @@ func (w *World) failures() []error {
 // Close ends the servers and waits for them.
 func (w *World) Close() {
 	w.stop()
+	w.Operator.stopMeter()
 	w.wg.Wait()
 }
 

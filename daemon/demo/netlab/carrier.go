@@ -28,7 +28,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type names map[string]netip.Addr
 
 func (o Options) names() names {
-	n := names{ReachName: ReachAddr, SMDPName: SMDPAddr}
+	n := names{ReachName: ReachAddr, SMDPName: SMDPAddr, PortalName: PortalAddr}
 	for name, a := range o.Names {
 		n[strings.ToLower(strings.TrimSuffix(name, "."))] = a
 	}

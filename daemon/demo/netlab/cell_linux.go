@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ type cell struct {
 	dhcp     *dhcpServer // Ethernet only, while active
 	ra       *advertiser // the same, with IPv6
 	swallow  bool
+	walled   bool
+	open     []netip.Addr // behind the wall
 	leases   int64
 	releases int64
 }
@@ -209,6 +212,50 @@ func (c *cell) toNowhere() netlink.Route {
 	r := c.toRouter()
 	r.Gateway, r.Scope = coreFar.Addr(), netlink.ScopeGlobal
 	return r
+}
+
+// wall takes the carrier's way to the internet away, but for single hosts.
+func (c *cell) wall(on bool, open []netip.Addr) error {
+	ctx, cancel := context.WithTimeout(context.Background(), cellTimeout)
+	defer cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ns := c.lab.carrier
+	for _, a := range c.open {
+		if err := ns.change(ctx, "core0", netlink.Delete, toInternet(netip.PrefixFrom(a, a.BitLen()))); err != nil {
+			return err
+		}
+	}
+	c.open = nil
+	everywhere := toInternet(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
+	if on != c.walled {
+		op := netlink.Add
+		if on {
+			op = netlink.Delete
+		}
+		if err := ns.change(ctx, "core0", op, everywhere); err != nil {
+			return err
+		}
+		c.walled = on
+	}
+	if !on {
+		return nil
+	}
+	for _, a := range open {
+		if !a.Is4() || slices.Contains(c.open, a) {
+			continue
+		}
+		if err := ns.change(ctx, "core0", netlink.Add, toInternet(netip.PrefixFrom(a, a.BitLen()))); err != nil {
+			return err
+		}
+		c.open = append(c.open, a)
+	}
+	return nil
+}
+
+// toInternet is the carrier's route there.
+func toInternet(dst netip.Prefix) netlink.Route {
+	return netlink.Route{Dst: dst, Gateway: coreFar.Addr(), Table: netlink.TableMain, Protocol: protoStatic}
 }
 
 // counters reads cell0's: what the carrier received is what went up.

@@ -86,9 +86,9 @@ func (l *Lab) buildCore(ctx context.Context) error {
 		spec uplink.Spec
 	}{
 		{l.carrier, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(ReachAddr), host(DNSAddr), host(ReachAddr6), host(DNSAddr6)}}},
-		{l.carrier, uplink.Spec{Interface: "core0", Addrs: []netip.Prefix{coreCarrier}, Gateway: coreFar.Addr(), DefaultRoute: true}},
+		{l.carrier, uplink.Spec{Interface: "core0", Addrs: []netip.Prefix{coreCarrier}}},
 		{l.internet, uplink.Spec{Interface: "core1", Addrs: []netip.Prefix{coreFar}}},
-		{l.internet, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(SMDPAddr)}}},
+		{l.internet, uplink.Spec{Interface: "lo", Addrs: []netip.Prefix{host(SMDPAddr), host(PortalAddr)}}},
 	} {
 		_, err := uplink.Apply(ctx, p.ns.conn, p.spec)
 		if no6, ok := errors.AsType[*uplink.DegradedError](err); ok {
@@ -96,6 +96,9 @@ func (l *Lab) buildCore(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+	}
+	if err := l.carrier.change(ctx, "core0", netlink.Add, toInternet(netip.PrefixFrom(netip.IPv4Unspecified(), 0))); err != nil {
+		return err
 	}
 	return l.carrier.do(func() error {
 		// /proc/sys/net shows the namespace of the thread.
@@ -238,6 +241,9 @@ func (l *Lab) Blackhole(on bool) error { return l.cell.blackhole(on) }
 
 // Portal makes the 204 endpoint send everybody on.
 func (l *Lab) Portal(location string) { l.endpoint.portal.Store(location) }
+
+// Wall takes the carrier's way to the internet away, but for these hosts.
+func (l *Lab) Wall(on bool, open ...netip.Addr) error { return l.cell.wall(on, open) }
 
 // Counters reads the carrier's side of the cell.
 func (l *Lab) Counters() (Counters, error) { return l.cell.counters() }

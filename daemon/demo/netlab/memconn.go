@@ -85,12 +85,14 @@ type memConn struct {
 	net.Conn
 	net           *Simulated // nil at the server's end, and by eth0
 	local, remote net.Addr
+	to            netip.AddrPort
+	carrier       bool // its server is the carrier's
 }
 
 func (s *Simulated) connect(ctx context.Context, ln *memListener, p path, to netip.AddrPort) (net.Conn, error) {
 	here, there := net.Pipe()
 	local, remote := net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.source, firstPort)), net.TCPAddrFromAddrPort(to)
-	client := &memConn{Conn: here, local: local, remote: remote}
+	client := &memConn{Conn: here, local: local, remote: remote, to: to, carrier: ln.site.carrier}
 	if p.cell {
 		client.net = s
 		s.mu.Lock()

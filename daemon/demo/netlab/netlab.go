@@ -31,9 +31,10 @@ import (
 
 // Addresses of the lab, from the blocks for documentation (RFC 5737).
 var (
-	SMDPAddr  = netip.MustParseAddr("192.0.2.10")    // in the internet, for the SM-DP+
-	ReachAddr = netip.MustParseAddr("198.51.100.1")  // the 204 endpoint; only the carrier leads there
-	DNSAddr   = netip.MustParseAddr("198.51.100.53") // the carrier's name server
+	SMDPAddr   = netip.MustParseAddr("192.0.2.10")    // in the internet, for the SM-DP+
+	PortalAddr = netip.MustParseAddr("192.0.2.20")    // the same, for an operator's portal and API
+	ReachAddr  = netip.MustParseAddr("198.51.100.1")  // the 204 endpoint; only the carrier leads there
+	DNSAddr    = netip.MustParseAddr("198.51.100.53") // the carrier's name server
 
 	// The same by IPv6 (RFC 3849), where the lab is the kernel's.
 	ReachAddr6 = netip.MustParseAddr("2001:db8:51:100::1")
@@ -47,8 +48,9 @@ var (
 
 // Names that the carrier's name server knows, beside those of Options.
 const (
-	ReachName = "reach.lab.test"
-	SMDPName  = "smdp.lab.test"
+	ReachName  = "reach.lab.test"
+	SMDPName   = "smdp.lab.test"
+	PortalName = "portal.lab.test"
 )
 
 // ReachTarget is where the 204 endpoint is, by name: a reach check against it proves DNS too.
@@ -140,6 +142,9 @@ type Network interface {
 	Blackhole(on bool) error
 	// Portal makes the 204 endpoint send everybody on to this address, as a carrier does that wants money; "" ends it.
 	Portal(location string)
+	// Wall lets the router reach nothing beyond the carrier but these addresses, as a carrier does with a line whose
+	// credit is used up; what goes elsewhere is refused as unreachable. It stays over Deactivate. Without on it falls.
+	Wall(on bool, open ...netip.Addr) error
 	Counters() (Counters, error)
 	// Close ends everything that the network holds and waits for it.
 	Close() error

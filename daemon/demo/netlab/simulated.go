@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type Simulated struct {
 	mu        sync.Mutex
 	active    *Lease
 	swallow   bool
+	wall      *[]netip.Addr // what is reached all the same; nil without a wall
 	closed    bool
 	listeners map[site]*memListener
 	conns     map[*memConn]bool // over the cell
@@ -152,6 +154,22 @@ func (s *Simulated) Blackhole(on bool) error {
 
 // Portal makes the 204 endpoint send everybody on.
 func (s *Simulated) Portal(location string) { s.endpoint.portal.Store(location) }
+
+// Wall breaks the connections that it stands across, too.
+func (s *Simulated) Wall(on bool, open ...netip.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wall = nil; !on {
+		return nil
+	}
+	s.wall = &open
+	for c := range s.conns {
+		if !c.carrier && !slices.Contains(open, c.to.Addr()) {
+			_ = c.Conn.SetDeadline(time.Unix(1, 0))
+		}
+	}
+	return nil
+}
 
 // Counters count writes of connections over the cell.
 func (s *Simulated) Counters() (Counters, error) {
@@ -343,7 +361,11 @@ func (s *Simulated) dial(ctx context.Context, network string, src netip.Addr, to
 	if l := s.listeners[site{carrier: true, addr: to}]; l != nil && p.cell {
 		ln = l
 	}
+	walled := p.cell && (ln == nil || !ln.site.carrier) && s.wall != nil && !slices.Contains(*s.wall, to.Addr())
 	s.mu.Unlock()
+	if walled {
+		return fail(syscall.ENETUNREACH)
+	}
 	if ln == nil {
 		if !p.cell && to.Addr() == ReachAddr {
 			return fail(lost(ctx)) // the internet has no way there
