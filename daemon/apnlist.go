@@ -6,7 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"slices"
+	"sort"
 	"strings"
 
 	"dynamod/configs/cosa"
@@ -116,8 +116,9 @@ func apnOperators(db *cosa.DB, country string) []apnOperator {
 		}
 		out = append(out, newAPNOperator(p))
 	}
-	slices.SortStableFunc(out, func(a, b apnOperator) int {
-		return cmp.Or(strings.Compare(a.Country, b.Country), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		return cmp.Or(strings.Compare(a.Country, b.Country), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) < 0
 	})
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -335,7 +336,7 @@ func assemble(list []stored) []Message {
 	for _, l := range c.open {
 		out = append(out, l.message())
 	}
-	slices.SortStableFunc(out, func(a, b Message) int { return a.Sent.Compare(b.Sent) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Sent.Before(out[j].Sent) })
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"dynamod/atcmd/dialect"
@@ -62,7 +63,7 @@ func (t Tree) NetFunctions(path string) []NetFunction {
 			break
 		}
 	}
-	slices.SortFunc(found, func(a, b NetFunction) int { return strings.Compare(a.Interface, b.Interface) })
+	sort.Slice(found, func(i, j int) bool { return found[i].Interface < found[j].Interface })
 	return append(found, t.unbound(path)...)
 }
 

@@ -1,10 +1,10 @@
 package cosa
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -147,11 +147,9 @@ func (p *OperatorProfile) inOrder() []*Connection {
 	for i := range p.Connections {
 		out[i] = &p.Connections[i]
 	}
-	slices.SortStableFunc(out, func(a, b *Connection) int {
-		if (a.Order == 0) != (b.Order == 0) {
-			return cmp.Compare(b.Order, a.Order)
-		}
-		return cmp.Compare(a.Order, b.Order)
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := out[i].Order, out[j].Order
+		return a != 0 && (b == 0 || a < b)
 	})
 	return out
 }

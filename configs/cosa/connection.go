@@ -1,7 +1,7 @@
 package cosa
 
 import (
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -141,7 +141,7 @@ func (e Ext) Get(key string) string {
 
 // Sort brings the fields into the order that an Ext has.
 func (e Ext) Sort() {
-	slices.SortFunc(e, func(a, b ExtField) int { return strings.Compare(a.Key, b.Key) })
+	sort.Slice(e, func(i, j int) bool { return e[i].Key < e[j].Key })
 }
 
 // Ext keys that the embedded database uses on an OperatorProfile. USSD codes

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -232,7 +233,7 @@ func parseConnectionLine(line string) (c Connection, err error) {
 // the form does not have is an error.
 func WriteDatabase(w io.Writer, source string, profiles []OperatorProfile) error {
 	sorted := slices.Clone(profiles)
-	slices.SortFunc(sorted, func(a, b OperatorProfile) int { return strings.Compare(a.ID, b.ID) })
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].ID < sorted[j].ID })
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "%s%s\n", databaseSource, source)
 	fmt.Fprintf(b, "# operator: country/name, MCC+MNC, place in the country's list, rank, further facts\n")

@@ -78,7 +78,10 @@ func newLayer(profiles []OperatorProfile) *layer {
 			}
 		}
 	}
-	slices.SortStableFunc(l.byPLMN, func(a, b plmnRef) int { return cmp.Compare(a.plmn, b.plmn) })
+	sort.Slice(l.byPLMN, func(i, j int) bool {
+		a, b := &l.byPLMN[i], &l.byPLMN[j]
+		return a.plmn < b.plmn || a.plmn == b.plmn && (a.profile < b.profile || a.profile == b.profile && a.target < b.target)
+	})
 	l.byPLMN = slices.Compact(l.byPLMN) // a target may name one twice
 	return l
 }

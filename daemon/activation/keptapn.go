@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -84,7 +84,9 @@ func (v *Vault) sweepAPNs() error {
 			return fmt.Errorf("apns: %w", err)
 		}
 	}
-	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.name, b.name)) })
+	sort.Slice(all, func(i, j int) bool {
+		return cmp.Or(all[i].at.Compare(all[j].at), strings.Compare(all[i].name, all[j].name)) < 0
+	})
 	for _, k := range all[:max(len(all)-maxKept, 0)] {
 		if err := durable.Remove(filepath.Join(v.apns, k.name)); err != nil {
 			return fmt.Errorf("apns: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"dynamod/daemon/status"
@@ -135,8 +136,9 @@ func (r *run) homes(profiles []euicc.Profile, round int) []euicc.ICCID {
 		}
 		list = append(list, h)
 	}
-	slices.SortFunc(list, func(a, b home) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), b.at.Compare(a.at), cmp.Compare(a.id.String(), b.id.String()))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return cmp.Or(cmp.Compare(a.rank, b.rank), b.at.Compare(a.at), cmp.Compare(a.id.String(), b.id.String())) < 0
 	})
 	var ids []euicc.ICCID
 	for _, h := range list {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -311,11 +312,9 @@ func (d *document) tomlError(e *toml.DecodeError, msg string) {
 
 // sorted returns the errors by place, without repetitions, at most maxErrors.
 func (d *document) sorted() Errors {
-	slices.SortStableFunc(d.errs, func(a, b *Error) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Col - b.Col
+	sort.SliceStable(d.errs, func(i, j int) bool {
+		a, b := d.errs[i], d.errs[j]
+		return a.Line < b.Line || a.Line == b.Line && a.Col < b.Col
 	})
 	errs := slices.CompactFunc(d.errs, func(a, b *Error) bool { return *a == *b })
 	return errs[:min(len(errs), maxErrors)]

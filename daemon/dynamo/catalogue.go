@@ -3,6 +3,7 @@ package dynamo
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"dynamod/configs/cosa"
@@ -22,11 +23,12 @@ func Catalogue(db *cosa.DB, countries ...string) []*cosa.OperatorProfile {
 			out = append(out, p)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *cosa.OperatorProfile) int {
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := out[i], out[j]
 		return cmp.Or(
 			strings.Compare(strings.ToLower(Brand(a)), strings.ToLower(Brand(b))),
 			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Rank, b.Rank), strings.Compare(a.ID, b.ID),
-		)
+		) < 0
 	})
 	var first *cosa.OperatorProfile // of the brand
 	return slices.DeleteFunc(out, func(p *cosa.OperatorProfile) bool {

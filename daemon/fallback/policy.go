@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -136,8 +137,9 @@ func successors(policy config.Fallback, profiles []status.Profile, enabled, pref
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no other profile of the card may take its place")
 	}
-	slices.SortFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), b.at.Compare(a.at), cmp.Compare(a.iccid, b.iccid))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return cmp.Or(cmp.Compare(a.rank, b.rank), b.at.Compare(a.at), cmp.Compare(a.iccid, b.iccid)) < 0
 	})
 	var iccids []string
 	for _, c := range list {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"dynamod/atcmd/dialect"
@@ -39,8 +40,9 @@ func (g *Gateway) ports(d *device) []hook.ModemPort {
 	}
 	order := g.byTables(tree.Candidates())
 	names := slices.Clone(order)
-	slices.SortStableFunc(names, func(a, b string) int {
-		return cmp.Or(strings.Compare(tree.Physical(a), tree.Physical(b)), len(a)-len(b), strings.Compare(a, b))
+	sort.SliceStable(names, func(i, j int) bool {
+		a, b := names[i], names[j]
+		return cmp.Or(strings.Compare(tree.Physical(a), tree.Physical(b)), len(a)-len(b), strings.Compare(a, b)) < 0
 	})
 	ours, ourDevice := "", ""
 	if d != nil {

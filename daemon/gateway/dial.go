@@ -1,13 +1,13 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 
 	"dynamod/daemon/activation"
@@ -47,7 +47,7 @@ func (g *Gateway) ways(ctx context.Context) ([]way, error) {
 		return nil, err
 	}
 	routes := slices.DeleteFunc(snap.Routes, func(r netlink.Route) bool { return !r.Default() || r.Dev == ifname })
-	slices.SortStableFunc(routes, func(a, b netlink.Route) int { return cmp.Compare(a.Metric, b.Metric) })
+	sort.SliceStable(routes, func(i, j int) bool { return routes[i].Metric < routes[j].Metric })
 	var list []way
 	for _, r := range routes {
 		if w := (way{ifname: r.Dev}); !slices.Contains(list, w) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (g *Gateway) byTables(names []string) []string {
 			}
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return rank[a] - rank[b] })
+	sort.SliceStable(names, func(i, j int) bool { return rank[names[i]] < rank[names[j]] })
 	return names
 }
 

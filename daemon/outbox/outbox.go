@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -133,8 +134,9 @@ func Open(dir string, now func() time.Time, log *slog.Logger) (*Box, error) {
 }
 
 func (b *Box) sort() {
-	slices.SortFunc(b.entries, func(x, y Entry) int {
-		return cmp.Or(cmp.Compare(x.EID, y.EID), cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.name(), y.name()))
+	sort.Slice(b.entries, func(i, j int) bool {
+		x, y := &b.entries[i], &b.entries[j]
+		return cmp.Or(cmp.Compare(x.EID, y.EID), cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.name(), y.name())) < 0
 	})
 }
 

@@ -1,9 +1,9 @@
 package ra
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -129,7 +129,7 @@ func (h *host) link(now time.Time) Link {
 		}
 		return 0
 	}
-	slices.SortStableFunc(list, func(a, b prefix) int { return cmp.Compare(rank(a), rank(b)) })
+	sort.SliceStable(list, func(i, j int) bool { return rank(list[i]) < rank(list[j]) })
 	for _, p := range list {
 		ip := p.Prefix.Prefix.Addr().As16()
 		copy(ip[8:], h.iid[:])

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -68,8 +69,9 @@ func Tally(rows []Row) []Count {
 		}
 		out[i].Rows++
 	}
-	slices.SortFunc(out, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Rows, a.Rows), strings.Compare(a.Why, b.Why))
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), strings.Compare(a.Why, b.Why)) < 0
 	})
 	return out
 }

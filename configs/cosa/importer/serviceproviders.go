@@ -119,7 +119,7 @@ func (s *providers) takeProvider(e *element) error {
 		s.refuse(e.line, "provider", "CDMA only: no MCC+MNC to find it by")
 		return s.file.bounded()
 	}
-	slices.SortFunc(p.Ext, func(a, b cosa.ExtField) int { return strings.Compare(a.Key, b.Key) })
+	p.Ext.Sort()
 	if len(plmns) > 0 {
 		slices.Sort(plmns)
 		p.Targets = []cosa.Target{{MCCMNC: slices.Compact(plmns), UIOrder: s.uiOrder}}

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"sync"
 	"time"
 )
@@ -104,7 +104,7 @@ func (a *Audit) Entries() ([]Entry, error) {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Time.Before(out[j].Time) })
 	return out, nil
 }
 
