@@ -8,6 +8,7 @@ import (
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/diag"
+	"dynamod/daemon/dynamo"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -143,3 +144,13 @@ func (f *fakeDaemon) Log() ([]hook.LogRecord, error) {
 	add(activation.Kind, rec)
 	return out, nil
 }
+
+func (f *fakeDaemon) BeginVisit(_ context.Context, r hook.VisitRequest) (hook.PortalVisit, error) {
+	return hook.PortalVisit{Transaction: "dynamod-1", Brand: "Contoso", URL: "https://contoso.example/mp?transactionId=dynamod-1", CallbackHosts: []string{"contoso.example"}}, nil
+}
+
+func (f *fakeDaemon) TakeCallback(context.Context, hook.CallbackRequest) (hook.CallbackAnswer, error) {
+	return hook.CallbackAnswer{}, dynamo.ErrForeign
+}
+
+func (f *fakeDaemon) CancelVisit(string) (bool, error) { return false, nil }

@@ -192,6 +192,12 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 			row("  advice", e.Advice)
 		}
 	}
+	if v := s.Visit; v != nil {
+		row("plan", wording.Visit(v), v.Begun.Local().Format(time.DateTime))
+		if v.Error != nil {
+			row("  advice", v.Error.Advice)
+		}
+	}
 	if d := s.Door; d != nil {
 		row("API", "TCP "+d.Listen, d.Error, prefix("certificate SHA-256 ", wording.Fingerprint(d.Fingerprint)))
 	}

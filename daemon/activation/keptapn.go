@@ -29,7 +29,7 @@ func (v *Vault) KeepAPN(iccid string, apn APN) error {
 	}
 	plain, err := json.Marshal(apn)
 	if err == nil {
-		err = v.keepKey()
+		err = v.KeepKey()
 	}
 	if err == nil {
 		err = os.MkdirAll(v.apns, 0o700)

@@ -28,6 +28,8 @@ type Vault struct {
 	apns string // directory of KeepAPN
 	aead cipher.AEAD
 	mark []byte
+	// Portals is the key of visits to operators' portals.
+	Portals []byte
 
 	keyFile string
 	mu      sync.Mutex
@@ -60,11 +62,12 @@ func OpenVault(stateDir string) (*Vault, error) {
 	v.unsaved = make([]byte, seal.KeySize)
 	rand.Read(v.unsaved) // never fails
 	v.derive(v.unsaved)
-	return v, errors.Join(lost, v.keepKey())
+	return v, errors.Join(lost, v.KeepKey())
 }
 
-// keepKey writes the device key, if it is new. v.mu is not held.
-func (v *Vault) keepKey() error {
+// KeepKey writes the device key, if it is new: what is sealed or marked with it while
+// it is not on the medium is lost with this process. v.mu is not held.
+func (v *Vault) KeepKey() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.unsaved == nil || v.kept != nil {
@@ -81,6 +84,7 @@ func (v *Vault) keepKey() error {
 func (v *Vault) derive(key []byte) {
 	v.aead = seal.New(key, "dynamod request seal")
 	v.mark = seal.Subkey(key, "dynamod code mark")
+	v.Portals = seal.Subkey(key, "dynamod portal visits")
 }
 
 // Mark returns the mark of a request's order: equal codes, or equal ways to find one,
@@ -124,7 +128,7 @@ func (v *Vault) Put(id string, r Request) error {
 	if r.Code.Address != "" {
 		code = r.Code.Reveal()
 	}
-	if err := v.keepKey(); err != nil {
+	if err := v.KeepKey(); err != nil {
 		return err
 	}
 	plain, err := json.Marshal(sealed{r.Key, code, r.ConfirmationCode.Reveal(), r.Consent, r.KeepTrying, r.NoWayBack, r.Again, r.Discover, r.DefaultSMDP, r.SMDS, r.APN, r.Deadline})

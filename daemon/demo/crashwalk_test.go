@@ -25,6 +25,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/demo/walk"
+	"dynamod/daemon/dynamo/dynamosim"
 	"dynamod/daemon/gateway"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
@@ -85,6 +86,8 @@ type crashWorld struct {
 	ahead atomic.Int64 // by how much the daemon's clock is
 
 	noSMDS atomic.Bool // nobody answers at its address
+
+	shopOperator *dynamosim.Operator
 }
 
 func init() {

@@ -149,8 +149,8 @@ func (l Launch) build(failures []parameter) (string, error) {
 	add("location", strings.ToUpper(location))
 	add("market", strings.ToUpper(market))
 	add("transactionId", l.TransactionID)
-	if (l.State == "") != (l.ReturnURL == "") {
-		return "", errors.New("state and return URL belong together")
+	if l.State == "" && l.ReturnURL != "" {
+		return "", errors.New("a return URL needs a state")
 	}
 	add("returnUrl", l.ReturnURL)
 	add("state", l.State)
@@ -174,6 +174,24 @@ func (l Launch) build(failures []parameter) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// CheckReturnURL says why s cannot be where a portal's answer goes, or "" if it can,
+// as nothing can: bridge/dynamo-bridge.js goes by the host, this by the form.
+func CheckReturnURL(s string) string {
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "":
+		return "is not of https and a host"
+	case u.User != nil || u.Fragment != "" || len(s) > maxReturnURL:
+		return "has a user or a fragment, or is too long"
+	}
+	return ""
+}
+
+const maxReturnURL = 300
 
 // OwnProfiles are the ICCIDs that the operator has given out, without trailing F.
 // A portal is told of no others.

@@ -69,7 +69,6 @@ func TestLaunchRefuses(t *testing.T) {
 		{"EID of 31 digits", Launch{Operator: contoso(), Device: Device{EID: testEID[1:], Location: "DE"}, TransactionID: "x"}, "the EID is not of 32 digits"},
 		{"no transaction", Launch{Operator: contoso(), Device: good}, "the transaction ID has 0 characters, not 1 to 64"},
 		{"transaction of 65 characters", Launch{Operator: contoso(), Device: good, TransactionID: strings.Repeat("x", 65)}, "the transaction ID has 65 characters, not 1 to 64"},
-		{"state alone", Launch{Operator: contoso(), Device: good, TransactionID: "x", State: "s"}, "state and return URL belong together"},
 	} {
 		if got, err := tt.l.URL(); err == nil || err.Error() != tt.want || got != "" {
 			t.Errorf("%s: %q %v", tt.name, got, err)

@@ -34,6 +34,7 @@ type Transactions struct {
 
 	mu   sync.Mutex
 	list []visit
+	bad  []failure
 }
 
 // visit is a transaction as it is on the disk.
@@ -49,8 +50,18 @@ type visit struct {
 type taken struct {
 	At        time.Time `json:"at"`
 	Operation string    `json:"operation,omitempty"`
+	Kind      Kind      `json:"kind,omitempty"`
+	Plan      string    `json:"plan,omitempty"`
 	// Sealed is the callback, until it is done with.
 	Sealed []byte `json:"sealed,omitempty"`
+	// Run is the activation that it led to, until its end was noted.
+	Run string `json:"run,omitempty"`
+}
+
+// stateFile is what is on the disk.
+type stateFile struct {
+	Visits   []visit   `json:"visits"`
+	Failures []failure `json:"failures,omitempty"`
 }
 
 const (
@@ -77,39 +88,45 @@ func OpenTransactions(path string, key []byte, now func() time.Time) (*Transacti
 		data, err = os.ReadFile(path)
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &t.list)
+		var f stateFile
+		if err = json.Unmarshal(data, &f); err == nil {
+			t.list, t.bad = f.Visits, f.Failures
+		}
 	}
 	if err != nil {
-		t.list = nil
 		return t, fmt.Errorf("portal visits: %s cannot be used, open visits are lost: %w", path, err)
 	}
 	return t, nil
 }
 
-// Begin writes a new visit down and returns its transaction ID and state.
-func (t *Transactions) Begin(op *cosa.OperatorProfile, eid string) (id, state string, err error) {
+// Begin writes a new visit down and returns its transaction ID and state, and the
+// downloads of the operator's that came to nothing, which its portal is to be told of.
+func (t *Transactions) Begin(op *cosa.OperatorProfile, eid string) (id, state string, failed []Failure, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now().UTC().Truncate(time.Second)
 	list := slices.DeleteFunc(slices.Clone(t.list), func(v visit) bool { return v.over(now) })
 	for len(list) >= maxVisits {
-		at := slices.IndexFunc(list, func(v visit) bool { return v.Taken == nil || v.Taken.Sealed == nil })
+		at := slices.IndexFunc(list, func(v visit) bool { return !v.open() })
 		if at < 0 {
-			return "", "", errors.New("there are too many downloads that a portal wants delayed")
+			return "", "", nil, errors.New("there are too many downloads that a portal wants delayed")
 		}
 		list = slices.Delete(list, at, at+1)
 	}
 	v := visit{ID: NewTransactionID(), Operator: op.ID, EID: eid, Begun: now}
-	if err := t.write(append(list, v)); err != nil {
-		return "", "", err
+	if err := t.write(append(list, v), t.bad); err != nil {
+		return "", "", nil, err
 	}
-	return v.ID, t.stateOf(&v), nil
+	return v.ID, t.stateOf(&v), t.failures(op.ID), nil
 }
+
+// open tells whether something is still to be done, or to be told, about a callback.
+func (v *visit) open() bool { return v.Taken != nil && (v.Taken.Sealed != nil || v.Taken.Run != "") }
 
 // over tells whether a visit can be forgotten. A clock that was set back lets it
 // live longer, one that has no battery does not end it.
 func (v *visit) over(now time.Time) bool {
-	return now.Sub(v.Begun) > visitTime && (v.Taken == nil || v.Taken.Sealed == nil)
+	return now.Sub(v.Begun) > visitTime && !v.open()
 }
 
 // stateOf is the state of a visit: whoever was not told it cannot make it.
@@ -121,9 +138,9 @@ func (t *Transactions) stateOf(v *visit) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// write replaces the file, then the list. t.mu is held.
-func (t *Transactions) write(list []visit) error {
-	data, err := json.Marshal(list)
+// write replaces the file, then what is in memory. t.mu is held.
+func (t *Transactions) write(list []visit, bad []failure) error {
+	data, err := json.Marshal(stateFile{list, bad})
 	if err == nil && len(data) > maxStateFile {
 		err = errors.New("the list is too long")
 	}
@@ -133,7 +150,7 @@ func (t *Transactions) write(list []visit) error {
 	if err != nil {
 		return fmt.Errorf("portal visits: %w", err)
 	}
-	t.list = list
+	t.list, t.bad = list, bad
 	return nil
 }
 
@@ -228,10 +245,10 @@ func (t *Transactions) Accept(data []byte, from Arrival, card Card, operator fun
 		if v.Taken == nil || v.Taken.Sealed == nil || v.Taken.Operation == "" || v.Taken.Operation != c.Operation {
 			return Callback{}, ErrNoOperation
 		}
-		if held, err := t.open(&v); err != nil || held.Delay == 0 {
+		if held, err := t.unseal(&v); err != nil || held.Delay == 0 || v.Taken.Run != "" {
 			return Callback{}, ErrNoOperation
 		}
-		return c, t.replace(at, visit{v.ID, v.Operator, v.EID, v.Begun, &taken{At: v.Taken.At}})
+		return c, t.replace(at, visit{v.ID, v.Operator, v.EID, v.Begun, &taken{At: v.Taken.At, Kind: KindCancel}})
 	}
 	if v.Taken != nil {
 		return Callback{}, ErrReplayed
@@ -248,8 +265,12 @@ func (t *Transactions) Accept(data []byte, from Arrival, card Card, operator fun
 	if c.Kind == KindNoPurchase || c.Kind == KindBalance {
 		return c, nil // nothing on the card changes, and the person may go on in the portal
 	}
-	v.Taken = &taken{At: now, Operation: c.Operation, Sealed: t.aead.Seal(nil, nil, c.Envelope(), []byte(v.ID))}
-	if err := t.replace(at, v); err != nil {
+	v.Taken = &taken{At: now, Operation: c.Operation, Kind: c.Kind, Plan: c.Metadata.PlanName, Sealed: t.aead.Seal(nil, nil, c.Envelope(), []byte(v.ID))}
+	list := slices.Clone(t.list)
+	list[at] = v
+	// The portal was told of what had failed before, and has answered.
+	told := slices.DeleteFunc(slices.Clone(t.bad), func(f failure) bool { return f.Operator == v.Operator && !f.Time.After(v.Begun) })
+	if err := t.write(list, told); err != nil {
 		return Callback{}, err
 	}
 	return c, nil
@@ -287,57 +308,13 @@ func checkArrival(op *cosa.OperatorProfile, from Arrival) error {
 func (t *Transactions) replace(at int, v visit) error {
 	list := slices.Clone(t.list)
 	list[at] = v
-	return t.write(list)
+	return t.write(list, t.bad)
 }
 
-func (t *Transactions) open(v *visit) (Callback, error) {
+func (t *Transactions) unseal(v *visit) (Callback, error) {
 	plain, err := t.aead.Open(nil, nil, v.Taken.Sealed, []byte(v.ID))
 	if err != nil {
 		return Callback{}, fmt.Errorf("portal visits: a callback of %s was not sealed by this device", v.ID)
 	}
 	return ParseCallback(plain)
-}
-
-// Pending is a callback that was taken and is not done with.
-type Pending struct {
-	Callback
-	Operator string // ID of its record
-	// Wait is how long it is until its download, 0 for at once. It is never more
-	// than the portal asked for, whatever became of the clock.
-	Wait time.Duration
-}
-
-// Pending lists what was taken and is not done with, the oldest first. A callback
-// that cannot be opened any more is told as an error beside the others.
-func (t *Transactions) Pending() (list []Pending, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	for i := range t.list {
-		v := &t.list[i]
-		if v.Taken == nil || v.Taken.Sealed == nil {
-			continue
-		}
-		c, oerr := t.open(v)
-		if oerr != nil {
-			err = errors.Join(err, oerr)
-			continue
-		}
-		wait := min(max(v.Taken.At.Add(c.Delay).Sub(now), 0), c.Delay)
-		list = append(list, Pending{c, v.Operator, wait})
-	}
-	return list, err
-}
-
-// Done forgets the callback of a visit: it is in the journal now, or not wanted. A
-// visit that is not known is no error.
-func (t *Transactions) Done(id string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i, v := range t.list {
-		if v.ID == id && v.Taken != nil && v.Taken.Sealed != nil {
-			return t.replace(i, visit{v.ID, v.Operator, v.EID, v.Begun, &taken{At: v.Taken.At, Operation: v.Taken.Operation}})
-		}
-	}
-	return nil
 }

@@ -48,7 +48,7 @@ func (d *desk) restart() {
 
 func (d *desk) begin() (id, state string) {
 	d.t.Helper()
-	id, state, err := d.Begin(d.op, d.card.EID)
+	id, state, _, err := d.Begin(d.op, d.card.EID)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestCallbackSecurity(t *testing.T) {
 		}, ErrReplayed},
 		{"replayed state when it is done with", func(d *desk) (string, Arrival) {
 			d.must(d.accept(d.download(), fromPortal))
-			if err := d.Done(d.id); err != nil {
+			if err := d.Ended(d.id, Failure{}); err != nil {
 				d.t.Fatal(err)
 			}
 			d.restart()
@@ -293,7 +293,7 @@ func TestPending(t *testing.T) {
 		t.Error(err)
 	}
 	for range 2 {
-		if err := d.Done(d.id); err != nil {
+		if err := d.Ended(d.id, Failure{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -329,7 +329,7 @@ func TestTransactionsOnABadDisk(t *testing.T) {
 	if c, err := d.accept(d.download(), fromPortal); err == nil || c.Kind != "" {
 		t.Errorf("taken without being on the disk: %+v %v", c, err)
 	}
-	if id, _, err := d.Begin(d.op, testEID); err == nil {
+	if id, _, _, err := d.Begin(d.op, testEID); err == nil {
 		t.Errorf("begun without being on the disk: %s", id)
 	}
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
@@ -337,7 +337,7 @@ func TestTransactionsOnABadDisk(t *testing.T) {
 	}
 	d.must(d.accept(d.download(), fromPortal)) // the disk is back, and the state was not used up
 
-	for _, text := range []string{"", "{", `{"id": 1}`, `[{"id": 1}]`} {
+	for _, text := range []string{"", "{", `{"visits": 1}`, `[{"id": 1}]`} {
 		if err := os.WriteFile(d.path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -375,5 +375,96 @@ func TestTransactionsAreBounded(t *testing.T) {
 	d.now = d.now.Add(25 * time.Hour)
 	if list, err := d.Pending(); err != nil || len(list) < 2 {
 		t.Errorf("%d pending %v", len(list), err)
+	}
+}
+
+// TestFailuresAreToldOnce has the portal learn of failed downloads until it has
+// answered a later visit, also after a restart.
+func TestFailuresAreToldOnce(t *testing.T) {
+	d := newDesk(t)
+	told := func() []Failure {
+		t.Helper()
+		d.restart()
+		id, state, list, err := d.Begin(d.op, d.card.EID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.id, d.state = id, state
+		return list
+	}
+	for i := range 2 * maxKept {
+		if i > 0 {
+			d.id, d.state = d.begin()
+		}
+		d.must(d.accept(d.download(), fromPortal))
+		if err := d.Started(d.id, "run", false); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := d.Pending(); err != nil || len(list) != 0 || !d.Busy() {
+			t.Errorf("%+v %v", list, err)
+		}
+		d.now = d.now.Add(time.Minute)
+		if err := d.Ended(d.id, Failure{Status: ServerFailure, Time: d.now, ICCID: "8988247000101997790"}); err != nil || d.Busy() {
+			t.Error(err)
+		}
+	}
+	d.now = d.now.Add(time.Minute)
+	if list := told(); len(list) != 1 || list[0].Status != ServerFailure || !list[0].Time.Equal(d.now.Add(-time.Minute)) {
+		t.Errorf("%+v", list) // each purchase has answered for those before it
+	}
+	other := *d.op
+	other.ID = "fabrikam"
+	if _, _, list, err := d.Begin(&other, d.card.EID); err != nil || len(list) != 0 {
+		t.Errorf("another operator is told %+v %v", list, err)
+	}
+	if len(told()) != 1 {
+		t.Error("a visit that nobody has answered ends it")
+	}
+	d.must(d.accept(d.download(), fromPortal))
+	if list := told(); len(list) != 0 {
+		t.Errorf("told again: %+v", list)
+	}
+	// Nor is it of interest once another download went well.
+	d.must(d.accept(d.download(), fromPortal))
+	bad := d.id
+	d.id, d.state = d.begin()
+	d.must(d.accept(d.download(), fromPortal))
+	for id, status := range map[string]ESimOperationStatus{bad: EIDMismatch} {
+		if err := d.Ended(id, Failure{Status: status, Time: d.now}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := d.Ended(d.id, Failure{}); err != nil {
+		t.Error(err)
+	}
+	if list := told(); len(list) != 0 {
+		t.Errorf("%+v", list)
+	}
+	if err := d.Ended("nobody's", Failure{Status: Other}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHeldForTheNetwork has a profile that is installed wait for its network, from
+// the purchase on.
+func TestHeldForTheNetwork(t *testing.T) {
+	d := newDesk(t)
+	d.must(d.accept(Callback{Kind: KindDownload, TransactionID: d.id, State: d.state, Metadata: metaNew, Code: testCode, RegisterAfter: 30 * time.Minute}.text(), fromPortal))
+	if list, err := d.Pending(); err != nil || len(list) != 1 || list[0].Wait != 0 || list[0].Run != "" {
+		t.Errorf("%+v %v", list, err)
+	}
+	if err := d.Started(d.id, "run", true); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := d.Cancel(d.id); there || err != nil {
+		t.Errorf("cancelled after it has begun: %v", err)
+	}
+	d.now = d.now.Add(10 * time.Minute)
+	d.restart()
+	if list, err := d.Pending(); err != nil || len(list) != 1 || list[0].Wait != 20*time.Minute || list[0].Run != "run" {
+		t.Errorf("%+v %v", list, err)
+	}
+	if v := d.Visits()[0]; !v.Held || v.Run != "run" || v.Kind != KindDownload {
+		t.Errorf("%+v", v)
 	}
 }

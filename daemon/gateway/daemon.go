@@ -93,13 +93,23 @@ func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
 	return g.status.Snapshot().Card.Profiles, nil
 }
 
-// EnableProfile switches to a profile and waits for the end: a switch is a run
-// of its own, with the way back written first. Where the profile's policy rules
-// allow none (PPR1), the options have to say that this is wanted.
+// EnableProfile switches to a profile and waits for the end.
 func (g *Gateway) EnableProfile(ctx context.Context, iccid string, o hook.EnableOptions) error {
+	rec, err := g.beginSwitch(ctx, iccid, o)
+	if err != nil || rec.ID == "" {
+		return err
+	}
+	return g.await(ctx, rec.ID)
+}
+
+// beginSwitch begins to switch to a profile: a switch is a run of its own, with the
+// way back written first. Where the profile's policy rules allow none (PPR1), the
+// options have to say that this is wanted. There is no run, and no error, for a
+// profile that is enabled already.
+func (g *Gateway) beginSwitch(ctx context.Context, iccid string, o hook.EnableOptions) (rec activation.Record, err error) {
 	profiles, err := g.Profiles(ctx)
 	if err != nil {
-		return err
+		return rec, err
 	}
 	var previous, wanted *status.Profile
 	for _, p := range profiles {
@@ -112,26 +122,24 @@ func (g *Gateway) EnableProfile(ctx context.Context, iccid string, o hook.Enable
 	}
 	switch {
 	case wanted == nil:
-		return noProfile(iccid)
+		return rec, noProfile(iccid)
 	case previous == nil:
 		previous = &status.Profile{}
 	case previous.ICCID == iccid:
-		return nil
+		return rec, nil
 	case stays(*previous):
 		id, err := euicc.ParseICCID(previous.ICCID)
 		if err != nil {
-			return err
+			return rec, err
 		}
-		return activation.Bound(id)
+		return rec, activation.Bound(id)
 	case stays(*wanted) && !o.NoWayBack:
-		return activation.NoWayBack()
+		return rec, activation.NoWayBack()
 	}
-	rec, err := g.runs.Switch(activation.Switching{ICCID: iccid, PolicyRules: wanted.PolicyRules, Previous: previous.ICCID, AcceptLimited: o.AcceptLimited})
-	if err != nil {
-		return err
+	if rec, err = g.runs.Switch(activation.Switching{ICCID: iccid, PolicyRules: wanted.PolicyRules, Previous: previous.ICCID, AcceptLimited: o.AcceptLimited}); err == nil {
+		g.wantRuns()
 	}
-	g.wantRuns()
-	return g.await(ctx, rec.ID)
+	return rec, err
 }
 
 // stays reports whether the profile must never be disabled.

@@ -110,6 +110,9 @@ type Gateway struct {
 	audit    *access.Audit
 	ends     *webhook.Sender
 	balances *dynamo.Balances
+	visits   *dynamo.Transactions
+	carrying sync.Mutex    // held by who carries out what was bought
+	bought   chan struct{} // something was
 	tracer   tracer
 	recent   bundle.Ring // lines between us and the modem
 
@@ -217,7 +220,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "activation", Run: g.keepRuns},
 	}
 	if f == nil || opts.Standing {
-		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run})
+		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "visits", Run: g.keepVisits})
 	}
 	if f == nil {
 		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})

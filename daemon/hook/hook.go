@@ -61,6 +61,9 @@ type Daemon interface {
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
 	Balance(ctx context.Context) (status.Balance, error)
+	BeginVisit(ctx context.Context, r VisitRequest) (PortalVisit, error)
+	TakeCallback(ctx context.Context, r CallbackRequest) (CallbackAnswer, error)
+	CancelVisit(transaction string) (there bool, err error)
 	Log() ([]LogRecord, error)
 	Bench
 }
@@ -165,23 +168,26 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /v1/profiles/{iccid}/disable": s.changeProfile(func(r *http.Request, iccid string, force bool) error {
 			return s.daemon.DisableProfile(r.Context(), iccid, force)
 		}),
-		"DELETE /v1/profiles/{iccid}":       s.deleteProfile,
-		"PUT /v1/profiles/{iccid}/nickname": s.nickname,
-		"GET /v1/notifications":             s.notifications,
-		"POST /v1/notifications/deliver":    s.deliver,
-		"GET /v1/diag":                      s.diag,
-		"GET /v1/bundle":                    s.bundle,
-		"GET /v1/apn":                       s.apn,
-		"GET /v1/balance":                   s.balance,
-		"GET /v1/log":                       s.journal,
-		"GET /v1/modem":                     s.modem,
-		"GET /v1/modem/ports":               s.modemPorts,
-		"POST /v1/modem/reset":              s.resetModem,
-		"GET /v1/modem/trace":               s.trace,
-		"GET /v1/openapi.json":              s.openAPI,
-		"GET /metrics":                      s.metrics,
-		"GET /healthz":                      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
-		"GET /readyz":                       s.ready,
+		"DELETE /v1/profiles/{iccid}":            s.deleteProfile,
+		"PUT /v1/profiles/{iccid}/nickname":      s.nickname,
+		"GET /v1/notifications":                  s.notifications,
+		"POST /v1/notifications/deliver":         s.deliver,
+		"GET /v1/diag":                           s.diag,
+		"GET /v1/bundle":                         s.bundle,
+		"GET /v1/apn":                            s.apn,
+		"GET /v1/balance":                        s.balance,
+		"POST /v1/dynamo/visits":                 s.beginVisit,
+		"POST /v1/dynamo/callbacks":              s.takeCallback,
+		"DELETE /v1/dynamo/visits/{transaction}": s.cancelVisit,
+		"GET /v1/log":                            s.journal,
+		"GET /v1/modem":                          s.modem,
+		"GET /v1/modem/ports":                    s.modemPorts,
+		"POST /v1/modem/reset":                   s.resetModem,
+		"GET /v1/modem/trace":                    s.trace,
+		"GET /v1/openapi.json":                   s.openAPI,
+		"GET /metrics":                           s.metrics,
+		"GET /healthz":                           func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") },
+		"GET /readyz":                            s.ready,
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/diag"
+	"dynamod/daemon/dynamo"
 	"dynamod/daemon/hook/conform"
 	"dynamod/daemon/status"
 	"dynamod/daemon/task"
@@ -75,6 +76,13 @@ func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
 func (d *fakeDaemon) Balance(context.Context) (status.Balance, error) {
 	return status.Balance{ICCID: "8988247000101997790", Type: "NONE", UsedUp: true, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, d.err
 }
+func (d *fakeDaemon) BeginVisit(_ context.Context, r VisitRequest) (PortalVisit, error) {
+	return PortalVisit{Transaction: "T", Brand: r.Operator, URL: "https://portal.example/mp", CallbackHosts: []string{}}, d.err
+}
+func (d *fakeDaemon) TakeCallback(_ context.Context, r CallbackRequest) (CallbackAnswer, error) {
+	return CallbackAnswer{Kind: dynamo.KindBalance, Text: r.Envelope}, d.err
+}
+func (d *fakeDaemon) CancelVisit(id string) (bool, error) { return id == "T", d.err }
 func (d *fakeDaemon) USBMode(context.Context) (USBMode, error) {
 	return USBMode{Mode: "qmi", Modes: []USBModeChoice{}}, d.err
 }

@@ -46,6 +46,7 @@ type Snapshot struct {
 	Outbox       Outbox        `json:"outbox"`
 	Webhooks     *Webhooks     `json:"webhooks,omitempty"` // nil where none waits
 	Balance      *Balance      `json:"balance,omitempty"`  // the last one that was asked for
+	Visit        *Visit        `json:"visit,omitempty"`    // the last one to an operator's portal
 	Recovery     *Recovery     `json:"recovery,omitempty"`
 	Fallback     *Fallback     `json:"fallback,omitempty"`   // nil where it is off, or has nothing to say
 	SIMChange    *SIMChange    `json:"sim_change,omitempty"` // the last one since the daemon was started

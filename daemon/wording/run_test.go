@@ -47,3 +47,15 @@ func TestConsent(t *testing.T) {
 		}
 	}
 }
+
+// Each state of a visit has words of its own.
+func TestVisit(t *testing.T) {
+	seen := map[string]bool{}
+	for _, state := range []status.VisitState{status.VisitOpen, status.VisitWaiting, status.VisitBusy, status.VisitDone, status.VisitFailed, status.VisitNoChange, status.VisitTopUp} {
+		text := Visit(&status.Visit{Operator: "contoso", Brand: "Contoso", Plan: "1 GB", State: state, Error: &status.Problem{Text: "why"}})
+		if !strings.HasPrefix(text, "Contoso, 1 GB, ") || seen[text] {
+			t.Errorf("%s: %s", state, text)
+		}
+		seen[text] = true
+	}
+}

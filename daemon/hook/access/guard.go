@@ -75,6 +75,7 @@ func Needs(pattern string) Scope {
 	case "GET /healthz", noncePattern, "GET /{$}", "GET /page/{file...}": // the page's files are the same for everybody
 		return None
 	case "POST /v1/activations", "POST /v1/activations/{id}/answer", "DELETE /v1/activations/{id}",
+		"POST /v1/dynamo/visits", "POST /v1/dynamo/callbacks", "DELETE /v1/dynamo/visits/{transaction}",
 		"POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver":
 		return Activate
 	case "GET /v1/modem/trace", "GET /v1/bundle":

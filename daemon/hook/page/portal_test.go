@@ -133,7 +133,7 @@ func (s *shop) take(w http.ResponseWriter, r *http.Request) {
 // launch is the address of a new visit whose return URL is home.
 func (s *shop) launch(home string) (address, id, state string) {
 	s.t.Helper()
-	id, state, err := s.visits.Begin(s.record, portalEID)
+	id, state, _, err := s.visits.Begin(s.record, portalEID)
 	if err != nil {
 		s.t.Fatal(err)
 	}
