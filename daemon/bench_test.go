@@ -44,6 +44,7 @@ type bench struct {
 	daemons []*daemonProcess
 	later   chan struct{} // closed when the disk is full
 	env     []string      // of daemons, beside the test's own
+	flags   []string      // the same
 	run     []string      // what begins a daemon's command line
 }
 
@@ -131,7 +132,7 @@ func (b *bench) activate(code string) verdict {
 // launch starts a daemon and waits until it answers.
 func (b *bench) launch(config string, client *hook.Client) *daemonProcess {
 	b.t.Helper()
-	program := append(slices.Clone(b.run), "run", "--config", config)
+	program := append(append(slices.Clone(b.run), "run", "--config", config), b.flags...)
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Env = append(os.Environ(), b.env...)
 	p, err := startDaemon(b.ctx, b.n, client, cmd)

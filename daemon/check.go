@@ -27,6 +27,7 @@ it; that user's own check knows his capabilities, too.`,
 	setup: func(fs *flag.FlagSet) action {
 		var c configFlags
 		c.declare(fs)
+		c.declareUnknown(fs, "only warn of keys that this version does not know, as dynamod run with the same flag does")
 		asJSON := fs.Bool("json", false, "print one JSON object")
 		as := fs.String("user", "", "tell what the user of this `NAME` lacks to run the daemon, which is root without it")
 		return func(_ context.Context, args []string, s std) error {
@@ -40,7 +41,10 @@ it; that user's own check knows his capabilities, too.`,
 			cfg, err := c.load()
 			var warnings []string
 			if err == nil {
-				warnings = missing(cfg)
+				for _, e := range cfg.Unknown {
+					warnings = append(warnings, oneLine(e))
+				}
+				warnings = append(warnings, missing(cfg)...)
 				if *as != "" {
 					id, err := identityOf(*as)
 					if err != nil {
@@ -103,6 +107,9 @@ func checkJSON(s std, path string, err error, warnings []string) error {
 	return nil
 }
 
+// oneLine is an error with its hint behind it.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\nhint: ", "; ") }
+
 // missing lists what is wrong with the files that a configuration names.
 func missing(cfg *config.Config) (warnings []string) {
 	warn := func(key string, err error) {
@@ -155,7 +162,7 @@ func missing(cfg *config.Config) (warnings []string) {
 	if _, err := os.ReadDir(cfg.Operators.Dir); err == nil {
 		_, problems, _ := importer.Load(cfg.Operators.Dir)
 		for _, p := range problems {
-			warnings = append(warnings, strings.ReplaceAll(p.Error(), "\nhint: ", "; "))
+			warnings = append(warnings, oneLine(p))
 		}
 	} else if cfg.Operators.Dir != config.Default().Operators.Dir { // the default one need not be there
 		warn("[operators] dir", err)

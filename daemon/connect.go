@@ -33,11 +33,18 @@ type reach struct {
 type configFlags struct {
 	path     string
 	instance string
+	// ignoreUnknown leaves out what this version does not know, see config.LoadKnown.
+	ignoreUnknown bool
 }
 
 func (c *configFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.path, "config", "", "configuration `FILE`; without it $"+configVar+" or "+config.DefaultPath)
 	fs.StringVar(&c.instance, "instance", "", "`NAME` of dynamod@NAME, where one router has more than one modem")
+}
+
+// declareUnknown declares the flag of the verbs that take a file of another version.
+func (c *configFlags) declareUnknown(fs *flag.FlagSet, usage string) {
+	fs.BoolVar(&c.ignoreUnknown, "ignore-unknown", false, usage)
 }
 
 // file returns the configuration's path, and whether somebody named it.
@@ -57,7 +64,11 @@ func (c *configFlags) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(path)
+	load := config.Load
+	if c.ignoreUnknown {
+		load = config.LoadKnown
+	}
+	cfg, err := load(path)
 	if err != nil {
 		return nil, err
 	}

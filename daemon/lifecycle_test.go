@@ -16,6 +16,7 @@ import (
 
 	"dynamod/atcmd/atsim"
 	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/status"
 	"dynamod/netlink"
 )
 
@@ -149,15 +150,21 @@ func (b *bench) await(what string, text func() string, line string) {
 	}
 }
 
-// TestInitSystem is told what the daemon does, by a real one, and reads the
-// configuration again at SIGHUP.
+// TestInitSystem is told what the daemon does, by a real one, which starts as the
+// service files start it, on a configuration of another version, and reads that again
+// at SIGHUP.
 func TestInitSystem(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	said := b.notifySocket()
 	b.env = append(b.env, "WATCHDOG_USEC=200000")
+	b.flags = []string{"--ignore-unknown"}
+	b.config("[modem]\n", "[modem]\nantenna = 2\n")
 	b.start()
 	b.waitUp()
+	b.wait("a warning", func(s status.Snapshot) bool {
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], `unknown key "antenna"`)
+	})
 	b.await("the init system", said, "READY=1\nSTATUS=down")
 	b.await("the init system", said, "\nSTATUS=up on usb0 10.64.3.6/30\n")
 	b.await("the init system", said, "\nWATCHDOG=1\n")

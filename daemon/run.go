@@ -16,11 +16,13 @@ var runCommand = command{
 	summary: "run the gateway until SIGTERM",
 	about: `It brings the link up, looks after it, and carries out what the other commands
 ask for on its socket. An activation that was interrupted is taken up again.
-What happens is logged on standard error.`,
+What happens is logged on standard error. With --ignore-unknown, which init systems
+give, a configuration of another version of dynamod does not keep it from starting.`,
 	example: "dynamod run --config /etc/dynamod/dynamod.toml\ndynamod run --instance lte2",
 	setup: func(fs *flag.FlagSet) action {
 		var c configFlags
 		c.declare(fs)
+		c.declareUnknown(fs, "start without the keys that this version does not know, and warn of them")
 		return func(ctx context.Context, args []string, s std) error {
 			if err := noArgs("run", args); err != nil {
 				return err

@@ -33,6 +33,8 @@ const NoSlot = -1
 type Config struct {
 	// Instance is the NAME of dynamod@NAME, "" for the only one.
 	Instance string
+	// Unknown is what LoadKnown has left out, up to 20 entries.
+	Unknown Errors
 
 	Modem      Modem
 	LPA        LPA

@@ -430,6 +430,10 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("config %v, error %v", c, err)
 		}
 		var errs Errors
+		known, kerr := parseKnown("f.toml", data)
+		if (known == nil) == (kerr == nil) || err == nil && (kerr != nil || len(known.Unknown) > 0) || err != nil && kerr == nil && len(known.Unknown) == 0 {
+			t.Fatalf("known: %v, %v; strictly: %v", known, kerr, err)
+		}
 		if err == nil {
 			return
 		}

@@ -70,7 +70,7 @@ func ParseDialects(name string, data []byte, known *dialect.Set) ([]*dialect.Dia
 	var raw rawDialects
 	d.decode(&raw)
 	if errs := d.sorted(); len(errs) > 0 {
-		return nil, errs
+		return nil, errs.few()
 	}
 	all := &dialect.Set{}
 	for _, o := range known.Own() {
@@ -85,7 +85,7 @@ func ParseDialects(name string, data []byte, known *dialect.Set) ([]*dialect.Dia
 		}
 	}
 	if errs := d.sorted(); len(errs) > 0 {
-		return nil, errs
+		return nil, errs.few()
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ type Error struct {
 	Line, Col int // from 1, Col in characters; 0 if the file could not be read
 	Msg       string
 	Hint      string // what to do about it, may be empty
+	Unknown   bool   // a key or table that this version does not have
 }
 
 // Error writes "file:line:col: what is wrong" and the hint on a line of its own.
@@ -39,6 +40,9 @@ func (es Errors) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// few are the first ones, as many as a person reads.
+func (es Errors) few() Errors { return es[:min(len(es), maxErrors)] }
 
 // Unwrap makes each reachable for errors.As.
 func (es Errors) Unwrap() []error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -19,7 +20,15 @@ const (
 )
 
 // Load reads and checks a file. The error is an Errors.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, Parse) }
+
+// LoadKnown is Load, but keys and tables that this version does not have are
+// left out and told in Config.Unknown: a router whose file is of another version
+// than its dynamod, after an upgrade or the way back from one, comes up with what
+// is known.
+func LoadKnown(path string) (*Config, error) { return load(path, parseKnown) }
+
+func load(path string, parse func(name string, data []byte) (*Config, error)) (*Config, error) {
 	data, err := readRegular(path, maxFileBytes)
 	if err != nil {
 		e := &Error{File: path, Msg: "cannot read the file: " + err.Error()}
@@ -28,24 +37,39 @@ func Load(path string) (*Config, error) {
 		}
 		return nil, Errors{e}
 	}
-	return Parse(path, data)
+	return parse(path, data)
 }
 
 // Parse checks the text of a file; name is its name for errors. The error is
 // an Errors with everything that is wrong, up to 20 entries.
 func Parse(name string, data []byte) (*Config, error) {
-	d := newDocument(name, data, root)
-	if len(d.errs) > 0 {
-		return nil, d.errs
-	}
-	d.walk()
-	c, raw := Default(), &rawConfig{}
-	d.decode(raw)
-	d.typed(raw, c)
-	if errs := d.sorted(); len(errs) > 0 {
-		return nil, errs
+	c, errs := parse(name, data)
+	if len(errs) > 0 {
+		return nil, errs.few()
 	}
 	return c, nil
+}
+
+func parseKnown(name string, data []byte) (*Config, error) {
+	c, errs := parse(name, data)
+	if slices.ContainsFunc(errs, func(e *Error) bool { return !e.Unknown }) {
+		return nil, errs.few()
+	}
+	c.Unknown = errs.few()
+	return c, nil
+}
+
+// parse returns what is right in a file beside all that is wrong.
+func parse(name string, data []byte) (*Config, Errors) {
+	d := newDocument(name, data, root)
+	c, raw := Default(), &rawConfig{}
+	if len(d.errs) > 0 {
+		return c, d.errs
+	}
+	d.walk()
+	d.decode(raw)
+	d.typed(raw, c)
+	return c, d.sorted()
 }
 
 // newDocument is a file whose size and characters are checked.

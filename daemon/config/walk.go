@@ -29,7 +29,13 @@ type span struct{ from, to int }
 
 func (d *document) fail(offset int, hint, format string, args ...any) {
 	line, col := d.position(offset)
-	d.errs = append(d.errs, &Error{d.file, line, col, fmt.Sprintf(format, args...), hint})
+	d.errs = append(d.errs, &Error{File: d.file, Line: line, Col: col, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// failUnknown reports a key or table that is not in the schema.
+func (d *document) failUnknown(offset int, hint, format string, args ...any) {
+	d.fail(offset, hint, format, args...)
+	d.errs[len(d.errs)-1].Unknown = true
 }
 
 // failAt reports a value by its path.
@@ -101,7 +107,7 @@ func (d *document) enter(parts []string, offset int, array bool) (_ *schema, pat
 	for i, part := range parts {
 		next := t.children[part]
 		if next == nil && (t.kind == isTable || t.kind == isTables) {
-			d.fail(offset, hintUnknown(d.root, t, strings.Join(parts[:i], "."), part), "unknown table [%s]", name)
+			d.failUnknown(offset, hintUnknown(d.root, t, strings.Join(parts[:i], "."), part), "unknown table [%s]", name)
 			return nil, name, false
 		}
 		if next == nil || next.kind != isTable && next.kind != isMap && next.kind != isTables {
@@ -154,7 +160,7 @@ func (d *document) checkKey(table *schema, tableName string, parts []string, off
 			}
 		}
 		if next == nil {
-			d.fail(offset, hintUnknown(d.root, s, path, part), "unknown key %q", strings.Join(parts, "."))
+			d.failUnknown(offset, hintUnknown(d.root, s, path, part), "unknown key %q", strings.Join(parts, "."))
 			return false
 		}
 		s, path = next, join(path, part)
@@ -310,12 +316,11 @@ func (d *document) tomlError(e *toml.DecodeError, msg string) {
 	d.fail(offset+byteCol-1, hint, "not valid TOML: %s", msg)
 }
 
-// sorted returns the errors by place, without repetitions, at most maxErrors.
+// sorted returns the errors by place, without repetitions.
 func (d *document) sorted() Errors {
 	sort.SliceStable(d.errs, func(i, j int) bool {
 		a, b := d.errs[i], d.errs[j]
 		return a.Line < b.Line || a.Line == b.Line && a.Col < b.Col
 	})
-	errs := slices.CompactFunc(d.errs, func(a, b *Error) bool { return *a == *b })
-	return errs[:min(len(errs), maxErrors)]
+	return slices.CompactFunc(d.errs, func(a, b *Error) bool { return *a == *b })
 }

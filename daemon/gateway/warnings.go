@@ -21,8 +21,8 @@ func (g *Gateway) configuredAPN() []cosa.Given {
 	return []cosa.Given{{Connection: c, Origin: "[apn] apn"}}
 }
 
-// warn tells what is wrong with the box itself: with the state directory, or the file
-// with the password of [apn], which it returns. That is read each time, so that a file
+// warn tells what is wrong with the box itself: with the state directory, keys of the
+// configuration that this version does not know, or the file with the password of [apn], which it returns. That is read each time, so that a file
 // that was missing is used once it is there. Until then the APN is tried without: a
 // router that would not start for it could not be reached to mend it.
 func (g *Gateway) warn() (password string) {
@@ -32,6 +32,9 @@ func (g *Gateway) warn() (password string) {
 	}
 	for _, err := range g.lame {
 		warnings = append(warnings, err.Error())
+	}
+	for _, e := range g.config().Unknown {
+		warnings = append(warnings, strings.ReplaceAll(e.Error(), "\nhint: ", "; ")+"; it is left out")
 	}
 	if file := g.config().APN.PasswordFile; file != "" {
 		var err error
