@@ -1,7 +1,7 @@
 // Package configs holds the configuration files that are built in.
 package configs
 
-import _ "embed"
+import "embed"
 
 // Minimal is what `dynamod init` writes: a file that leaves everything to be
 // found out.
@@ -19,3 +19,9 @@ var Reference []byte
 //
 //go:embed demo.toml
 var Demo []byte
+
+// Boards are the definitions of the boards that are known, boards/NAME.toml; see
+// package board for what they say.
+//
+//go:embed boards/*.toml
+var Boards embed.FS

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dynamod/atcmd/port"
+	"dynamod/board"
 	"dynamod/configs/cosa/importer"
 	"dynamod/daemon/config"
 	"dynamod/daemon/hook/access"
@@ -52,7 +53,9 @@ it; that user's own check knows his capabilities, too.`,
 					}
 					warnings = append(warnings, id.lacks(cfg, path)...)
 				}
-				if _, bad := config.LoadDialects(cfg.Modem.Dialects); len(bad) > 0 {
+				_, bad := config.LoadDialects(cfg.Modem.Dialects)
+				_, _, more := cfg.Board.Choose(board.Read(os.DirFS("/")))
+				if bad = append(bad, more...); len(bad) > 0 {
 					err = bad
 				}
 			}

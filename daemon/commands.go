@@ -49,6 +49,7 @@ func commands() []command {
 		profilesCommand,
 		cardCommand,
 		modemCommand,
+		boardCommand,
 		apnCommand,
 		operatorsCommand,
 		balanceCommand,

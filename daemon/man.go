@@ -130,13 +130,14 @@ func programPage(w io.Writer) {
 	for _, f := range []struct{ path, about string }{
 		{config.DefaultPath, "the configuration, see dynamod.toml(5)"},
 		{cfg.Operators.Dir, "operator settings, *.json and *.xml, that go before the built-in ones"},
+		{cfg.Board.Dir, "definitions of further boards, *.toml"},
 		{cfg.Modem.Dialects, "changes to the tables of modem families"},
 		{cfg.State.Dir, "what survives a power cut: the journal, reports to servers, what was learned"},
 		{cfg.State.Run, "what need not: the socket of the HTTP API, the network's name servers"},
 	} {
 		p.item(`\fI`+roff(f.path)+`\fR`, f.about)
 	}
-	p.text("With --instance NAME, for a second modem, @NAME is added to these paths; operators.d and dialects.d are shared.")
+	p.text("With --instance NAME, for a second modem, @NAME is added to these paths; operators.d, boards.d and dialects.d are shared.")
 	p.section("SIGNALS")
 	p.item("SIGTERM, SIGINT", "end `dynamod run`; [bearer] on_exit says whether the link stays.")
 	p.item("SIGHUP", "makes `dynamod run` read operators.d again.")

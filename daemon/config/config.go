@@ -36,6 +36,7 @@ type Config struct {
 	// Unknown is what LoadKnown has left out, up to 20 entries.
 	Unknown Errors
 
+	Board      Board
 	Modem      Modem
 	LPA        LPA
 	APN        APN
@@ -51,6 +52,12 @@ type Config struct {
 	Dynamo     Dynamo
 	Time       Time
 	Log        Log
+}
+
+// Board says which box the modem is in.
+type Board struct {
+	Name string // of a definition, or Auto
+	Dir  string // directory of *.toml with further definitions; see LoadBoards
 }
 
 // Modem says which modem, and how to talk to it.
@@ -253,6 +260,7 @@ const (
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
+		Board:    Board{Name: Auto, Dir: "/etc/dynamod/boards.d"},
 		Modem:    Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
 		LPA:      LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
 		Bearer:   Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power", PPP: PPPOff},

@@ -151,6 +151,9 @@ func (d *document) override(path string, to, from reflect.Value) (changed bool) 
 			row = i
 			continue
 		}
+		if f.Tag.Get("toml") == "-" {
+			continue
+		}
 		at := join(path, f.Tag.Get("toml"))
 		_, given := d.values[at]
 		switch f.Type.Kind() {

@@ -21,6 +21,8 @@ import (
 // typed turns the raw file into c, which holds the defaults. Each parser
 // reports a value that it refuses and leaves the default.
 func (d *document) typed(raw *rawConfig, c *Config) {
+	d.name("board.name", raw.Board.Name, &c.Board.Name)
+	d.path("board.dir", raw.Board.Dir, &c.Board.Dir, "/")
 	d.port("modem.port", raw.Modem.Port, &c.Modem.Port)
 	d.integer("modem.baud", raw.Modem.Baud, &c.Modem.Baud, 1200, 4_000_000, "bit/s")
 	d.name("modem.dialect", raw.Modem.Dialect, &c.Modem.Dialect)
@@ -273,7 +275,7 @@ func (d *document) name(path string, raw, to *string) {
 	if raw == nil {
 		return
 	}
-	if len(*raw) > 32 || strings.Trim(strings.ToLower(*raw), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+	if len(*raw) > 40 || strings.Trim(strings.ToLower(*raw), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		d.failAt(path, "letters, digits, - and _", "%q is not a name", *raw)
 		return
 	}

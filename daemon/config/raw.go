@@ -4,6 +4,10 @@ package config
 // and types below are also the list of what is allowed, see schema.
 
 type rawConfig struct {
+	Board struct {
+		Name *string `toml:"name"`
+		Dir  *string `toml:"dir"`
+	} `toml:"board"`
 	Modem struct {
 		Port        *string   `toml:"port"`
 		Baud        *int64    `toml:"baud"`

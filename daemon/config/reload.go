@@ -8,6 +8,8 @@ var fixed = []struct {
 	key string
 	at  func(*Config) any // pointer to the value
 }{
+	{"board.name", func(c *Config) any { return &c.Board.Name }},
+	{"board.dir", func(c *Config) any { return &c.Board.Dir }},
 	{"modem.port", func(c *Config) any { return &c.Modem.Port }},
 	{"modem.baud", func(c *Config) any { return &c.Modem.Baud }},
 	{"modem.dialect", func(c *Config) any { return &c.Modem.Dialect }},

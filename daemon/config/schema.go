@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dynamod/atcmd/dialect"
+	"dynamod/board"
 	"dynamod/configs/near"
 )
 
@@ -54,7 +55,7 @@ func schemaOf(t reflect.Type) *schema {
 		t = t.Elem()
 	}
 	switch {
-	case t == reflect.TypeFor[duration](), t == reflect.TypeFor[dialect.Duration]():
+	case t == reflect.TypeFor[duration](), t == reflect.TypeFor[dialect.Duration](), t == reflect.TypeFor[board.Duration]():
 		return &schema{kind: isDuration}
 	case t.Kind() == reflect.String:
 		return &schema{kind: isString}
@@ -82,7 +83,9 @@ func schemaOf(t reflect.Type) *schema {
 			maps.Copy(s.children, schemaOf(f.Type).children)
 			continue
 		}
-		s.children[f.Tag.Get("toml")] = schemaOf(f.Type)
+		if tag := f.Tag.Get("toml"); tag != "-" {
+			s.children[tag] = schemaOf(f.Type)
+		}
 	}
 	return s
 }

@@ -116,6 +116,9 @@ func (d *document) enter(parts []string, offset int, array bool) (_ *schema, pat
 		}
 		t, path = next, join(path, part)
 		if t.kind != isTables {
+			if _, known := d.values[path]; !known {
+				d.values[path] = offset
+			}
 			continue
 		}
 		if !array && i == len(parts)-1 {

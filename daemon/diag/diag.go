@@ -56,9 +56,11 @@ type World interface {
 
 // Board is the box around the modem.
 type Board struct {
-	Model string   // of the box, "" if it does not tell
-	Ports []string // that may be a modem's
-	Fixed bool     // the port is configured by name: there need not be another
+	Model string // of the box, "" if it does not tell
+	// Definition is the name of what is known of it, "" for nothing.
+	Definition string
+	Ports      []string // that may be a modem's
+	Fixed      bool     // the port is configured by name: there need not be another
 }
 
 // SIM is what the modem says of the card in its slot.
@@ -210,6 +212,9 @@ func (w *walk) board(ctx context.Context) (string, error) {
 	text := b.Model
 	if text == "" {
 		text = "unknown board"
+	}
+	if b.Definition != "" {
+		text += ", board " + b.Definition
 	}
 	if n := len(b.Ports); n > 0 {
 		text += fmt.Sprintf(", ports that may be a modem's: %d", n)

@@ -81,6 +81,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	for _, e := range bad {
 		g.log.Error("a file of modem families is left out", "error", e)
 	}
+	g.findBoard()
 	if g.kernel = opts.Kernel; g.kernel == nil {
 		k, err := dialKernel()
 		if err != nil {

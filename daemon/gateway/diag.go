@@ -5,14 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"dynamod/atcmd"
 	"dynamod/atcmd/modem"
 	"dynamod/atcmd/port"
+	"dynamod/board"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
@@ -48,22 +47,22 @@ func (b *box) Board(ctx context.Context) (diag.Board, error) {
 		b.g.mu.Unlock()
 	}
 	name := b.g.config().Modem.Port
-	out := diag.Board{Model: boardModel("/"), Ports: b.g.opts.Tree.Candidates(), Fixed: name != config.Auto || b.dev != nil}
+	out := diag.Board{Model: b.g.box.Model, Definition: definition(b.g.board), Ports: b.g.opts.Tree.Candidates(), Fixed: name != config.Auto || b.dev != nil}
 	if strings.HasPrefix(name, "usb:") && b.dev == nil && errors.Is(b.err, port.ErrNoDevice) {
 		return out, b.err
 	}
 	return out, nil
 }
 
-// boardModel is what a box says of itself: by its device tree, or by its firmware.
-func boardModel(root string) string {
-	for _, name := range []string{"proc/device-tree/model", "sys/class/dmi/id/product_name"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if model := strings.Trim(string(text), "\x00 \n"); err == nil && model != "" && len(model) <= 100 {
-			return model
-		}
+// definition names what is known of the board, "" where no definition fits it.
+func definition(b *board.Board) string {
+	switch {
+	case b == nil, b.Name == "generic-usb":
+		return ""
+	case b.Untested:
+		return b.Name + " (untested)"
 	}
-	return ""
+	return b.Name
 }
 
 func (b *box) Port(context.Context) (string, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/atcmd/port"
+	"dynamod/board"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
@@ -67,6 +69,8 @@ type Options struct {
 	PowerCycle func(ctx context.Context) error
 	// Tree is where devices are looked up.
 	Tree port.Tree
+	// Root is where the box says what it is; nil is this machine's.
+	Root fs.FS
 	// LeaveRun leaves an activation that an earlier process did not end to the
 	// daemon, unless a request has to do with one: whoever looks at the modem for
 	// a moment must not begin a switch of profiles and break it off again.
@@ -116,6 +120,8 @@ type Gateway struct {
 	tracer   tracer
 	recent   bundle.Ring // lines between us and the modem
 
+	box       board.Identity
+	board     *board.Board
 	dialects  *dialect.Set
 	life      context.Context  // the daemon's
 	cardToken chan struct{}    // held by the eUICC's user

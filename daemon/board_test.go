@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"dynamod/board"
+	"dynamod/board/boardsim"
+	"dynamod/board/gpio"
+	"dynamod/daemon/config"
+)
+
+func TestBoardDetect(t *testing.T) {
+	rut := fstest.MapFS{
+		"proc/device-tree/model":      {Data: []byte("Teltonika RUT955\x00")},
+		"proc/device-tree/compatible": {Data: []byte("teltonika,rut955\x00qca,ar9344\x00")},
+	}
+	for _, tt := range []struct {
+		name   string
+		root   fstest.MapFS
+		choice config.Board
+		json   bool
+		want   []string
+		warned string
+	}{
+		{"Teltonika RUT955", rut, config.Board{Name: config.Auto}, false,
+			[]string{"box      Teltonika RUT955\n", "teltonika,rut955, qca,ar9344", "board    teltonika-rut955, untested", "  by     teltonika,rut955\n", "ar9344_teltonika_rut955.dts"}, ""},
+		{"the same as JSON", rut, config.Board{Name: config.Auto}, true,
+			[]string{`"model":"Teltonika RUT955"`, `"board":"teltonika-rut955","by":"teltonika,rut955"`, `"untested":true`}, ""},
+		{"by name", rut, config.Board{Name: "raspberrypi"}, false, []string{"board    raspberrypi, untested", "  by     [board] name\n"}, ""},
+		{"a name that is not there", rut, config.Board{Name: "teltonika-rut95"}, false, []string{"board    generic-usb\n"}, `did you mean "teltonika-rut955"?`},
+		{"a box that says nothing", fstest.MapFS{}, config.Board{Name: config.Auto, Dir: "/etc/dynamod/boards.d"}, false, []string{"does not say what it is", "generic-usb\n", "write one in /etc/dynamod/boards.d"}, ""},
+	} {
+		var out, errs bytes.Buffer
+		v := boardVerb{json: tt.json}
+		if err := v.detect(tt.choice, tt.root, std{out: &out, err: &errs}); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %q in\n%s", tt.name, want, out.String())
+			}
+		}
+		if !strings.Contains(errs.String(), tt.warned) || tt.warned == "" && errs.Len() > 0 {
+			t.Errorf("%s: warned %q", tt.name, errs.String())
+		}
+	}
+}
+
+// A box that has what its definition names, and one that lacks some of it. No line is
+// taken for the look.
+func TestBoardCheckBox(t *testing.T) {
+	b := &board.Board{
+		Name: "acme-m1", Modem: board.Modem{Port: "/dev/ttyS1"}, Supply: board.Supply{Line: "modem_vbus"},
+		Reset: board.Reset{Line: "export:modem_reset"}, LEDs: board.LEDs{Registered: "green:4g"},
+	}
+	chip := &boardsim.Chip{Name: "gpiochip0", Label: "74hc595", Lines: []*boardsim.Line{{Name: "other"}, {Name: "modem_vbus", Output: true, Level: true}}}
+	dir := boardsim.Tree(t.TempDir())
+	chips := boardsim.New(chip)
+	for _, path := range []string{"dev/ttyS1", "sys/class/gpio/modem_reset/value", "sys/class/leds/green:4g/brightness"} {
+		if err := dir.Write(path, "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dir.Nodes(chip); err != nil {
+		t.Fatal(err)
+	}
+	tree := gpio.Tree{Sys: dir.Sys(), Dev: dir.Dev(), Chips: chips}
+	var out bytes.Buffer
+	if err := (&boardVerb{}).checkBox(b, tree, string(dir), std{out: &out}); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if text := out.String(); strings.Count(text, "[ ok ]") != 4 || !strings.Contains(text, "gpiochip0 line 1 (74hc595)") {
+		t.Errorf("all there:\n%s", text)
+	}
+	if l := chips.Read("modem_vbus"); len(l.History) > 0 || l.Consumer != "" {
+		t.Errorf("%+v", l)
+	}
+
+	b.Supply.Line, b.LEDs.Registered, b.Modem.Port = "modem_power", "green:5g", "/dev/ttyS2"
+	out.Reset()
+	if code := exitCode((&boardVerb{}).checkBox(b, tree, string(dir), std{out: &out})); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if text := out.String(); strings.Count(text, "[FAIL]") != 3 || !strings.Contains(text, "no such line on any GPIO chip") || !strings.Contains(text, "there is no /dev/ttyS2") {
+		t.Errorf("some missing:\n%s", text)
+	}
+	out.Reset()
+	(&boardVerb{json: true}).checkBox(b, tree, string(dir), std{out: &out})
+	if text := out.String(); !strings.HasPrefix(text, `{"board":"acme-m1","ok":false,"parts":[{"key":"supply.line"`) {
+		t.Errorf("JSON: %s", text)
+	}
+}

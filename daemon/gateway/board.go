@@ -1,0 +1,22 @@
+package gateway
+
+import (
+	"cmp"
+	"io/fs"
+	"os"
+
+	"dynamod/board"
+)
+
+// findBoard finds out which box this is, and what is known of it.
+func (g *Gateway) findBoard() {
+	g.box = board.Read(cmp.Or[fs.FS](g.opts.Root, os.DirFS("/")))
+	b, why, bad := g.config().Board.Choose(g.box)
+	for _, e := range bad {
+		g.log.Error("a definition of a board is left out", "error", e)
+	}
+	g.board = b
+	if why != "" {
+		g.log.Info("the board is known", "board", b.Name, "by", why, "untested", b.Untested)
+	}
+}
