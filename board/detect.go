@@ -2,8 +2,8 @@ package board
 
 import (
 	"encoding/json"
-	"io"
-	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -17,8 +17,8 @@ type Identity struct {
 	DMI        string   `json:"dmi,omitempty"` // "maker/board/product" of its firmware
 }
 
-// Read finds out which box this is, by the files below root, which is /.
-func Read(root fs.FS) Identity {
+// Read finds out which box this is, by the files below root, which is "/".
+func Read(root string) Identity {
 	var id Identity
 	id.Model = read(root, "proc/device-tree/model")
 	for s := range strings.SplitSeq(read(root, "proc/device-tree/compatible"), "\x00") {
@@ -52,17 +52,9 @@ func (id *Identity) compatible(s string) {
 	}
 }
 
-// most is how much of a file is read; board.json of a large switch has some kB.
-const most = 64 << 10
-
 // read is the text of a file without what ends it, "" if it cannot be read.
-func read(root fs.FS, name string) string {
-	f, err := root.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most))
+func read(root, name string) string {
+	b, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		return ""
 	}

@@ -3,42 +3,47 @@ package board
 import (
 	"reflect"
 	"testing"
-	"testing/fstest"
-)
 
-func file(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	"dynamod/board/boardsim"
+)
 
 // What boxes say of themselves, as their files have it.
 func TestRead(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		files fstest.MapFS
+		files map[string]string
 		want  Identity
 	}{
-		{"Teltonika RUT955, OpenWrt", fstest.MapFS{
-			"proc/device-tree/model":      file("Teltonika RUT955\x00"),
-			"proc/device-tree/compatible": file("teltonika,rut955\x00teltonika,rut9xx\x00qca,ar9344\x00"),
-			"etc/board.json":              file(`{"model": {"id": "teltonika,rut955", "name": "Teltonika RUT955"}, "led": {}}`),
+		{"Teltonika RUT955, OpenWrt", map[string]string{
+			"proc/device-tree/model":      "Teltonika RUT955\x00",
+			"proc/device-tree/compatible": "teltonika,rut955\x00teltonika,rut9xx\x00qca,ar9344\x00",
+			"etc/board.json":              `{"model": {"id": "teltonika,rut955", "name": "Teltonika RUT955"}, "led": {}}`,
 		}, Identity{Model: "Teltonika RUT955", Compatible: []string{"teltonika,rut955", "teltonika,rut9xx", "qca,ar9344"}}},
-		{"OpenWrt on x86: no device tree", fstest.MapFS{
-			"etc/board.json":                  file(`{"model": {"id": "pc-engines-apu2", "name": "PC Engines apu2"}}`),
-			"sys/class/dmi/id/sys_vendor":     file("PC Engines\n"),
-			"sys/class/dmi/id/board_name":     file("apu2\n"),
-			"sys/class/dmi/id/product_name":   file("apu2\n"),
-			"sys/class/dmi/id/product_serial": file("4711\n"),
+		{"OpenWrt on x86: no device tree", map[string]string{
+			"etc/board.json":                  `{"model": {"id": "pc-engines-apu2", "name": "PC Engines apu2"}}`,
+			"sys/class/dmi/id/sys_vendor":     "PC Engines\n",
+			"sys/class/dmi/id/board_name":     "apu2\n",
+			"sys/class/dmi/id/product_name":   "apu2\n",
+			"sys/class/dmi/id/product_serial": "4711\n",
 		}, Identity{Model: "PC Engines apu2", Compatible: []string{"pc-engines-apu2"}, DMI: "PC Engines/apu2/apu2"}},
-		{"a PC", fstest.MapFS{
-			"sys/class/dmi/id/sys_vendor":   file("LENOVO\n"),
-			"sys/class/dmi/id/product_name": file("20L6\n"),
+		{"a PC", map[string]string{
+			"sys/class/dmi/id/sys_vendor":   "LENOVO\n",
+			"sys/class/dmi/id/product_name": "20L6\n",
 		}, Identity{Model: "LENOVO 20L6", DMI: "LENOVO//20L6"}},
-		{"nothing", fstest.MapFS{}, Identity{}},
-		{"a board.json that is broken, and control characters", fstest.MapFS{
-			"proc/device-tree/model":      file("X\x1b[31m"),
-			"proc/device-tree/compatible": file("a,b\x00\x1b\x00\x00"),
-			"etc/board.json":              file(`{"model": {"id": `),
+		{"nothing", map[string]string{}, Identity{}},
+		{"a board.json that is broken, and control characters", map[string]string{
+			"proc/device-tree/model":      "X\x1b[31m",
+			"proc/device-tree/compatible": "a,b\x00\x1b\x00\x00",
+			"etc/board.json":              `{"model": {"id": `,
 		}, Identity{Compatible: []string{"a,b"}}},
 	} {
-		if got := Read(tt.files); !reflect.DeepEqual(got, tt.want) {
+		dir := boardsim.Tree(t.TempDir())
+		for path, text := range tt.files {
+			if err := dir.Write(path, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := Read(string(dir)); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}

@@ -14,89 +14,89 @@ import (
 
 // Board is one definition. All names of lines have a form that gpio.Parse reads.
 type Board struct {
-	Name   string `toml:"-" json:"name"` // of its file, without the ending
-	About  string `toml:"about" json:"about,omitzero"`
-	Source string `toml:"source" json:"source,omitzero"` // where its facts are from
+	Name   string `toml:"-"` // of its file, without the ending
+	About  string `toml:"about"`
+	Source string `toml:"source"` // where its facts are from
 	// Untested says that nobody has had this definition on the box itself.
-	Untested bool `toml:"untested" json:"untested,omitzero"`
+	Untested bool `toml:"untested"`
 
 	// Compatible are names of the box as its device tree has them, or board.json of
 	// OpenWrt; DMI is "maker/board", or "maker/board/product", of its firmware. In
 	// both '*' stands for any text. Without either a definition is only taken by name.
-	Compatible []string `toml:"compatible" json:"compatible,omitzero"`
-	DMI        []string `toml:"dmi" json:"dmi,omitzero"`
+	Compatible []string `toml:"compatible"`
+	DMI        []string `toml:"dmi"`
 
-	Modem  Modem  `toml:"modem" json:"modem,omitzero"`
-	Supply Supply `toml:"supply" json:"supply,omitzero"`
-	Reset  Reset  `toml:"reset" json:"reset,omitzero"`
-	Key    Key    `toml:"key" json:"key,omitzero"`
-	Status Status `toml:"status" json:"status,omitzero"`
-	SIM    SIM    `toml:"sim" json:"sim,omitzero"`
-	LEDs   LEDs   `toml:"leds" json:"leds,omitzero"`
-	Quirks Quirks `toml:"quirks" json:"quirks,omitzero"`
+	Modem  Modem  `toml:"modem"`
+	Supply Supply `toml:"supply"`
+	Reset  Reset  `toml:"reset"`
+	Key    Key    `toml:"key"`
+	Status Status `toml:"status"`
+	SIM    SIM    `toml:"sim"`
+	LEDs   LEDs   `toml:"leds"`
+	Quirks Quirks `toml:"quirks"`
 }
 
 // Modem is where the modem sits. What is not told is found out.
 type Modem struct {
-	USB []string `toml:"usb" json:"usb,omitzero"` // places on USB as the kernel names them, "1-1.2"
-	IDs []string `toml:"ids" json:"ids,omitzero"` // maker and model on USB, "2c7c:0125"; '*' stands for any text
-	AT  []int    `toml:"at" json:"at,omitzero"`   // bInterfaceNumber of the AT ports, the best first
-	PPP int      `toml:"ppp" json:"ppp,omitzero"` // bInterfaceNumber of the port that is dialled on, 0 where the modem's family knows
-	Net int      `toml:"net" json:"net,omitzero"` // bInterfaceNumber of the network function, 0 where there is but one
+	USB []string `toml:"usb"` // places on USB as the kernel names them, "1-1.2"
+	IDs []string `toml:"ids"` // maker and model on USB, "2c7c:0125"; '*' stands for any text
+	AT  []int    `toml:"at"`  // bInterfaceNumber of the AT ports, the best first
+	PPP int      `toml:"ppp"` // bInterfaceNumber of the port that is dialled on, 0 where the modem's family knows
+	Net int      `toml:"net"` // bInterfaceNumber of the network function, 0 where there is but one
 
-	Port      string `toml:"port" json:"port,omitzero"`           // the node of a modem on a serial line, SPI or shared memory: "/dev/ttyS1"
-	Baud      int    `toml:"baud" json:"baud,omitzero"`           // bit/s of that line
-	Interface string `toml:"interface" json:"interface,omitzero"` // the network interface, where it has one name for ever
+	Port      string `toml:"port"`      // the node of a modem on a serial line, SPI or shared memory: "/dev/ttyS1"
+	Baud      int    `toml:"baud"`      // bit/s of that line
+	Interface string `toml:"interface"` // the network interface, where it has one name for ever
 }
 
 // Supply is a line that takes the modem's power.
 type Supply struct {
-	Line string `toml:"line" json:"line,omitzero"`
+	Line string `toml:"line"`
 	// Off is how long the power is taken; 0 is DefaultOff.
-	Off Duration `toml:"off" json:"off,omitzero"`
+	Off Duration `toml:"off"`
 }
 
 // Reset is a line that starts the modem again.
 type Reset struct {
-	Line  string   `toml:"line" json:"line,omitzero"`
-	Pulse Duration `toml:"pulse" json:"pulse,omitzero"` // 0 is DefaultPulse
+	Line  string   `toml:"line"`
+	Pulse Duration `toml:"pulse"` // 0 is DefaultPulse
 }
 
 // Key is the modem's power key. It needs Status: a key turns off what is on.
 type Key struct {
-	Line string   `toml:"line" json:"line,omitzero"`
-	On   Duration `toml:"on" json:"on,omitzero"`   // how long it is pressed to turn the modem on; 0 is DefaultOn
-	Off  Duration `toml:"off" json:"off,omitzero"` // and to turn it off; 0 is DefaultKeyOff
+	Line string   `toml:"line"`
+	On   Duration `toml:"on"`  // how long it is pressed to turn the modem on; 0 is DefaultOn
+	Off  Duration `toml:"off"` // and to turn it off; 0 is DefaultKeyOff
 }
 
 // Status is a line that is active while the modem is on.
 type Status struct {
-	Line string `toml:"line" json:"line,omitzero"`
+	Line string `toml:"line"`
 }
 
 // SIM is a switch between card slots outside the modem.
 type SIM struct {
-	Line string `toml:"line" json:"line,omitzero"`
+	Line string `toml:"line"`
 	// Slots are the line's values, 0 or 1, for the slots, counted from 1.
-	Slots []int `toml:"slots" json:"slots,omitzero"`
+	Slots []int `toml:"slots"`
 }
 
 // LEDs are names below /sys/class/leds.
 type LEDs struct {
-	Registered string `toml:"registered" json:"registered,omitzero"` // on while the modem is registered, blinking while it looks for a network
-	Link       string `toml:"link" json:"link,omitzero"`             // on while traffic crosses the link, blinking while it does not
+	Registered string `toml:"registered"` // on while the modem is registered, blinking while it looks for a network
+	Link       string `toml:"link"`       // on while traffic crosses the link, blinking while it does not
 }
 
 // Quirks are what a box needs beyond that.
 type Quirks struct {
 	// On are lines that have to be active for the modem to be seen at all, such as the
 	// power of the hub it hangs on.
-	On []string `toml:"on" json:"on,omitzero"`
+	On []string `toml:"on"`
 	// Boot is how long the modem takes from power to its ports; 0 is DefaultBoot.
-	Boot Duration `toml:"boot" json:"boot,omitzero"`
+	Boot Duration `toml:"boot"`
 	// Whole is how long no further port may come for the modem to count as whole; 0 is
 	// DefaultWhole.
-	Whole Duration `toml:"whole" json:"whole,omitzero"`
+	Whole Duration `toml:"whole"`
 }
 
 // Times that hold where a definition tells none. Those of reset and key fit the

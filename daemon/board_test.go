@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"dynamod/board"
 	"dynamod/board/boardsim"
@@ -13,13 +12,15 @@ import (
 )
 
 func TestBoardDetect(t *testing.T) {
-	rut := fstest.MapFS{
-		"proc/device-tree/model":      {Data: []byte("Teltonika RUT955\x00")},
-		"proc/device-tree/compatible": {Data: []byte("teltonika,rut955\x00qca,ar9344\x00")},
+	rut, silent := boardsim.Tree(t.TempDir()), boardsim.Tree(t.TempDir())
+	for path, text := range map[string]string{"model": "Teltonika RUT955\x00", "compatible": "teltonika,rut955\x00qca,ar9344\x00"} {
+		if err := rut.Write("proc/device-tree/"+path, text); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range []struct {
 		name   string
-		root   fstest.MapFS
+		root   boardsim.Tree
 		choice config.Board
 		json   bool
 		want   []string
@@ -31,11 +32,11 @@ func TestBoardDetect(t *testing.T) {
 			[]string{`"model":"Teltonika RUT955"`, `"board":"teltonika-rut955","by":"teltonika,rut955"`, `"untested":true`}, ""},
 		{"by name", rut, config.Board{Name: "raspberrypi"}, false, []string{"board    raspberrypi, untested", "  by     [board] name\n"}, ""},
 		{"a name that is not there", rut, config.Board{Name: "teltonika-rut95"}, false, []string{"board    generic-usb\n"}, `did you mean "teltonika-rut955"?`},
-		{"a box that says nothing", fstest.MapFS{}, config.Board{Name: config.Auto, Dir: "/etc/dynamod/boards.d"}, false, []string{"does not say what it is", "generic-usb\n", "write one in /etc/dynamod/boards.d"}, ""},
+		{"a box that says nothing", silent, config.Board{Name: config.Auto, Dir: "/etc/dynamod/boards.d"}, false, []string{"does not say what it is", "generic-usb\n", "write one in /etc/dynamod/boards.d"}, ""},
 	} {
 		var out, errs bytes.Buffer
-		v := boardVerb{json: tt.json}
-		if err := v.detect(tt.choice, tt.root, std{out: &out, err: &errs}); err != nil {
+		v := boardVerb{json: tt.json, root: string(tt.root)}
+		if err := v.detect(tt.choice, nil, std{out: &out, err: &errs}); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		for _, want := range tt.want {
@@ -67,9 +68,9 @@ func TestBoardCheckBox(t *testing.T) {
 	if err := dir.Nodes(chip); err != nil {
 		t.Fatal(err)
 	}
-	tree := gpio.Tree{Sys: dir.Sys(), Dev: dir.Dev(), Chips: chips}
+	v := boardVerb{root: string(dir), tree: gpio.Tree{Sys: dir.Sys(), Dev: dir.Dev(), Chips: chips}}
 	var out bytes.Buffer
-	if err := (&boardVerb{}).checkBox(b, tree, string(dir), std{out: &out}); err != nil {
+	if err := v.checkBox(b, std{out: &out}); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	if text := out.String(); strings.Count(text, "[ ok ]") != 4 || !strings.Contains(text, "gpiochip0 line 1 (74hc595)") {
@@ -81,15 +82,16 @@ func TestBoardCheckBox(t *testing.T) {
 
 	b.Supply.Line, b.LEDs.Registered, b.Modem.Port = "modem_power", "green:5g", "/dev/ttyS2"
 	out.Reset()
-	if code := exitCode((&boardVerb{}).checkBox(b, tree, string(dir), std{out: &out})); code != exitFailed {
+	if code := exitCode(v.checkBox(b, std{out: &out})); code != exitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	if text := out.String(); strings.Count(text, "[FAIL]") != 3 || !strings.Contains(text, "no such line on any GPIO chip") || !strings.Contains(text, "there is no /dev/ttyS2") {
+	if text := out.String(); strings.Count(text, "[FAIL]") != 3 || !strings.Contains(text, "no such line on the GPIO chips") || !strings.Contains(text, "ttyS2: no such file") {
 		t.Errorf("some missing:\n%s", text)
 	}
 	out.Reset()
-	(&boardVerb{json: true}).checkBox(b, tree, string(dir), std{out: &out})
-	if text := out.String(); !strings.HasPrefix(text, `{"board":"acme-m1","ok":false,"parts":[{"key":"supply.line"`) {
+	v.json = true
+	v.checkBox(b, std{out: &out})
+	if text := out.String(); !strings.HasPrefix(text, `{"board":"acme-m1","ok":false,"parts":[{"key":"modem.port","name":"/dev/ttyS2","ok":false`) {
 		t.Errorf("JSON: %s", text)
 	}
 }

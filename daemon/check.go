@@ -54,7 +54,7 @@ it; that user's own check knows his capabilities, too.`,
 					warnings = append(warnings, id.lacks(cfg, path)...)
 				}
 				_, bad := config.LoadDialects(cfg.Modem.Dialects)
-				_, _, more := cfg.Board.Choose(board.Read(os.DirFS("/")))
+				_, _, more := cfg.Board.Choose(board.Read("/"))
 				if bad = append(bad, more...); len(bad) > 0 {
 					err = bad
 				}

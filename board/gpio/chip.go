@@ -2,11 +2,8 @@ package gpio
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 	"unsafe"
 )
 
@@ -81,121 +78,77 @@ type System interface {
 	Close(fd int) error
 }
 
-// chip is a GPIO chip that is open.
-type chip struct {
-	system System
-	fd     int
-	path   string
-	label  string
-	lines  int
+func (t Tree) system() System {
+	if t.Chips != nil {
+		return t.Chips
+	}
+	return kernel{}
 }
 
-// chips opens the chips of this machine one after the other, until f is satisfied.
-func (t Tree) chips(f func(*chip) (done bool, err error)) error {
-	system := t.Chips
-	if system == nil {
-		system = kernel{}
-	}
+// place is where a line is.
+type place struct {
+	path, label string // of its chip
+	info        lineInfo
+}
+
+// lookup finds a line. Two of one name are an error: the wrong one may be anything.
+func (t Tree) lookup(n Name) (p place, err error) {
 	paths, err := filepath.Glob(filepath.Join(t.dev(), "gpiochip*"))
+	found := 0
+	for _, path := range paths {
+		if bad := t.scan(path, n, &p, &found); bad != nil {
+			err = fmt.Errorf("%s: %w", path, bad)
+		}
+	}
+	switch {
+	case found == 1: // chips that could not be asked do not matter
+		return p, nil
+	case found > 1:
+		return p, fmt.Errorf("%d lines have that name; name the chip: chip:LABEL:NUMBER", found)
+	case err == nil:
+		err = fmt.Errorf("%w on the GPIO chips, of which there are %d", ErrNoLine, len(paths))
+	}
+	return p, err
+}
+
+// scan looks for a line on one chip.
+func (t Tree) scan(path string, n Name, p *place, found *int) error {
+	s := t.system()
+	fd, err := s.Open(path)
 	if err != nil {
 		return err
 	}
-	if len(paths) == 0 {
-		return fmt.Errorf("%w: this machine has no GPIO chip", ErrNoLine)
-	}
-	slices.SortFunc(paths, func(a, b string) int { // gpiochip10 comes after gpiochip9
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(a, b)
-	})
-	var denied error
-	for _, path := range paths {
-		done, err := false, error(nil)
-		fd, err := system.Open(path)
-		if err == nil {
-			var info chipInfo
-			if err = system.Ioctl(fd, getChipInfo, unsafe.Pointer(&info)); err == nil {
-				done, err = f(&chip{system, fd, path, text(info.label), int(min(info.lines, maxLines))})
-			}
-			system.Close(fd)
-		}
-		if done {
-			return err
-		}
-		if err != nil {
-			denied = fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return denied
-}
-
-// findLine says where a line is.
-func (t Tree) findLine(n Name) (where string, err error) {
-	err = t.onLine(n, func(c *chip, offset int) error {
-		info := lineInfo{offset: uint32(offset)}
-		if err := c.system.Ioctl(c.fd, getLineInfo, unsafe.Pointer(&info)); err != nil {
-			return err
-		}
-		where = fmt.Sprintf("%s line %d (%s)", filepath.Base(c.path), offset, c.label)
-		if info.flags&flagUsed != 0 {
-			where += ", used by " + text(info.consumer)
-		}
-		return nil
-	})
-	return where, err
-}
-
-// onLine calls f with a line's chip and its number there. Two lines of one name are
-// an error: the wrong one may be anything.
-func (t Tree) onLine(n Name, f func(c *chip, offset int) error) error {
-	found := 0
-	err := t.chips(func(c *chip) (bool, error) {
-		offset, err := c.offset(n, &found)
-		if err == nil && offset >= 0 && found == 1 && n.Kind == ByChip {
-			return true, f(c, offset)
-		}
-		return false, err
-	})
-	switch {
-	case found > 1:
-		return fmt.Errorf("%d lines have that name; name the chip: chip:LABEL:NUMBER", found)
-	case found == 0:
-		return errors.Join(err, fmt.Errorf("%w on any GPIO chip", ErrNoLine))
-	case n.Kind == ByChip:
+	defer s.Close(fd)
+	var chip chipInfo
+	if err := s.Ioctl(fd, getChipInfo, unsafe.Pointer(&chip)); err != nil {
 		return err
 	}
-	// It is the only one; the chips that could not be asked do not matter.
-	return t.chips(func(c *chip) (bool, error) {
-		offset, err := c.offset(n, new(int))
-		if err != nil || offset < 0 {
-			return false, err
+	first, last := uint32(0), min(chip.lines, maxLines)
+	if n.Kind == ByChip {
+		if text(chip.label) != n.Text || uint32(n.Offset) >= last {
+			return nil
 		}
-		return true, f(c, offset)
-	})
+		first, last = uint32(n.Offset), uint32(n.Offset)+1
+	}
+	for i := first; i < last; i++ {
+		info := lineInfo{offset: i}
+		if err := s.Ioctl(fd, getLineInfo, unsafe.Pointer(&info)); err != nil {
+			return err
+		}
+		if n.Kind == ByChip || text(info.name) == n.Text {
+			*found++
+			*p = place{path, text(chip.label), info}
+		}
+	}
+	return nil
 }
 
-// offset is the number of a line on a chip, -1 if it has none such. found counts them.
-func (c *chip) offset(n Name, found *int) (int, error) {
-	if n.Kind == ByChip {
-		if c.label != n.Text || n.Offset >= c.lines {
-			return -1, nil
-		}
-		*found++
-		return n.Offset, nil
+// user is who has the line, in a form for behind the line's place; "" for nobody.
+func (p *place) user() string {
+	if p.info.flags&flagUsed == 0 {
+		return ""
 	}
-	at := -1
-	for i := range c.lines {
-		info := lineInfo{offset: uint32(i)}
-		if err := c.system.Ioctl(c.fd, getLineInfo, unsafe.Pointer(&info)); err != nil {
-			return -1, err
-		}
-		if text(info.name) == n.Text {
-			*found++
-			at = i
-		}
-	}
-	return at, nil
+	return ", used by " + text(p.info.consumer)
 }
 
 // chipLine is a line of a chip that is held.
@@ -205,35 +158,31 @@ type chipLine struct {
 }
 
 // request takes a line: as an output with that value, or with flags 0 as it is.
-func (t Tree) request(n Name, flags uint64, active bool) (l *chipLine, err error) {
-	if n.Low {
-		flags |= flagActiveLow
+func (t Tree) request(n Name, flags uint64, active bool) (*chipLine, error) {
+	p, err := t.lookup(n)
+	if err != nil {
+		return nil, err
 	}
-	err = t.onLine(n, func(c *chip, offset int) error {
-		r := lineRequest{lineCount: 1}
-		r.offsets[0] = uint32(offset)
-		copy(r.consumer[:], "dynamod")
-		r.config.flags = flags
-		if flags&flagOutput != 0 && active {
-			r.config.attrCount = 1
-			r.config.attrs[0] = configAttribute{lineAttribute{id: attrValues, value: 1}, 1}
-		}
-		if err := c.system.Ioctl(c.fd, getLine, unsafe.Pointer(&r)); err != nil {
-			return c.refused(offset, err)
-		}
-		l = &chipLine{c.system, int(r.fd)}
-		return nil
-	})
-	return l, err
-}
-
-// refused tells who has a line.
-func (c *chip) refused(offset int, err error) error {
-	info := lineInfo{offset: uint32(offset)}
-	if c.system.Ioctl(c.fd, getLineInfo, unsafe.Pointer(&info)) == nil && info.flags&flagUsed != 0 {
-		return fmt.Errorf("in use by %q: %w", text(info.consumer), err)
+	s := t.system()
+	fd, err := s.Open(p.path)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	defer s.Close(fd)
+	r := lineRequest{lineCount: 1}
+	r.offsets[0] = p.info.offset
+	copy(r.consumer[:], "dynamod")
+	if r.config.flags = flags; n.Low {
+		r.config.flags |= flagActiveLow
+	}
+	if active {
+		r.config.attrCount = 1
+		r.config.attrs[0] = configAttribute{lineAttribute{id: attrValues, value: 1}, 1}
+	}
+	if err := s.Ioctl(fd, getLine, unsafe.Pointer(&r)); err != nil {
+		return nil, fmt.Errorf("%w%s", err, p.user())
+	}
+	return &chipLine{s, int(r.fd)}, nil
 }
 
 // Set sets the line.

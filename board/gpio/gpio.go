@@ -76,6 +76,8 @@ func Parse(s string) (n Name, err error) {
 	return n, nil
 }
 
+func (n Name) isOfChip() bool { return n.Kind == ByName || n.Kind == ByChip }
+
 // String returns what Parse read.
 func (n Name) String() string {
 	s := []string{"", "chip:", "export:", "regulator:", "led:"}[n.Kind] + n.Text
@@ -132,7 +134,7 @@ func (t Tree) Output(name string, active bool) (Line, error) {
 }
 
 func (t Tree) output(n Name, active bool) (Line, error) {
-	if n.Kind == ByName || n.Kind == ByChip {
+	if n.isOfChip() {
 		return t.request(n, flagOutput, active)
 	}
 	f, err := t.file(n)
@@ -152,7 +154,7 @@ func (t Tree) Active(name string) (bool, error) {
 		return false, err
 	}
 	var active bool
-	if n.Kind == ByName || n.Kind == ByChip {
+	if n.isOfChip() {
 		var l *chipLine
 		if l, err = t.request(n, 0, false); err == nil {
 			defer l.Close()
@@ -177,17 +179,18 @@ func (t Tree) Find(name string) (where string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if n.Kind == ByName || n.Kind == ByChip {
-		where, err = t.findLine(n)
-	} else {
-		var f file
-		f, err = t.file(n)
-		where = f.path
+	if n.isOfChip() {
+		p, err := t.lookup(n)
+		if err != nil {
+			return "", fmt.Errorf("line %s: %w", name, err)
+		}
+		return fmt.Sprintf("%s line %d (%s)%s", filepath.Base(p.path), p.info.offset, p.label, p.user()), nil
 	}
+	f, err := t.file(n)
 	if err != nil {
 		return "", fmt.Errorf("line %s: %w", name, err)
 	}
-	return where, nil
+	return f.path, nil
 }
 
 // file is a line behind a file of sysfs.

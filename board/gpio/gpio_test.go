@@ -89,7 +89,7 @@ func TestChipLine(t *testing.T) {
 	if got := chips.Read("modem_rst"); !got.Level || got.Consumer != "dynamod" {
 		t.Errorf("%+v", got)
 	}
-	if _, err := tree.Output("modem_rst", true); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), `in use by "dynamod"`) {
+	if _, err := tree.Output("modem_rst", true); !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "used by dynamod") {
 		t.Errorf("taken twice: %v", err)
 	}
 	if err := errors.Join(l.Set(false), l.Set(false), l.Close()); err != nil {
@@ -141,10 +141,10 @@ func TestActiveLow(t *testing.T) {
 func TestChipErrors(t *testing.T) {
 	tree, _ := rut955(t)
 	for _, tt := range []struct{ line, want string }{
-		{"modem_reset", "line modem_reset: no such line on any GPIO chip"},
-		{"chip:74hc595:4", "line chip:74hc595:4: no such line on any GPIO chip"},
+		{"modem_reset", "line modem_reset: no such line on the GPIO chips"},
+		{"chip:74hc595:4", "line chip:74hc595:4: no such line on the GPIO chips"},
 		{"chip:other:0", "line chip:other:0: no such line"},
-		{"led_wan", `line led_wan: in use by "rut955:led:wan"`},
+		{"led_wan", "line led_wan: device or resource busy, used by rut955:led:wan"},
 	} {
 		if _, err := tree.Output(tt.line, true); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.line, err)

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,14 +24,12 @@ type rawBoard struct {
 
 var boardRoot = schemaOf(reflect.TypeFor[rawBoard]())
 
-// LoadBoards reads the definitions that are built in and the *.toml files of a
-// directory, which need not exist; a file there takes the place of the built-in one
-// of its name. Files that are wrong are left out and told by the Errors. The list is
-// in the order of names.
-func LoadBoards(dir string) ([]*board.Board, Errors) {
-	s := boardSet{files: map[string]boardFile{}, done: map[string]*board.Board{}}
-	s.builtin()
-	var errs Errors
+// LoadBoards reads the definitions that are built in, the *.toml files of a directory,
+// which need not exist, and further files. A later one takes the place of an earlier
+// one of its name. Files that are wrong are left out and told by the Errors. The list
+// is in the order of names.
+func LoadBoards(dir string, files ...string) (list []*board.Board, errs Errors) {
+	s := newBoardSet()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.toml"))
 	if err == nil && len(paths) == 0 {
 		if _, err = os.ReadDir(dir); errors.Is(err, fs.ErrNotExist) {
@@ -40,11 +39,24 @@ func LoadBoards(dir string) ([]*board.Board, Errors) {
 	if err != nil {
 		errs = append(errs, &Error{File: dir, Msg: "cannot read the directory: " + reason(err).Error()})
 	}
-	for _, path := range paths {
-		errs = append(errs, s.read(path)...)
+	for _, path := range append(paths, files...) {
+		data, err := readRegular(path, maxFileBytes)
+		if err != nil {
+			errs = append(errs, &Error{File: path, Msg: "cannot read the file: " + err.Error()})
+			continue
+		}
+		s.add(path, data)
 	}
-	list, more := s.all()
-	return list, append(errs, more...)
+	for _, name := range s.names() {
+		b, err := s.board(name, nil)
+		if more, ok := errors.AsType[Errors](err); ok {
+			errs = append(errs, more...)
+		}
+		if b != nil {
+			list = append(list, b)
+		}
+	}
+	return list, errs
 }
 
 // Choose returns the definition of the box that says id, and by what it was chosen:
@@ -52,61 +64,32 @@ func LoadBoards(dir string) ([]*board.Board, Errors) {
 // generic-usb, as is one whose definition is not there or wrong, which the Errors tell.
 func (b Board) Choose(id board.Identity) (*board.Board, string, Errors) {
 	list, errs := LoadBoards(b.Dir)
-	if b.Name == Auto {
-		if found, why := board.Find(list, id); found != nil {
-			return found, why, errs
-		}
-	} else {
-		names := make([]string, len(list))
-		for i, found := range list {
-			if found.Name == b.Name {
-				return found, "[board] name", errs
-			}
-			names[i] = found.Name
-		}
-		hint := "one of " + strings.Join(names, ", ")
-		if n := near.Name(b.Name, names); n != "" {
-			hint = "did you mean \"" + n + "\"?"
-		}
-		errs = append(errs, &Error{File: b.Dir, Msg: "no definition of the board \"" + b.Name + "\" can be used", Hint: hint})
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
 	}
-	for _, found := range list {
-		if found.Name == "generic-usb" {
-			return found, "", errs
+	name, why := b.Name, "[board] name"
+	if name == Auto {
+		found, by := board.Find(list, id)
+		if found != nil {
+			return found, by, errs
 		}
+		name, why = "generic-usb", ""
 	}
-	return &board.Board{Name: "generic-usb"}, "", errs
-}
-
-// LoadBoard reads one more definition, from a file anywhere, which may inherit from
-// those of LoadBoards.
-func LoadBoard(path, dir string) (*board.Board, error) {
-	s := boardSet{files: map[string]boardFile{}, done: map[string]*board.Board{}}
-	s.builtin()
-	paths, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
-	for _, p := range append(paths, path) {
-		if errs := s.read(p); len(errs) > 0 && p == path {
-			return nil, errs
-		}
+	i := slices.Index(names, name)
+	if i < 0 {
+		errs = append(errs, &Error{File: b.Dir, Msg: fmt.Sprintf("no definition of the board %q can be used", name), Hint: meant(name, names)})
+		return &board.Board{Name: "generic-usb"}, "", errs
 	}
-	b, errs := s.board(boardName(path), nil)
-	if len(errs) > 0 {
-		return nil, errs
-	}
-	return b, nil
+	return list[i], why, errs
 }
 
 // ParseBoard checks the text of one definition that inherits from built-in ones at
-// most; name is its file's. The error is an Errors with everything that is wrong.
-func ParseBoard(name string, data []byte) (*board.Board, error) {
-	s := boardSet{files: map[string]boardFile{}, done: map[string]*board.Board{}}
-	s.builtin()
-	s.files[boardName(name)] = boardFile{name, data, s.files[boardName(name)].data}
-	b, errs := s.board(boardName(name), nil)
-	if len(errs) > 0 {
-		return nil, errs
-	}
-	return b, nil
+// most; path is its file's. The error is an Errors with everything that is wrong.
+func ParseBoard(path string, data []byte) (*board.Board, error) {
+	s := newBoardSet()
+	s.add(path, data)
+	return s.board(boardName(path), nil)
 }
 
 // boardSet puts definitions together, each after the one that it inherits from.
@@ -116,55 +99,34 @@ type boardSet struct {
 }
 
 type boardFile struct {
-	path string
-	data []byte
-	over []byte // the built-in one of this name, which it may inherit from
+	path       string
+	data       []byte
+	overridden bool // it stands in place of a built-in one, which it may inherit from
 }
 
 func boardName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".toml") }
 
-// builtin adds what is embedded; a test reads all of it.
-func (s *boardSet) builtin() {
-	paths, _ := fs.Glob(configs.Boards, "boards/*.toml")
-	for _, path := range paths {
-		data, _ := configs.Boards.ReadFile(path)
-		s.files[boardName(path)] = boardFile{path: path, data: data}
+// newBoardSet has what is built in, which a test reads.
+func newBoardSet() *boardSet {
+	s := &boardSet{map[string]boardFile{}, map[string]*board.Board{}}
+	entries, _ := configs.Boards.ReadDir("boards")
+	for _, e := range entries {
+		data, _ := configs.Boards.ReadFile("boards/" + e.Name())
+		s.add(e.Name(), data)
 	}
+	return s
 }
 
-func (s *boardSet) read(path string) Errors {
-	data, err := readRegular(path, maxFileBytes)
-	if err != nil {
-		return Errors{{File: path, Msg: "cannot read the file: " + err.Error()}}
-	}
-	name := boardName(path)
-	s.files[name] = boardFile{path, data, s.files[name].data}
-	return nil
+func (s *boardSet) add(path string, data []byte) {
+	_, there := s.files[boardName(path)]
+	s.files[boardName(path)] = boardFile{path, data, there}
 }
 
-// all puts all of them together.
-func (s *boardSet) all() (list []*board.Board, errs Errors) {
-	for _, name := range s.names() {
-		b, more := s.board(name, nil)
-		if errs = append(errs, more...); b != nil {
-			list = append(list, b)
-		}
-	}
-	return list, errs
-}
-
-func (s *boardSet) names() []string {
-	var names []string
-	for name := range s.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func (s *boardSet) names() []string { return slices.Sorted(maps.Keys(s.files)) }
 
 // board puts one definition together. heirs are those that are being put together
 // and wait for it.
-func (s *boardSet) board(name string, heirs []string) (*board.Board, Errors) {
+func (s *boardSet) board(name string, heirs []string) (*board.Board, error) {
 	if b := s.done[name]; b != nil {
 		return b, nil
 	}
@@ -180,10 +142,10 @@ func (s *boardSet) board(name string, heirs []string) (*board.Board, Errors) {
 		return nil, errs
 	}
 	out := &board.Board{}
-	if parent := raw.Inherits; parent != "" {
-		from, errs := s.parent(d, parent, name, append(heirs, name))
-		if errs != nil {
-			return nil, errs
+	if raw.Inherits != "" {
+		from := s.parent(d, raw.Inherits, append(heirs, name))
+		if from == nil {
+			return nil, d.errs
 		}
 		*out = *from // what is replaced below is replaced whole
 		// These tell about the parent's box.
@@ -201,30 +163,34 @@ func (s *boardSet) board(name string, heirs []string) (*board.Board, Errors) {
 	return out, nil
 }
 
-// parent is the definition that another one inherits from. A file in place of a
-// built-in one may inherit from that.
-func (s *boardSet) parent(d *document, parent, name string, heirs []string) (*board.Board, Errors) {
-	if over := s.files[name].over; parent == name && over != nil {
-		under := boardSet{files: map[string]boardFile{}, done: map[string]*board.Board{}}
-		under.builtin()
-		return under.board(name, nil)
+// parent is the definition that the last of heirs inherits from. A file in place of a
+// built-in one may inherit from that. Where there is none, d has the error.
+func (s *boardSet) parent(d *document, parent string, heirs []string) *board.Board {
+	name := heirs[len(heirs)-1]
+	if parent == name && s.files[name].overridden {
+		s, heirs = newBoardSet(), nil
 	}
-	switch {
-	case slices.Contains(heirs, parent):
+	if _, there := s.files[parent]; !there {
+		d.failAt("inherits", meant(parent, s.names()), "there is no board %q to inherit from", parent)
+		return nil
+	}
+	if slices.Contains(heirs, parent) {
 		d.failAt("inherits", "", "%s inherits from itself: %s", parent, strings.Join(append(heirs, parent), ", "))
-		return nil, d.errs
-	case s.files[parent].path == "":
-		hint := "one of " + strings.Join(s.names(), ", ")
-		if n := near.Name(parent, s.names()); n != "" {
-			hint = "did you mean \"" + n + "\"?"
-		}
-		d.failAt("inherits", hint, "there is no board %q to inherit from", parent)
-		return nil, d.errs
+		return nil
 	}
-	b, errs := s.board(parent, heirs)
-	if len(errs) > 0 {
-		d.failAt("inherits", cmp.Or(errs[0].Hint, "mend that first"), "board %q cannot be used: %s:%d: %s", parent, errs[0].File, errs[0].Line, errs[0].Msg)
-		return nil, d.errs
+	b, err := s.board(parent, heirs)
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		d.failAt("inherits", "mend that first", "board %q cannot be used: %s", parent, first)
+		return nil
 	}
-	return b, nil
+	return b
+}
+
+// meant is the hint for a name that is not there.
+func meant(name string, names []string) string {
+	if n := near.Name(name, names); n != "" {
+		return fmt.Sprintf("did you mean %q?", n)
+	}
+	return "one of " + strings.Join(names, ", ")
 }

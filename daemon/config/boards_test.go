@@ -119,7 +119,7 @@ func TestBoardErrors(t *testing.T) {
 		{"file elsewhere", "[reset]\nline = \"export:../../x\"\n", "x.toml:2:8: \"export:../../x\" cannot be the name of a line"},
 		{"key without status", "[key]\nline = \"pwrkey\"\n", "x.toml:2:8: a power key needs a status line\nhint: add status, or leave the key out"},
 		{"slots", "[sim]\nline = \"sim\"\n", "x.toml:1:2: a switch of slots needs the line's values"},
-		{"slot value", "[sim]\nline = \"sim\"\nslots = [0, 2]\n", "x.toml:3:13: a line has no value 2"},
+		{"slot value", "[sim]\nline = \"sim\"\nslots = [0, 2]\n", "x.toml:3:13: 2 is not in 0..1"},
 		{"usb", "[modem]\nusb = [\"1-1.2:1.0\"]\n", "x.toml:2:8: \"1-1.2:1.0\" is no place on USB"},
 		{"ids", "[modem]\nids = [\"2c7c\"]\n", "x.toml:2:8: \"2c7c\" is no maker and model on USB"},
 		{"both", "[modem]\nport = \"/dev/ttyS1\"\nusb = [\"1-1\"]\n", "x.toml:2:8: a modem has a fixed node, or a place on USB"},
@@ -162,10 +162,6 @@ func TestBoardsDir(t *testing.T) {
 	}
 	if names != 1 {
 		t.Error("a good file is left out with the bad ones")
-	}
-	b, err := LoadBoard(filepath.Join(dir, "d.toml"), dir)
-	if err != nil || b.About != "D" {
-		t.Errorf("%+v, %v", b, err)
 	}
 }
 

@@ -2,15 +2,13 @@ package gateway
 
 import (
 	"cmp"
-	"io/fs"
-	"os"
 
 	"dynamod/board"
 )
 
 // findBoard finds out which box this is, and what is known of it.
 func (g *Gateway) findBoard() {
-	g.box = board.Read(cmp.Or[fs.FS](g.opts.Root, os.DirFS("/")))
+	g.box = board.Read(cmp.Or(g.opts.Root, "/"))
 	b, why, bad := g.config().Board.Choose(g.box)
 	for _, e := range bad {
 		g.log.Error("a definition of a board is left out", "error", e)

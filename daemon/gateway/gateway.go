@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -69,8 +68,8 @@ type Options struct {
 	PowerCycle func(ctx context.Context) error
 	// Tree is where devices are looked up.
 	Tree port.Tree
-	// Root is where the box says what it is; nil is this machine's.
-	Root fs.FS
+	// Root is where the box says what it is; "" is "/".
+	Root string
 	// LeaveRun leaves an activation that an earlier process did not end to the
 	// daemon, unless a request has to do with one: whoever looks at the modem for
 	// a moment must not begin a switch of profiles and break it off again.
