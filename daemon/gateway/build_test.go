@@ -271,6 +271,11 @@ func TestOutboxWaits(t *testing.T) {
 	if !l.outboxWaits() {
 		t.Error("a delivered report is on the card still")
 	}
+	l.status.Update(func(s *status.Snapshot) { s.Card = &status.Card{Error: "no channel"} })
+	if !l.outboxWaits() {
+		t.Error("a delivered report is on a card that could not be opened since")
+	}
+	l.showEID(c)
 	if err := l.deliver(t.Context(), c); err != nil || l.outboxWaits() || len(l.outbox.Entries()) != 0 {
 		t.Errorf("%v, %d left", err, len(l.outbox.Entries()))
 	}

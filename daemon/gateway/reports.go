@@ -263,7 +263,7 @@ func (g *Gateway) keepOutbox(ctx context.Context) error {
 		if g.running() || !g.outboxWaits() {
 			continue
 		}
-		if left > 0 && g.uncollected.Load() && len(g.outbox.Due()) == 0 {
+		if left > 0 && len(g.outbox.Due()) == 0 { // it is about the card alone
 			left--
 			continue
 		}
@@ -297,8 +297,11 @@ func (g *Gateway) outboxWaits() bool {
 	if g.uncollected.Load() || len(g.outbox.Due()) > 0 {
 		return true
 	}
+	// Which card it is has to be found out again where the last try to use it failed.
 	card := g.status.Snapshot().Card
-	return card != nil && slices.ContainsFunc(g.outbox.Entries(), func(e outbox.Entry) bool { return e.Delivered && e.EID == card.EID })
+	return card != nil && slices.ContainsFunc(g.outbox.Entries(), func(e outbox.Entry) bool {
+		return e.Delivered && (e.EID == card.EID || card.EID == "")
+	})
 }
 
 func (g *Gateway) showOutbox() {
