@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,24 @@ func TestBootstrapLink(t *testing.T) {
 			return r.Table == netlink.TableMain && r.Protocol == netlink.Protocol
 		})
 	}
+	// What a profile is for may be found out while its first link comes up: the kernel
+	// has nothing of it until then.
+	synctest.Test(t, func(t *testing.T) {
+		known := false
+		var b *bench
+		b = newBench(t, func(c *Config, _ *radio) {
+			c.Bootstrap = func(string) bool { return known }
+			c.AwaitClass = func(_ context.Context, id string) {
+				if snap, err := b.kernel.Snapshot(t.Context()); err != nil || len(snap.Routes) > 0 || id != iccid {
+					t.Errorf("before the class of %s is known: %v, %v", id, snap.Routes, err)
+				}
+				known = true
+			}
+		})
+		if _, err := b.bringUp(t.Context()); err != nil || !known || inMain(b.kernel) {
+			t.Errorf("%v, asked for %v, in the main table %v", err, known, inMain(b.kernel))
+		}
+	})
 	for _, table := range []uint32{700, 0} {
 		synctest.Test(t, func(t *testing.T) {
 			bootstrap := true

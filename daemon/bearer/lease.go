@@ -181,6 +181,9 @@ const carrierTime = 10 * time.Second
 // of router advertisements, which the context's type and what the modem says
 // of it decide. IPv4 does not wait for IPv6, which the next look adds.
 func (b *Bearer) obtain(ctx context.Context, iccid, ifname string, call modem.Call, lease modem.Lease) (_ *keeping, err error) {
+	if b.AwaitClass != nil {
+		b.AwaitClass(ctx, iccid)
+	}
 	s := b.kept(iccid, b.Spec)
 	s.Interface = ifname
 	told := Lease{Addrs: lease.Config.Addrs, DNS: lease.Config.DNS, MTU: lease.Config.MTU}

@@ -86,6 +86,7 @@ func (g *Gateway) Cancel(id string) error {
 
 // Profiles lists the profiles on the card.
 func (g *Gateway) Profiles(ctx context.Context) ([]status.Profile, error) {
+	defer g.cardWasRead()
 	err := g.withCard(ctx, func(c *lpa.Card) error { return g.showCard(ctx, c) })
 	if err != nil {
 		return nil, err

@@ -116,6 +116,7 @@ func (g *Gateway) listen(ctx context.Context, d *device) {
 	beside := func(f func()) { wg.Go(func() { g.guard("modem", f) }) }
 	beside(func() {
 		defer g.bearer.Kick()
+		defer g.cardWasRead()
 		err := g.withCard(ctx, func(c *lpa.Card) error {
 			err := g.showCard(ctx, c)
 			if err == nil { // what a crash has left is delivered before anything new is begun
@@ -198,6 +199,7 @@ func (g *Gateway) setDevice(d *device, err error) {
 	if d != nil {
 		g.openings++
 		g.uncollected.Store(true) // of a card that was elsewhere, or a process that was killed
+		g.cardToRead()            // by listen
 	}
 	g.changed()
 	g.mu.Unlock()

@@ -32,6 +32,9 @@ func (g *Gateway) newWatch() *fallback.Watch {
 // it may have left notifications on the card.
 func (g *Gateway) simChanged(c status.SIMChange) {
 	g.uncollected.Store(true)
+	g.mu.Lock()
+	g.cardToRead() // by the watch, which has told it
+	g.mu.Unlock()
 	if _, err := g.journal.Append(status.SIMChangeKind, c); err != nil {
 		g.log.Error("cannot journal the change of the SIM", "error", err)
 	}

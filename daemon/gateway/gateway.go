@@ -147,6 +147,7 @@ type Gateway struct {
 	deviceErr    error
 	openings     int           // of the modem's port
 	deviceChange chan struct{} // closed at each change of device
+	cardReading  chan struct{} // closed when the card was read; nil while nobody is to do it
 	past         status.Figures
 	operators    *cosa.DB
 	staleCarrier string // name of the carrier configuration that stayed behind a switch

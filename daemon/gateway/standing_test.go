@@ -65,7 +65,8 @@ type standing struct {
 
 type standingOptions struct {
 	personality string
-	noProfile   bool // on the card
+	noProfile   bool // enabled on the card
+	bootstrap   bool // its profile is for provisioning
 	power       bool // the board has a power line
 	ethernet    bool // the modem plays a network card
 	config      func(*config.Config)
@@ -123,7 +124,11 @@ func standInBubble(t *testing.T, o standingOptions, f func(s *standing)) {
 	must(err)
 	upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: standingICCID, IMSI: "001010000000001", MNCDigits: 2})
 	must(err)
-	md, err := euiccsim.Metadata{ICCID: standingICCID, Provider: "Lab", Name: "Lab", Class: euiccsim.ClassOperational}.Encode()
+	class := euiccsim.ClassOperational
+	if o.bootstrap {
+		class = euiccsim.ClassProvisioning
+	}
+	md, err := euiccsim.Metadata{ICCID: standingICCID, Provider: "Lab", Name: "Lab", Class: class}.Encode()
 	must(err)
 	must(s.card.Preload(upp, md, !o.noProfile))
 

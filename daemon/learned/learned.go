@@ -99,14 +99,14 @@ type Standing struct {
 }
 
 type file struct {
-	Provisioning []string              `json:"provisioning,omitempty"` // ICCIDs
-	Standing     *Standing             `json:"standing,omitempty"`
-	LastGood     map[string]APN        `json:"last_good,omitempty"` // by ICCID
-	Worked       map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
-	Attach       map[string]Attach     `json:"attach,omitempty"`    // by IMEI
-	USBMode      map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
-	Firmware     map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
-	PIN          map[string]RefusedPIN `json:"pin,omitempty"`       // by a mark of card and PIN
+	Class    map[string]string     `json:"class,omitempty"` // by ICCID
+	Standing *Standing             `json:"standing,omitempty"`
+	LastGood map[string]APN        `json:"last_good,omitempty"` // by ICCID
+	Worked   map[string]time.Time  `json:"worked,omitempty"`    // by ICCID
+	Attach   map[string]Attach     `json:"attach,omitempty"`    // by IMEI
+	USBMode  map[string]USBMode    `json:"usb_mode,omitempty"`  // by IMEI
+	Firmware map[string]Firmware   `json:"firmware,omitempty"`  // by firmware and card
+	PIN      map[string]RefusedPIN `json:"pin,omitempty"`       // by a mark of card and PIN
 }
 
 // Store is an open file of learned facts. Its methods may be called from any
@@ -263,23 +263,23 @@ func (s *Store) SetStanding(v Standing) error {
 	return s.save()
 }
 
-// Provisioning reports whether a profile was of the class provisioning when the card
-// was read last: the link is up before it is read again.
-func (s *Store) Provisioning(iccid string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.f.Provisioning, iccid)
-}
+// Class returns the class of a profile, as euicc.Class has it in words, when the
+// card was read last: the link is up before it is read again.
+func (s *Store) Class(iccid string) (string, bool) { return get(s, &s.f.Class, iccid) }
 
-// SetProvisioning remembers which profiles of the card are of that class.
-func (s *Store) SetProvisioning(iccids []string) error {
+// SetClasses remembers the classes of all profiles of the card, by ICCID. What was
+// known of another card is dropped.
+func (s *Store) SetClasses(classes map[string]string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	iccids = slices.Sorted(slices.Values(iccids[:min(len(iccids), maxProfiles)]))
-	if slices.Equal(s.f.Provisioning, iccids) && !s.unsaved {
+	classes = maps.Clone(classes)
+	for _, iccid := range slices.Sorted(maps.Keys(classes))[min(len(classes), maxProfiles):] {
+		delete(classes, iccid)
+	}
+	if maps.Equal(s.f.Class, classes) && !s.unsaved {
 		return nil
 	}
-	s.f.Provisioning = iccids
+	s.f.Class = classes
 	return s.save()
 }
 

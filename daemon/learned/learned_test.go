@@ -301,33 +301,37 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// Which profiles are for provisioning is known after a restart, and written once.
-func TestProvisioning(t *testing.T) {
+// The classes of a card's profiles are known after a restart, and written once.
+func TestClasses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "learned.json")
+	classes := map[string]string{"A": "provisioning", "B": "operational"}
 	for range 2 {
 		s, err := Open(path, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetProvisioning([]string{"B", "A"}); err != nil {
+		if err := s.SetClasses(classes); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetProvisioning([]string{"A", "B"}); err != nil || !s.Provisioning("A") || s.Provisioning("C") {
-			t.Error(err)
+		a, _ := s.Class("A")
+		_, known := s.Class("C")
+		if err := s.SetClasses(classes); err != nil || a != "provisioning" || known {
+			t.Errorf("%q, %v, %v", a, known, err)
 		}
 		if again, err := os.Stat(path); err != nil || !os.SameFile(info, again) {
 			t.Error("the same is written twice")
 		}
 	}
 	s, err := Open(path, time.Now)
-	if err != nil || !s.Provisioning("B") {
-		t.Errorf("forgotten: %v", err)
+	if b, _ := s.Class("B"); err != nil || b != "operational" {
+		t.Errorf("forgotten: %q, %v", b, err)
 	}
-	if err := s.SetProvisioning(nil); err != nil || s.Provisioning("A") {
+	err = s.SetClasses(map[string]string{"D": "test"})
+	if _, known := s.Class("A"); err != nil || known {
 		t.Errorf("another card's: %v", err)
 	}
 }
