@@ -55,6 +55,7 @@ func commands() []command {
 		balanceCommand,
 		notificationsCommand,
 		tokenCommand,
+		helperCommand,
 		diagCommand,
 		logCommand,
 		bundleCommand,

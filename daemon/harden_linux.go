@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,9 @@ func harden(cfg *config.Config, log *slog.Logger) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		log.Debug("core files stay possible", "error", err)
 	}
-	// pppd may be setuid, or have an AppArmor profile of its own.
-	if cfg.Bearer.PPP != config.PPPOff {
+	// A pppd of ours may have an AppArmor profile of its own; one that the helper runs is
+	// none of ours.
+	if cfg.Bearer.PPP != config.PPPOff && os.Geteuid() == 0 {
 		return
 	}
 	// All threads, which a build with cgo cannot do.

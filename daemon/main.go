@@ -35,8 +35,8 @@ func main() {
 // floor is the time of the build.
 func floor() time.Time {
 	sec, err := strconv.ParseInt(builtAt, 10, 64)
-	if err != nil {
-		return time.Time{}
+	if err != nil || sec == 0 {
+		return time.Time{} // not known
 	}
 	return time.Unix(sec, 0)
 }

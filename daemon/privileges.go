@@ -175,8 +175,18 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 			add("[hook] group: only a member can give the socket to %s: `usermod -aG %s %s`", group, group, id.name)
 		}
 	}
-	if cfg.Bearer.PPP != config.PPPOff {
-		add("[bearer] ppp: pppd has to be run by root: run the daemon as root, or set it to \"off\"")
+	for _, needs := range []struct {
+		key string
+		set bool
+	}{{"[bearer] ppp", cfg.Bearer.PPP != config.PPPOff}, {"[time] set", cfg.Time.Set}} {
+		if !needs.set {
+			continue
+		}
+		if ok, err := id.may(cfg.State.Helper, 0o6); err != nil {
+			add("%s needs root, and there is no helper at %s: `systemctl enable --now dynamod-helper.socket`, or run the daemon as root", needs.key, cfg.State.Helper)
+		} else if !ok {
+			add("%s needs root, and the helper at %s is not for %s: SocketGroup of dynamod-helper.socket has to be a group of his", needs.key, cfg.State.Helper, id.name)
+		}
 	}
 	return lacks
 }

@@ -167,7 +167,11 @@ func TestLacks(t *testing.T) {
 		}, []string{"[webhook] ca", "[dynamo] ca", "[lpa] ci"}},
 		{"a group that is not there", all, func(c *config.Config) { c.Hook.Group = "no-such-group" }, []string{"`groupadd --system no-such-group`"}},
 		{"the group of others", all, func(c *config.Config) { c.Hook.Group = "root" }, []string{"`usermod -aG root somebody`"}},
-		{"PPP", all, func(c *config.Config) { c.Bearer.PPP = config.Auto }, []string{"[bearer] ppp: pppd has to be run by root"}},
+		{"PPP without a helper", all, func(c *config.Config) { c.Bearer.PPP, c.State.Helper = config.Auto, filepath.Join(dir, "none") }, []string{"[bearer] ppp needs root, and there is no helper at " + filepath.Join(dir, "none") + ": `systemctl enable --now dynamod-helper.socket`"}},
+		{"the clock with another's helper", all, func(c *config.Config) { c.Time.Set, c.State.Helper = true, secret }, []string{"[time] set needs root, and the helper at " + secret + " is not for somebody"}},
+		{"PPP and the clock with a helper", all, func(c *config.Config) {
+			c.Bearer.PPP, c.Time.Set, c.State.Helper = config.Auto, true, file("helper.sock", 0o666)
+		}, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := good()
@@ -193,7 +197,7 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-// TestUnit holds the unit that ships against what the program needs.
+// TestUnit holds the units that ship against what the program needs.
 func TestUnit(t *testing.T) {
 	const path = "../rootfs/systemd/dynamod.service"
 	text, err := os.ReadFile(path)
@@ -221,14 +225,32 @@ func TestUnit(t *testing.T) {
 	if set["ProtectKernelTunables"] == "yes" {
 		t.Error("accept_ra could not be switched off")
 	}
+	socket, err := os.ReadFile("../rootfs/systemd/dynamod-helper.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := os.ReadFile("../rootfs/systemd/dynamod-helper@.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ListenStream=" + config.Default().State.Helper, "Accept=yes", "SocketMode=0660", "SocketGroup=" + set["Group"]} {
+		if !strings.Contains(string(socket), "\n"+line+"\n") {
+			t.Errorf("the helper's socket has no %s", line)
+		}
+	}
+	for _, line := range []string{"ExecStart=/usr/bin/dynamod helper serve --user " + set["User"], "StandardInput=socket", "StandardOutput=journal", "NoNewPrivileges=yes", "PrivateTmp=yes", "DevicePolicy=closed"} {
+		if !strings.Contains(string(service), "\n"+line+"\n") {
+			t.Errorf("the helper's service has no %s", line)
+		}
+	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Log("no systemd-analyze here: only our own look at the unit")
+		t.Log("no systemd-analyze here: only our own look at the units")
 		return
 	}
-	out, _ := exec.CommandContext(t.Context(), analyze, "verify", path).CombinedOutput()
+	out, _ := exec.CommandContext(t.Context(), analyze, "verify", path, "../rootfs/systemd/dynamod-helper.socket", "../rootfs/systemd/dynamod-helper@.service").CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "dynamod.service") && !strings.Contains(line, "not executable") && !strings.Contains(line, "No such file") && !strings.Contains(line, "man dynamod(8)") {
+		if strings.Contains(line, "dynamod") && !strings.Contains(line, "not executable") && !strings.Contains(line, "No such file") && !strings.Contains(line, "man dynamod(8)") {
 			t.Errorf("systemd says %s", line)
 		}
 	}

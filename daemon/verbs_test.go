@@ -29,8 +29,8 @@ func leaves() (all []command) {
 // withoutJSON are the verbs that have no answer to print, with the reason.
 var withoutJSON = map[string]string{
 	"run": "it logs; [log] format has its form", "sim": "it is a lab that goes on; lab.json tells of it", "tui": "it is a screen",
-	"sim dynamo": "it goes on; dynamo.json tells of it",
-	"man":        "it prints a manual page", "completion": "it prints a shell's script",
+	"sim dynamo": "it goes on; dynamo.json tells of it", "helper serve": "its answer goes to who is connected",
+	"man": "it prints a manual page", "completion": "it prints a shell's script",
 }
 
 // needsLab are the verbs that do more than ask a daemon; stories have them.
@@ -67,6 +67,7 @@ func TestEveryVerbHasJSON(t *testing.T) {
 		"apn lookup": {"--mccmnc", "00101", "--config", config}, "apn list": {"--config", config}, "apn import": {apns},
 		"operators list": {"--config", config}, "operators show": {"00101", "--config", config}, "operators check": {apns},
 		"token add": {"noc", "--config", config}, "token list": {"--config", config}, "token remove": {"noc", "--config", config},
+		"helper usb-power": {"200-250", "on"}, "helper clock": {"1795521600"},
 		"bundle": {filepath.Join(dir, "bundle.tar.gz")},
 		"log":    {"--config", config},
 	}

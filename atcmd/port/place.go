@@ -27,7 +27,7 @@ func (p Place) String() string { return fmt.Sprintf("usb:%s:%d", p.Device, p.Int
 func ParsePlace(name string) (Place, error) {
 	rest, ok := strings.CutPrefix(name, "usb:")
 	device, number, ok2 := strings.Cut(rest, ":")
-	if !ok || !ok2 || !isUSBDevice(device) {
+	if !ok || !ok2 || !IsUSBDevice(device) {
 		return Place{}, fmt.Errorf("%q is not a place on USB, such as usb:1-1.2:3", name)
 	}
 	if config, n, ok := strings.Cut(number, "."); ok {
@@ -52,9 +52,9 @@ func decimal(s string) (int, error) {
 	return int(n), err
 }
 
-// isUSBDevice reports a name of a USB device: bus, '-', and the ports on the
-// way separated by points. A root hub, "usb1", is no modem.
-func isUSBDevice(name string) bool {
+// IsUSBDevice reports whether name is a USB device's in sysfs: bus, '-', and the ports
+// on the way separated by points. A root hub, "usb1", is no modem.
+func IsUSBDevice(name string) bool {
 	bus, ports, ok := strings.Cut(name, "-")
 	if !ok || len(name) > 64 {
 		return false
@@ -109,7 +109,7 @@ func (t Tree) placeOf(class, name string) (Place, bool) {
 		}
 		n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 16, 8)
 		device := filepath.Base(filepath.Dir(dir))
-		return Place{Device: device, Interface: int(n)}, err == nil && isUSBDevice(device)
+		return Place{Device: device, Interface: int(n)}, err == nil && IsUSBDevice(device)
 	}
 	return Place{}, false
 }

@@ -193,6 +193,8 @@ type Limits struct {
 type State struct {
 	Dir string // what must survive a power cut
 	Run string // what need not
+	// Helper is the socket of `dynamod helper`, for a daemon that is not root.
+	Helper string
 }
 
 // Operators is for operator settings.
@@ -234,6 +236,7 @@ type Hook struct {
 // Time is for the clock.
 type Time struct {
 	NTP []string // servers, asked only if the system's clock is not set
+	Set bool     // set the system's clock then
 }
 
 // Log is for the daemon's log on stderr.
@@ -278,7 +281,7 @@ func Default() *Config {
 			Downloading: 30 * time.Minute, Installed: 5 * time.Minute, Reporting: 30 * time.Second,
 			Notifying: time.Minute,
 		}},
-		State:     State{Dir: defaultState, Run: defaultRun},
+		State:     State{Dir: defaultState, Run: defaultRun, Helper: "/run/dynamod-helper.sock"},
 		Operators: Operators{Dir: "/etc/dynamod/operators.d"},
 		Hook:      Hook{Socket: defaultRun + "/" + socketName},
 		Time:      Time{NTP: []string{"pool.ntp.org"}},

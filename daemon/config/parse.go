@@ -70,6 +70,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	set(raw.Uplink.DefaultRoute, &c.Uplink.DefaultRoute)
 	d.path("state.dir", raw.State.Dir, &c.State.Dir, "/")
 	d.path("state.run", raw.State.Run, &c.State.Run, "/")
+	d.path("state.helper", raw.State.Helper, &c.State.Helper, "/")
 	c.Uplink.DNSFile = filepath.Join(c.State.Run, dnsName)
 	d.path("uplink.dns_file", raw.Uplink.DNSFile, &c.Uplink.DNSFile, "")
 	d.dns(raw.Uplink.DNS, &c.Uplink.DNS)
@@ -101,6 +102,7 @@ func (d *document) typed(raw *rawConfig, c *Config) {
 	d.webhook(raw, &c.Webhook)
 	d.dynamo(raw, &c.Dynamo)
 	d.servers(raw.Time.NTP, &c.Time.NTP)
+	set(raw.Time.Set, &c.Time.Set)
 	d.level(raw.Log.Level, &c.Log.Level)
 	oneOf(d, "log.format", raw.Log.Format, &c.Log.Format, LogText, LogJSON)
 }

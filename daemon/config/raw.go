@@ -85,8 +85,9 @@ type rawConfig struct {
 		} `toml:"limits"`
 	} `toml:"activation"`
 	State struct {
-		Dir *string `toml:"dir"`
-		Run *string `toml:"run"`
+		Dir    *string `toml:"dir"`
+		Run    *string `toml:"run"`
+		Helper *string `toml:"helper"`
 	} `toml:"state"`
 	Operators struct {
 		Dir *string `toml:"dir"`
@@ -114,6 +115,7 @@ type rawConfig struct {
 	} `toml:"dynamo"`
 	Time struct {
 		NTP []string `toml:"ntp"`
+		Set *bool    `toml:"set"`
 	} `toml:"time"`
 	Log struct {
 		Level  *string `toml:"level"`

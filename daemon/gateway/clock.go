@@ -6,17 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/helper"
 	"dynamod/euicc"
 )
 
 // clock tells the date. A router without a battery starts in 1970, and a wrong
 // date makes every certificate look expired or not yet valid. The date comes
 // from the system when that is later than the build, else from the modem, else
-// from NTP. The system's clock itself is not ours to set.
+// from NTP. The system's clock itself is only set where [time] set wants it.
 type clock struct {
 	floor  time.Time
 	system func() time.Time
@@ -29,7 +31,11 @@ type clock struct {
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.system().Add(c.offset)
+	now := c.system()
+	if now.Before(c.floor) { // else somebody has set it since
+		now = now.Add(c.offset)
+	}
+	return now
 }
 
 func (c *clock) sane() bool { return !c.now().Before(c.floor) }
@@ -74,13 +80,25 @@ func (c *clock) set(ctx context.Context, modem func(context.Context) (time.Time,
 	}
 }
 
-// setClock finds a date when the system has none, from the modem if there is one.
+// setClock finds a date when the system has none, from the modem if there is one, and
+// sets the system's clock where that is wanted.
 func (g *Gateway) setClock(ctx context.Context) error {
 	var ask func(context.Context) (time.Time, error)
 	if d := g.getDevice(); d != nil {
 		ask = d.modem.Clock
 	}
-	return g.clock.set(ctx, ask, g.config().Time.NTP, g.dial)
+	if err := g.clock.set(ctx, ask, g.config().Time.NTP, g.dial); err != nil {
+		return err
+	}
+	if g.config().Time.Set && g.opts.Now().Before(g.clock.floor) {
+		done, err := g.asRoot(ctx, helper.Request{Verb: helper.Clock, Args: []string{strconv.FormatInt(g.clock.now().Unix(), 10)}})
+		if err != nil {
+			g.log.Warn("the system's clock stays wrong", "error", err)
+		} else {
+			g.log.Info(done)
+		}
+	}
+	return nil
 }
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)

@@ -30,6 +30,7 @@ type device struct {
 	session *atcmd.Session
 	modem   *modem.Modem
 	card    *uicc.Transport
+	usb     string // the device that it is on USB, "1-2"; "" if it is elsewhere
 	id      modem.Identity
 	opened  time.Time
 	slot    *int // the SIM slot, where the modem tells
@@ -54,6 +55,7 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	wait := firstReopen
 	for ctx.Err() == nil {
 		g.modemPulse.Work("opening the modem", openLimit)
+		g.endCut(ctx)
 		d, err := g.openModem(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -405,6 +407,9 @@ func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err e
 	}
 	known, _ := g.learned.Firmware(modelKey(id))
 	dev.card = uicc.New(s, apdu, uicc.Options{Logger: g.log, Prefer: known.Transport, Stale: g.staleSessions(), Remember: g.rememberSessions, Report: g.noteChannels})
+	if place, ok := g.opts.Tree.Place(path); ok {
+		dev.usb = place.Device
+	}
 	g.last.Store(dev)
 	g.log.Info("modem", "port", path, "manufacturer", id.Manufacturer, "model", id.Model, "revision", id.Revision, "dialect", d.Name)
 	opened = true

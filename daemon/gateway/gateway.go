@@ -64,8 +64,10 @@ type Options struct {
 	// PPPD is the program for PPP; "" looks for pppd.
 	PPPD string
 	// PowerCycle cuts the modem's power for a moment, by a line of the board. Nil
-	// means that no such line is known.
+	// means that no such line is known; then the switch of its USB port is used.
 	PowerCycle func(ctx context.Context) error
+	// Unprivileged has a daemon that is root ask the helper all the same.
+	Unprivileged bool
 	// Tree is where devices are looked up.
 	Tree port.Tree
 	// Root is where the box says what it is; "" is "/".
@@ -132,6 +134,7 @@ type Gateway struct {
 	place     *port.Place      // of the modem on USB when it was open last; only keepModem's
 	last      atomic.Pointer[device]
 	mute      chan muteRestart // for a modem that does not answer
+	cutting   sync.Mutex       // held while the power of a USB port is cut
 	plugged   chan struct{}    // the kernel has added a port
 	// uncollected says that the card may have notifications that the outbox has
 	// not.

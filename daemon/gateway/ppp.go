@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/helper"
 	"dynamod/daemon/ppp"
 	"dynamod/euicc"
 )
@@ -60,6 +63,15 @@ func (g *Gateway) buildLine() {
 		},
 		Dial: g.dialPPP,
 	})
+	if g.root() == nil {
+		g.line.Far = func(ctx context.Context, tty *os.File, o ppp.Options) (net.Conn, error) {
+			conn, err := helper.AskPPPD(ctx, g.config().State.Helper, tty, o.Args())
+			if helper.Code(err) == helper.Missing {
+				err = noPPPD()
+			}
+			return conn, helperFault(err)
+		}
+	}
 }
 
 // dialPPP has the modem's family dial on a port.
@@ -132,14 +144,23 @@ func (g *Gateway) pppPort(d *device) (string, error) {
 // Function tells what keeps PPP from being tried at all before anything is asked of
 // the network.
 func (r *dialled) Function(context.Context) (dialect.Kind, error) {
-	if _, err := r.g.line.Find(); err != nil {
-		return "", &activation.Fault{
-			Code: "ppp-no-pppd", Text: "PPP is configured, and there is no pppd", Retry: euicc.RetryAsk,
-			Advice: "install the package ppp, or set [bearer] ppp = \"off\"",
+	if _, err := ppp.Find(r.g.opts.PPPD); err != nil {
+		return "", noPPPD()
+	}
+	if r.g.root() == nil {
+		if _, err := os.Stat(r.g.config().State.Helper); err != nil {
+			return "", helperFault(fmt.Errorf("%w: %w", helper.ErrNone, err))
 		}
 	}
 	_, err := r.g.pppPort(r.d)
 	return dialect.PPP, err
+}
+
+func noPPPD() error {
+	return &activation.Fault{
+		Code: "ppp-no-pppd", Text: "PPP is configured, and there is no pppd", Retry: euicc.RetryAsk,
+		Advice: "install the package ppp, or set [bearer] ppp = \"off\"",
+	}
 }
 
 // OnlyCID: every context can be dialled.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,15 +14,19 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"dynamod/atcmd/atsim"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/bearer"
 	"dynamod/daemon/config"
+	"dynamod/daemon/helper"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 	"dynamod/netlink"
@@ -64,9 +69,40 @@ func usimOnly() atsim.Card {
 	}
 }
 
+// serveHelper has a helper at a socket, which tells what it was asked for.
+func serveHelper(t *testing.T, socket string, r helper.Root) (asked func() int) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var n atomic.Int32
+	wg.Go(func() {
+		for {
+			conn, err := l.AcceptUnix()
+			if err != nil {
+				return
+			}
+			n.Add(1)
+			wg.Go(func() {
+				defer conn.Close()
+				r.Serve(context.Background(), conn, os.Geteuid())
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	return func() int { return int(n.Load()) }
+}
+
 // TestPPP: a modem whose data function is QMI, with PPP on its second port: from the
 // refused credentials to a link, over a pppd that dies, to the end of the daemon.
 func TestPPP(t *testing.T) {
+	t.Run("as root", func(t *testing.T) { testPPP(t, false) })
+	t.Run("through the helper", func(t *testing.T) { testPPP(t, true) })
+}
+
+func testPPP(t *testing.T, throughHelper bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -106,6 +142,19 @@ func TestPPP(t *testing.T) {
 	cfg.Operators.Dir = dir
 	cfg.Bearer.PPP = config.Auto
 	cfg.APN = config.APN{Set: true, Name: "internet.test", Username: "me", PasswordFile: password}
+	if throughHelper {
+		var stat unix.Stat_t
+		u.must(unix.Stat(pty, &stat))
+		u.must(os.MkdirAll(filepath.Join(u.Sys, "dev/char"), 0o755))
+		u.must(os.Symlink(filepath.Join(u.Sys, "devices/usb1/1-2/1-2:1.3/ttyUSB3/tty/ttyUSB3"), filepath.Join(u.Sys, "dev/char", fmt.Sprintf("%d:%d", unix.Major(stat.Rdev), unix.Minor(stat.Rdev)))))
+		cfg.State.Helper = filepath.Join(u.Dev, "helper")
+		asked := serveHelper(t, cfg.State.Helper, helper.Root{Sys: u.Sys, PPPD: pppd, Dir: dir})
+		defer func() {
+			if asked() < 3 {
+				t.Errorf("the helper was asked %d times", asked())
+			}
+		}()
+	}
 	kernel := nlsim.New()
 	kernel.AddLink(netlink.Link{Name: "ppp7", Type: netlink.TypeNone, NoARP: true})
 	pids := func() (all []int) {
@@ -125,7 +174,7 @@ func TestPPP(t *testing.T) {
 		return n
 	}
 	err = Direct(ctx, cfg, Options{
-		Version: "test", Tree: u.Tree, Kernel: kernel, PPPD: pppd, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Version: "test", Tree: u.Tree, Kernel: kernel, PPPD: pppd, Unprivileged: throughHelper, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		DHCP: func(context.Context, string) (bearer.Lease, error) {
 			return bearer.Lease{}, errors.New("nobody asks by DHCP")
 		},

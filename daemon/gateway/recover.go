@@ -37,7 +37,7 @@ func (g *Gateway) missing(r recovery.Rung) string {
 		return modem.ErrNoReset.Error()
 	}
 	if r == recovery.Power && g.opts.PowerCycle == nil {
-		return "no power line is known"
+		return g.noSwitch()
 	}
 	return ""
 }
@@ -165,7 +165,11 @@ func (g *Gateway) take(ctx context.Context, r recovery.Rung) error {
 	case r == recovery.Port:
 		return nil // keepModem opens it again and again
 	case r == recovery.Power:
-		if err := g.opts.PowerCycle(ctx); err != nil {
+		cut := g.opts.PowerCycle
+		if cut == nil {
+			cut = g.cutUSB
+		}
+		if err := cut(ctx); err != nil {
 			return err
 		}
 		if d != nil { // a port that is not on USB does not go by itself

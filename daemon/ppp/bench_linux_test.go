@@ -29,6 +29,7 @@ type bench struct {
 	// noDTR has the port hung up by the escape sequence, which takes seconds of
 	// silence.
 	noDTR bool
+	wg    sync.WaitGroup // of hosts that run pppd afar
 
 	mu    sync.Mutex
 	heard []byte             // what came out of the modem's far side
@@ -77,6 +78,7 @@ func newBench(t *testing.T, o orders) *bench {
 	})
 	t.Cleanup(func() {
 		b.Down(context.Background())
+		b.wg.Wait()
 		cancel()
 		if err := <-served; err != nil {
 			t.Error(err)

@@ -38,7 +38,10 @@ type orders struct {
 	Last    string   // and says that before
 	Hangs   bool     // after Says it stays until it is told to end; without it ends
 	Lingers bool     // it does not heed SIGTERM
-	Reads   bool     // it ends with 16 when the tty hangs up, or gets "bye"
+	// Restricts has it take the tty's group and others the right to write, as pppd
+	// does against write(1), and not give it back, as one that is killed.
+	Restricts bool
+	Reads     bool // it ends with 16 when the tty hangs up, or gets "bye"
 }
 
 // seen is what it leaves beside itself for each run.
@@ -107,6 +110,11 @@ func beFake() int {
 	if err != nil {
 		fmt.Println("Failed to open", s.TTY)
 		return 7
+	}
+	if o.Restricts {
+		if info, err := tty.Stat(); err == nil {
+			tty.Chmod(info.Mode().Perm() &^ 0o022)
+		}
 	}
 	signal.Ignore(syscall.SIGPIPE) // as pppd does: its log may have lost its reader
 	sig := make(chan os.Signal, 1)

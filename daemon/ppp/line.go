@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,10 @@ type Config struct {
 	// port open. Its error is the modem's answer, or that there is none.
 	Dial func(ctx context.Context, p atcmd.Port, call modem.Call) error
 	Lost func() // is called when a connection has ended by itself
-	Log  *slog.Logger
+	// Far has pppd run by somebody who may, where this process may not: see Host.
+	// Program and Dir are his then. Nil runs it here.
+	Far func(ctx context.Context, tty *os.File, o Options) (net.Conn, error)
+	Log *slog.Logger
 }
 
 // Line is one port with at most one connection. Its methods may be called from any
@@ -74,10 +78,11 @@ const (
 	quietTime  = 300 * time.Millisecond // pppd's lines about one protocol come together
 )
 
-// Find returns pppd's path. Its error is exec.ErrNotFound.
-func (l *Line) Find() (string, error) {
-	if l.Program != "" {
-		return exec.LookPath(l.Program)
+// Find returns the path of pppd, or of program if it is named. Its error is
+// exec.ErrNotFound.
+func Find(program string) (string, error) {
+	if program != "" {
+		return exec.LookPath(program)
 	}
 	for _, name := range []string{"pppd", "/usr/sbin/pppd", "/sbin/pppd", "/usr/local/sbin/pppd"} { // a daemon's PATH may lack them
 		if path, err := exec.LookPath(name); err == nil {
@@ -93,9 +98,12 @@ func (l *Line) Up(ctx context.Context, path string, call modem.Call) (Link, erro
 	l.up.Lock()
 	defer l.up.Unlock()
 	l.end(ctx)
-	program, err := l.Find()
-	if err != nil {
-		return Link{}, err
+	program := ""
+	if l.Far == nil {
+		var err error
+		if program, err = Find(l.Program); err != nil {
+			return Link{}, err
+		}
 	}
 	tty, err := openTTY(path)
 	if err != nil {
@@ -162,17 +170,27 @@ func (l *Line) speak(ctx context.Context, program, path string, tty *os.File, ca
 	l.mu.Lock()
 	without := slices.Clone(l.without)
 	l.mu.Unlock()
-	file, err := l.write(options(call, without))
-	if err != nil {
-		return nil, Link{}, err
-	}
-	defer os.Remove(file)
-	p, err := start(program, file, tty, l.Log)
-	if err != nil {
-		return nil, Link{}, err
+	o := Options{call.Context.Type, call.Auth, without}
+	var p *process
+	file := ""
+	if l.Far != nil {
+		wire, err := l.Far(ctx, tty, o)
+		if err != nil {
+			return nil, Link{}, err
+		}
+		p = follow(wire, l.Log)
+	} else {
+		var err error
+		if file, err = write(l.Dir, o); err != nil {
+			return nil, Link{}, err
+		}
+		defer os.Remove(file)
+		if p, err = start(program, file, tty, l.Log, nil); err != nil {
+			return nil, Link{}, err
+		}
 	}
 	c := &conn{process: p, port: path, tty: tty, done: make(chan struct{})}
-	link, err := p.agreed(ctx, call.Context.Type, func() { os.Remove(file) })
+	link, err := p.agreed(ctx, o.Type, func() { os.Remove(file) })
 	if err != nil {
 		stop, done := context.WithTimeout(context.WithoutCancel(ctx), giveUpTime)
 		defer done()
@@ -184,16 +202,16 @@ func (l *Line) speak(ctx context.Context, program, path string, tty *os.File, ca
 
 // write puts pppd's options where nobody else reads them. What a process that was
 // killed has left there goes.
-func (l *Line) write(text string) (string, error) {
-	old, _ := filepath.Glob(filepath.Join(l.Dir, "ppp-options-*"))
+func write(dir string, o Options) (string, error) {
+	old, _ := filepath.Glob(filepath.Join(dir, "ppp-options-*"))
 	for _, name := range old {
 		os.Remove(name)
 	}
-	f, err := os.CreateTemp(l.Dir, "ppp-options-*") // with mode 0600
+	f, err := os.CreateTemp(dir, "ppp-options-*") // with mode 0600
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(text)
+	_, err = f.WriteString(o.text())
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

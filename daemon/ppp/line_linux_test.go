@@ -20,63 +20,81 @@ import (
 
 const secret = `p w#%'x`
 
+// nearAndFar runs a test with a pppd of this process's, and with one of another's.
+func nearAndFar(t *testing.T, f func(t *testing.T, newBench func(orders) *bench)) {
+	for _, place := range []string{"near", "far"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			f(t, func(o orders) *bench {
+				b := newBench(t, o)
+				if place == "far" {
+					b.afar()
+				}
+				return b
+			})
+		})
+	}
+}
+
 // TestUp: what pppd is given, where it speaks, and that the port takes commands
 // again after it.
 func TestUp(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, orders{Says: up("10.64.0.2"), Hangs: true})
-	b.noDTR = true
-	for run := range 2 { // the second shows that the first has hung up
-		link, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{Method: modem.CHAP, User: "me@net", Password: secret}))
-		must(t, err)
-		want := Link{
-			Interface: "ppp7", Local: netip.MustParseAddr("10.64.0.2"), Identifier: netip.MustParseAddr("fe80::1"),
-			DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("149.112.112.112")},
-		}
-		if fmt.Sprint(link) != fmt.Sprint(want) {
-			t.Errorf("link %+v", link)
-		}
-		if name, ok := b.Active(); name != "ppp7" || !ok {
-			t.Errorf("active: %q, %v", name, ok)
-		}
-		s := b.saw()[run]
-		if all := strings.Join(append(s.Args, s.Env...), " "); strings.Contains(all, "me@net") || strings.Contains(all, secret) {
-			t.Errorf("a secret is in %q", all)
-		}
-		if s.Mode != 0o600 || s.PGID != s.PID || s.TTY != b.port || len(s.Inherited) > 0 {
-			t.Errorf("options have mode %v, group %d of %d, terminal %s, further descriptors %v", s.Mode, s.PGID, s.PID, s.TTY, s.Inherited)
-		}
-		for name, value := range map[string]string{
-			"user": "me@net", "password": secret, "refuse-pap": "", "+ipv6": "", "noauth": "", "nodetach": "", "nodefaultroute": "", "usepeerdns": "",
-			"noipdefault": "", "ipcp-accept-local": "", "ipcp-accept-remote": "", "local": "", "nocrtscts": "", "ip-up-script": "/bin/true", "refuse-chap": "-", "noip": "-",
-		} {
-			got, ok := s.Options[name]
-			if ok != (value != "-") || ok && strings.Join(got, " ") != value {
-				t.Errorf("option %s: %q, there: %v", name, got, ok)
+	nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+		b := newBench(orders{Says: up("10.64.0.2"), Hangs: true})
+		b.noDTR = true
+		for run := range 2 { // the second shows that the first has hung up
+			link, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{Method: modem.CHAP, User: "me@net", Password: secret}))
+			must(t, err)
+			want := Link{
+				Interface: "ppp7", Local: netip.MustParseAddr("10.64.0.2"), Identifier: netip.MustParseAddr("fe80::1"),
+				DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("149.112.112.112")},
 			}
-		}
-		if _, err := os.Stat(s.Args[1]); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the options are still there: %v", err)
-		}
-		b.await("pppd's bytes", func() bool {
+			if fmt.Sprint(link) != fmt.Sprint(want) {
+				t.Errorf("link %+v", link)
+			}
+			if name, ok := b.Active(); name != "ppp7" || !ok {
+				t.Errorf("active: %q, %v", name, ok)
+			}
+			s := b.saw()[run]
+			if all := strings.Join(append(s.Args, s.Env...), " "); strings.Contains(all, "me@net") || strings.Contains(all, secret) {
+				t.Errorf("a secret is in %q", all)
+			}
+			if s.Mode != 0o600 || s.PGID != s.PID || s.TTY != b.port || len(s.Inherited) > 0 {
+				t.Errorf("options have mode %v, group %d of %d, terminal %s, further descriptors %v", s.Mode, s.PGID, s.PID, s.TTY, s.Inherited)
+			}
+			for name, value := range map[string]string{
+				"user": "me@net", "password": secret, "refuse-pap": "", "+ipv6": "", "noauth": "", "nodetach": "", "nodefaultroute": "", "usepeerdns": "",
+				"noipdefault": "", "ipcp-accept-local": "", "ipcp-accept-remote": "", "local": "", "nocrtscts": "", "ip-up-script": "/bin/true", "refuse-chap": "-", "noip": "-",
+			} {
+				got, ok := s.Options[name]
+				if ok != (value != "-") || ok && strings.Join(got, " ") != value {
+					t.Errorf("option %s: %q, there: %v", name, got, ok)
+				}
+			}
+			if _, err := os.Stat(s.Args[1]); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the options are still there: %v", err)
+			}
+			b.await("pppd's bytes", func() bool {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				return strings.Contains(string(b.heard), s.Greeting)
+			})
 			b.mu.Lock()
-			defer b.mu.Unlock()
-			return strings.Contains(string(b.heard), s.Greeting)
-		})
-		b.mu.Lock()
-		if p := b.pdp[3]; p == nil || p.APN != "internet" || p.Auth != 2 || p.User != "me@net" || len(b.pdp) != 1 {
-			t.Errorf("the network was asked for %+v", b.pdp)
+			if p := b.pdp[3]; p == nil || p.APN != "internet" || p.Auth != 2 || p.User != "me@net" || len(b.pdp) != 1 {
+				t.Errorf("the network was asked for %+v", b.pdp)
+			}
+			b.mu.Unlock()
+			b.Down(t.Context())
+			if _, ok := b.Active(); ok || !b.saw()[run].Terminated {
+				t.Errorf("after the end: active %v, terminated %v", ok, b.saw()[run].Terminated)
+			}
+			b.await("the end of the context", func() bool { return b.active() == 0 })
 		}
-		b.mu.Unlock()
-		b.Down(t.Context())
-		if _, ok := b.Active(); ok || !b.saw()[run].Terminated {
-			t.Errorf("after the end: active %v, terminated %v", ok, b.saw()[run].Terminated)
+		if len(b.lost) > 0 {
+			t.Error("an end that was asked for counts as lost")
 		}
-		b.await("the end of the context", func() bool { return b.active() == 0 })
-	}
-	if len(b.lost) > 0 {
-		t.Error("an end that was asked for counts as lost")
-	}
+	})
 }
 
 // TestEnds: how pppd may end before there is an address.
@@ -101,18 +119,20 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, tt.o)
-			_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{}))
-			end, ok := errors.AsType[*EndError](err)
-			if !ok || end.Code != tt.code || end.Auth() != tt.auth || end.Ours() != tt.ours || tt.text != "" && end.Error() != tt.text {
-				t.Fatalf("error %v", err)
-			}
-			// The port is free, and the next one has its chance.
-			b.order(orders{Says: up("10.64.0.9"), Hangs: true})
-			link, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{}))
-			if err != nil || link.Local.String() != "10.64.0.9" {
-				t.Errorf("the next: %+v, %v", link, err)
-			}
+			nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+				b := newBench(tt.o)
+				_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{}))
+				end, ok := errors.AsType[*EndError](err)
+				if !ok || end.Code != tt.code || end.Auth() != tt.auth || end.Ours() != tt.ours || tt.text != "" && end.Error() != tt.text {
+					t.Fatalf("error %v", err)
+				}
+				// The port is free, and the next one has its chance.
+				b.order(orders{Says: up("10.64.0.9"), Hangs: true})
+				link, err := b.Up(t.Context(), b.port, callOf(modem.IPv4v6, modem.Auth{}))
+				if err != nil || link.Local.String() != "10.64.0.9" {
+					t.Errorf("the next: %+v, %v", link, err)
+				}
+			})
 		})
 	}
 }
@@ -121,22 +141,24 @@ func TestEnds(t *testing.T) {
 // which has no ip-up-script, and one without MS-CHAP and IPv6.
 func TestOldPPPD(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, orders{
-		Unknown: []string{"ip-up-script", "ip-down-script", "ipv6-up-script", "ipv6-down-script", "nodefaultroute6", "refuse-mschap", "refuse-mschap-v2", "+ipv6"},
-		Says:    []string{"Using interface ppp0", "local  IP address 10.0.0.2"}, Hangs: true,
+	nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+		b := newBench(orders{
+			Unknown: []string{"ip-up-script", "ip-down-script", "ipv6-up-script", "ipv6-down-script", "nodefaultroute6", "refuse-mschap", "refuse-mschap-v2", "+ipv6"},
+			Says:    []string{"Using interface ppp0", "local  IP address 10.0.0.2"}, Hangs: true,
+		})
+		call := callOf(modem.IPv4v6, modem.Auth{Method: modem.PAP, User: "u", Password: "p"})
+		link, err := b.Up(t.Context(), b.port, call)
+		if err != nil || link.Local.String() != "10.0.0.2" || link.Identifier.IsValid() {
+			t.Fatalf("%+v, %v", link, err)
+		}
+		runs := len(b.saw())
+		if runs != 9 {
+			t.Errorf("%d runs", runs)
+		}
+		if _, err := b.Up(t.Context(), b.port, call); err != nil || len(b.saw()) != runs+1 {
+			t.Errorf("the second time: %v, %d runs more", err, len(b.saw())-runs)
+		}
 	})
-	call := callOf(modem.IPv4v6, modem.Auth{Method: modem.PAP, User: "u", Password: "p"})
-	link, err := b.Up(t.Context(), b.port, call)
-	if err != nil || link.Local.String() != "10.0.0.2" || link.Identifier.IsValid() {
-		t.Fatalf("%+v, %v", link, err)
-	}
-	runs := len(b.saw())
-	if runs != 9 {
-		t.Errorf("%d runs", runs)
-	}
-	if _, err := b.Up(t.Context(), b.port, call); err != nil || len(b.saw()) != runs+1 {
-		t.Errorf("the second time: %v, %d runs more", err, len(b.saw())-runs)
-	}
 }
 
 // TestFamilies: the network gives what it gives.
@@ -174,55 +196,61 @@ func TestFamilies(t *testing.T) {
 // TestGivenUp: LCP that stays silent is given up with the caller's time.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, orders{Says: []string{"Using interface ppp0"}, Hangs: true})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		b.await("pppd", func() bool { return len(b.saw()) > 0 })
-		cancel()
-	}()
-	_, err := b.Up(ctx, b.port, callOf(modem.IPv4, modem.Auth{}))
-	if !errors.Is(err, context.Canceled) || !b.saw()[0].Terminated {
-		t.Errorf("error %v, terminated %v", err, b.saw()[0].Terminated)
-	}
-	b.await("the end of the context", func() bool { return b.active() == 0 })
+	nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+		b := newBench(orders{Says: []string{"Using interface ppp0"}, Hangs: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			b.await("pppd", func() bool { return len(b.saw()) > 0 })
+			cancel()
+		}()
+		_, err := b.Up(ctx, b.port, callOf(modem.IPv4, modem.Auth{}))
+		if !errors.Is(err, context.Canceled) || !b.saw()[0].Terminated {
+			t.Errorf("error %v, terminated %v", err, b.saw()[0].Terminated)
+		}
+		b.await("the end of the context", func() bool { return b.active() == 0 })
+	})
 }
 
 // TestLost: the far end goes. The owner is told once the port can be dialled again.
 func TestLost(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, orders{Says: up("10.64.0.2"), Hangs: true, Reads: true})
-	for range 2 {
+	nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+		b := newBench(orders{Says: up("10.64.0.2"), Hangs: true, Reads: true})
+		for range 2 {
+			_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4, modem.Auth{}))
+			must(t, err)
+			b.talk <- "bye"
+			<-b.lost
+			if _, ok := b.Active(); ok {
+				t.Error("still active")
+			}
+		}
 		_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4, modem.Auth{}))
 		must(t, err)
-		b.talk <- "bye"
+		must(t, syscall.Kill(b.saw()[2].PID, syscall.SIGKILL))
 		<-b.lost
-		if _, ok := b.Active(); ok {
-			t.Error("still active")
-		}
-	}
-	_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4, modem.Auth{}))
-	must(t, err)
-	must(t, syscall.Kill(b.saw()[2].PID, syscall.SIGKILL))
-	<-b.lost
-	b.Down(t.Context()) // twice is no more than once
-	b.Down(t.Context())
+		b.Down(t.Context()) // twice is no more than once
+		b.Down(t.Context())
+	})
 }
 
 // TestLingers: one that does not heed is killed.
 func TestLingers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, orders{Says: up("10.64.0.2"), Hangs: true, Lingers: true})
-	_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4, modem.Auth{}))
-	must(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		b.await("SIGTERM", func() bool { return b.saw()[0].Terminated })
-		cancel()
-	}()
-	b.Down(ctx)
-	if err := syscall.Kill(b.saw()[0].PID, 0); err != syscall.ESRCH {
-		t.Errorf("it is still there: %v", err)
-	}
+	nearAndFar(t, func(t *testing.T, newBench func(orders) *bench) {
+		b := newBench(orders{Says: up("10.64.0.2"), Hangs: true, Lingers: true})
+		_, err := b.Up(t.Context(), b.port, callOf(modem.IPv4, modem.Auth{}))
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			b.await("SIGTERM", func() bool { return b.saw()[0].Terminated })
+			cancel()
+		}()
+		b.Down(ctx)
+		if err := syscall.Kill(b.saw()[0].PID, 0); err != syscall.ESRCH {
+			t.Errorf("it is still there: %v", err)
+		}
+	})
 }
 
 // TestRefused: the modem does not connect, and pppd is not started.

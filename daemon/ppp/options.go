@@ -1,8 +1,10 @@
 package ppp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dynamod/atcmd/modem"
@@ -15,9 +17,54 @@ var dispensable = []string{
 	"ip-up-script", "ip-down-script", "ipv6-up-script", "ipv6-down-script", "refuse-mschap", "refuse-mschap-v2", "refuse-eap", "+ipv6", "noipv6", "nodefaultroute6",
 }
 
-// options is the text of pppd's options file for a call, without those options that
-// it does not know.
-func options(call modem.Call, without []string) string {
+// Options are what a caller may choose of how pppd is run; everything else is fixed.
+type Options struct {
+	Type    modem.PDPType
+	Auth    modem.Auth
+	Without []string // options that this pppd does not know, all of them dispensable
+}
+
+// maxCredential is what pppd takes of a user or password (MAXNAMELEN, MAXSECRETLEN).
+const maxCredential = 255
+
+// Args are o as the words of a request; they hold the credentials.
+func (o Options) Args() []string {
+	return []string{string(o.Type), strconv.Itoa(int(o.Auth.Method)), o.Auth.User, string(o.Auth.Password), strings.Join(o.Without, ",")}
+}
+
+// ParseOptions reads what Args wrote. Its error shows none of it.
+func ParseOptions(args []string) (o Options, err error) {
+	if len(args) != 5 {
+		return o, fmt.Errorf("%d arguments, not 5", len(args))
+	}
+	o.Type = modem.PDPType(args[0])
+	if !slices.Contains([]modem.PDPType{modem.IPv4, modem.IPv6, modem.IPv4v6}, o.Type) {
+		return o, errors.New("the first argument is no type of context")
+	}
+	method := strings.Index("012", args[1]) // modem.NoAuth and those behind it
+	o.Auth.Method = modem.AuthMethod(method)
+	switch {
+	case len(args[1]) != 1 || method < 0:
+		return o, errors.New("the second argument is no kind of authentication")
+	case len(args[2]) > maxCredential || len(args[3]) > maxCredential || strings.Contains(args[2]+args[3], "\x00"):
+		return o, errors.New("user or password is too long, or has a byte that pppd does not take")
+	case o.Auth.Method == modem.NoAuth && args[2]+args[3] != "":
+		return o, errors.New("credentials without authentication")
+	}
+	o.Auth.User, o.Auth.Password = args[2], modem.Secret(args[3])
+	if args[4] != "" {
+		o.Without = strings.Split(args[4], ",")
+	}
+	for i, name := range o.Without {
+		if !slices.Contains(dispensable, name) || slices.Contains(o.Without[:i], name) {
+			return o, errors.New("the last argument names an option that pppd has to have")
+		}
+	}
+	return o, nil
+}
+
+// text is pppd's options file, without those options that it does not know.
+func (o Options) text() string {
 	list := [][]string{
 		{"nodetach"}, {"nopersist"}, {"noauth"}, {"ipparam", "dynamod"},
 		// The modem says CONNECT and no more: few have a carrier line that means
@@ -31,7 +78,7 @@ func options(call modem.Call, without []string) string {
 		{"nodefaultroute"}, {"nodefaultroute6"},
 		{"ip-up-script", "/bin/true"}, {"ip-down-script", "/bin/true"}, {"ipv6-up-script", "/bin/true"}, {"ipv6-down-script", "/bin/true"},
 	}
-	switch call.Context.Type {
+	switch o.Type {
 	case modem.IPv4:
 		list = append(list, []string{"noipv6"})
 	case modem.IPv6:
@@ -39,21 +86,21 @@ func options(call modem.Call, without []string) string {
 	default:
 		list = append(list, []string{"+ipv6"})
 	}
-	if call.Auth.Method != modem.NoAuth {
-		list = append(list, []string{"user", call.Auth.User}, []string{"password", string(call.Auth.Password)}, []string{"refuse-eap"})
-		if call.Auth.Method == modem.PAP {
+	if o.Auth.Method != modem.NoAuth {
+		list = append(list, []string{"user", o.Auth.User}, []string{"password", string(o.Auth.Password)}, []string{"refuse-eap"})
+		if o.Auth.Method == modem.PAP {
 			list = append(list, []string{"refuse-chap"}, []string{"refuse-mschap"}, []string{"refuse-mschap-v2"})
 		} else {
 			list = append(list, []string{"refuse-pap"})
 		}
 	}
 	var b strings.Builder
-	for _, o := range list {
-		if slices.Contains(without, o[0]) {
+	for _, words := range list {
+		if slices.Contains(o.Without, words[0]) {
 			continue
 		}
-		b.WriteString(o[0])
-		for _, v := range o[1:] {
+		b.WriteString(words[0])
+		for _, v := range words[1:] {
 			b.WriteString(" " + quote(v))
 		}
 		b.WriteByte('\n')

@@ -14,9 +14,10 @@ import (
 
 // process is a pppd.
 type process struct {
-	cmd  *exec.Cmd
 	log  *slog.Logger
-	over chan struct{} // closed when it has ended
+	end  func(hard bool)   // asks it to end, or kills it
+	tell func(line string) // is given each line of its log; nil is fine
+	over chan struct{}     // closed when it has ended
 
 	mu      sync.Mutex
 	rest    []byte // of a line that is not complete
@@ -28,32 +29,45 @@ type process struct {
 // scriptsEnd is how long pppd's scripts may hold its log open after its end.
 const scriptsEnd = time.Second
 
+func newProcess(log *slog.Logger) *process {
+	return &process{log: log, over: make(chan struct{}), changed: make(chan struct{}, 1)}
+}
+
 // start runs pppd on a tty. It dies with this process: nobody would take the link
 // down after us, and the port would stay busy.
-func start(program, file string, tty *os.File, log *slog.Logger) (*process, error) {
-	p := &process{cmd: exec.Command(program, "file", file), log: log, over: make(chan struct{}), changed: make(chan struct{}, 1)}
+func start(program, file string, tty *os.File, log *slog.Logger, tell func(line string)) (*process, error) {
+	cmd := exec.Command(program, "file", file)
+	p := newProcess(log)
+	p.tell = tell
+	p.end = func(hard bool) {
+		if hard {
+			cmd.Process.Kill()
+		} else {
+			cmd.Process.Signal(terminate)
+		}
+	}
 	// Its terminal is the one on its standard input (pppd(8), ttyname).
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, p, p
-	p.cmd.Dir, p.cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-	p.cmd.WaitDelay = scriptsEnd
-	detach(p.cmd)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, p, p
+	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+	cmd.WaitDelay = scriptsEnd
+	detach(cmd)
 	started := make(chan error, 1)
 	go func() {
 		defer close(p.over)
 		// The child is to die with its parent, which is this thread. It is not
 		// given back, so that it ends with this goroutine and nothing else.
 		runtime.LockOSThread()
-		err := p.cmd.Start()
+		err := cmd.Start()
 		started <- err
 		if err != nil {
 			return
 		}
-		err = p.cmd.Wait()
+		err = cmd.Wait()
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 			log.Debug("pppd", "end", err)
 		}
 		p.mu.Lock()
-		p.err = &EndError{Code: p.cmd.ProcessState.ExitCode(), Text: p.report.last}
+		p.err = &EndError{Code: cmd.ProcessState.ExitCode(), Text: p.report.last}
 		p.mu.Unlock()
 	}()
 	if err := <-started; err != nil {
@@ -77,6 +91,9 @@ func (p *process) Write(b []byte) (int, error) {
 			break
 		}
 		p.log.Debug("pppd", "says", printable(string(line)))
+		if p.tell != nil {
+			p.tell(string(line))
+		}
 		news = p.report.line(string(line)) || news
 		p.rest = rest
 	}
@@ -114,13 +131,13 @@ func (p *process) alive() bool {
 func (p *process) stop(ctx context.Context) {
 	ctx, done := context.WithTimeout(ctx, stopTime)
 	defer done()
-	p.cmd.Process.Signal(terminate)
+	p.end(false)
 	select {
 	case <-p.over:
 	case <-ctx.Done():
 		if p.alive() {
 			p.log.Warn("pppd does not end; it is killed")
-			p.cmd.Process.Kill()
+			p.end(true)
 			<-p.over
 		}
 	}
