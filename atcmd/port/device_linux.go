@@ -130,7 +130,7 @@ func plainDevice(name string, file *os.File, fd int, opts Options) (*Port, error
 		opts.Logger.Warn("another program has the modem port open; answers may get lost",
 			"port", name, "program", other.Program, "pid", other.PID)
 	}
-	return newPort(name, file, nil), nil
+	return newPort(name, locked{file}, nil), nil
 }
 
 // openSerial lets the library set the line up. Its descriptor would be
@@ -179,7 +179,19 @@ func (t tty) Close() error {
 	if raw, err := t.File.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) { ioctl(int(fd), unix.TCFLSH, unix.TCOFLUSH) })
 	}
-	return t.File.Close()
+	return locked(t).Close()
+}
+
+// locked is a file with our lock. A program that is just being started has a copy of each
+// descriptor until it is there, and the lock is that of the last copy: it is given
+// back first.
+type locked struct{ *os.File }
+
+func (l locked) Close() error {
+	if raw, err := l.File.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { retry(func() error { return unix.Flock(int(fd), unix.LOCK_UN) }) })
+	}
+	return l.File.Close()
 }
 
 // dieWithUs ends the program when the thread that started it ends.

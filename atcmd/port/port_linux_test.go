@@ -375,3 +375,27 @@ func TestSockets(t *testing.T) {
 		})
 	}
 }
+
+// TestCopyKeepsNoLock: a program that is being started while a port is closed has a
+// copy of its descriptor for a moment, and does not keep the port busy.
+func TestCopyKeepsNoLock(t *testing.T) {
+	_, name := openPTY(t)
+	for range 2 {
+		p, err := Open(t.Context(), name, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := p.io.(tty).File.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			copied, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Cleanup(func() { unix.Close(copied) })
+		})
+		p.Close()
+	}
+}
