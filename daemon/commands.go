@@ -52,6 +52,7 @@ func commands() []command {
 		boardCommand,
 		apnCommand,
 		operatorsCommand,
+		plansCommand,
 		balanceCommand,
 		notificationsCommand,
 		tokenCommand,

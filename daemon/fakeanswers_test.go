@@ -145,7 +145,29 @@ func (f *fakeDaemon) Log() ([]hook.LogRecord, error) {
 	return out, nil
 }
 
+func (f *fakeDaemon) Operators(_ context.Context, msisdn string) (hook.Operators, error) {
+	switch {
+	case f.story == "empty" && msisdn != "":
+		return hook.Operators{Operators: []hook.Seller{}, Source: hook.FromDirectory, Network: "26201", How: "prefix"}, nil
+	case f.story == "empty":
+		return hook.Operators{Operators: []hook.Seller{}, Source: hook.FromRecords, Offline: true, Error: "there is no way\x1b[2J"}, nil
+	}
+	return hook.Operators{
+		Operators: []hook.Seller{{ID: "contoso", Brand: "Contoso\x1b[2J", Portal: "https://contoso.example/mp", MayAnswer: true}, {ID: "directory:fabrikam", Brand: "Fabrikam", Portal: "https://fabrikam.example/"}},
+		Country:   "DE", Source: hook.FromCache, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Error: "the directory service cannot be reached\x1b[2J", Offline: true,
+	}, nil
+}
+
 func (f *fakeDaemon) BeginVisit(_ context.Context, r hook.VisitRequest) (hook.PortalVisit, error) {
+	if r.Operator != "contoso" {
+		return hook.PortalVisit{}, &activation.Fault{Code: "no-such-operator", Text: "no operator with a portal has this ID", Advice: "`dynamod operators list` has them", Retry: euicc.RetryNever}
+	}
+	f.model.Update(func(s *status.Snapshot) {
+		s.Visit = &status.Visit{Transaction: "dynamod-1", Operator: "contoso", Brand: "Contoso", Plan: "10 GB\x1b[2J", State: status.VisitDone}
+		if f.story == "empty" {
+			s.Visit.State, s.Visit.Error = status.VisitFailed, &status.Problem{Code: "es9p-8.2.6-3.8", Text: "the server refuses the matching ID", Advice: "ask for a new code"}
+		}
+	})
 	return hook.PortalVisit{Transaction: "dynamod-1", Brand: "Contoso", URL: "https://contoso.example/mp?transactionId=dynamod-1", CallbackHosts: []string{"contoso.example"}}, nil
 }
 
@@ -153,4 +175,4 @@ func (f *fakeDaemon) TakeCallback(context.Context, hook.CallbackRequest) (hook.C
 	return hook.CallbackAnswer{}, dynamo.ErrForeign
 }
 
-func (f *fakeDaemon) CancelVisit(string) (bool, error) { return false, nil }
+func (f *fakeDaemon) CancelVisit(id string) (bool, error) { return id == "dynamod-1", nil }

@@ -5,14 +5,30 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
 	"os"
 	"time"
+
+	"golang.org/x/term"
 
 	"dynamod/daemon/hook"
 	"dynamod/daemon/tui"
 )
 
-func init() { extra = append(extra, tuiCommand) }
+func init() {
+	extra = append(extra, tuiCommand)
+	qrText = func(w io.Writer, text string) string {
+		f, ok := w.(*os.File)
+		if !ok {
+			return ""
+		}
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil { // no terminal
+			return ""
+		}
+		return tui.QR(text, width, height, os.Getenv)
+	}
+}
 
 var tuiCommand = command{
 	name:    "tui",

@@ -68,6 +68,7 @@ func TestEveryVerbHasJSON(t *testing.T) {
 		"operators list": {"--config", config}, "operators show": {"00101", "--config", config}, "operators check": {apns},
 		"token add": {"noc", "--config", config}, "token list": {"--config", config}, "token remove": {"noc", "--config", config},
 		"helper usb-power": {"200-250", "on"}, "helper clock": {"1795521600"},
+		"plans open": {"contoso"}, "plans cancel": {"dynamod-1"},
 		"bundle": {filepath.Join(dir, "bundle.tar.gz")},
 		"log":    {"--config", config},
 	}

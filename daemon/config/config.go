@@ -218,6 +218,12 @@ type Dynamo struct {
 	Directory string // URL of the directory service, "" for none
 	TokenFile string // holds the router's token for it
 	CA        string // PEM file with its issuers, "" for the system's
+	Country   string // ISO 3166-1 alpha-2, lower case: where the router is while no network tells; "" if nobody says
+	// Catalogue is a file with a list of operators, "" for none, that CatalogueKey has
+	// signed, an Ed25519 public key.
+	Catalogue    string
+	CatalogueKey string
+	Staging      bool // the catalogue is one of the staging environment
 }
 
 // Hook is for the HTTP API.

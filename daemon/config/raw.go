@@ -112,6 +112,10 @@ type rawConfig struct {
 		Directory *string `toml:"directory"`
 		TokenFile *string `toml:"token_file"`
 		CA        *string `toml:"ca"`
+		Country   *string `toml:"country"`
+		Catalogue *string `toml:"catalogue"`
+		Key       *string `toml:"catalogue_key"`
+		Staging   *bool   `toml:"staging"`
 	} `toml:"dynamo"`
 	Time struct {
 		NTP []string `toml:"ntp"`

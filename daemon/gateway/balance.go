@@ -3,16 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
-	"dynamod/daemon/config"
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/dynamo/call"
-	"dynamod/daemon/dynamo/directory"
 	"dynamod/daemon/dynamo/moapi"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
@@ -113,22 +110,10 @@ func (a balanceAsker) Balances(ctx context.Context, iccid string, q moapi.Balanc
 		defer rt.CloseIdleConnections()
 		return moapi.New(op.MOAPI, rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
 	}
-	cfg := &g.config().Dynamo
-	if cfg.Directory == "" {
-		return nil, refuse(errors.New("[dynamo] directory is not set"))
-	}
-	token, err := config.ReadSecret(cfg.TokenFile)
-	if err != nil {
-		return nil, refuse(fmt.Errorf("[dynamo] token_file: %w", err))
-	}
-	rt, err := moapi.Transport(cosa.MOAPI{})
+	c, done, err := g.directory()
 	if err != nil {
 		return nil, refuse(err)
 	}
-	rt.DialContext = g.dial
-	defer rt.CloseIdleConnections()
-	if rt.TLSClientConfig.RootCAs, err = config.ReadIssuers(cfg.CA); err != nil {
-		return nil, refuse(fmt.Errorf("[dynamo] ca: %w", err))
-	}
-	return directory.NewClient(cfg.Directory, token, "", rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
+	defer done()
+	return c.Balances(ctx, iccid, q)
 }

@@ -153,7 +153,8 @@ type Gateway struct {
 	cardReading  chan struct{} // closed when the card was read; nil while nobody is to do it
 	past         status.Figures
 	operators    *cosa.DB
-	staleCarrier string // name of the carrier configuration that stayed behind a switch
+	offers       []cosa.OperatorProfile // of the directory service or the catalogue
+	staleCarrier string                 // name of the carrier configuration that stayed behind a switch
 }
 
 // Run runs a daemon until ctx ends.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/hook"
@@ -62,16 +61,6 @@ func (g *Gateway) showVisit(id string, change func(*status.Visit)) {
 	})
 }
 
-// seller is the record of an operator with a portal by its ID, nil if there is none.
-func (g *Gateway) seller(id string) *cosa.OperatorProfile {
-	for p := range g.getOperators().Profiles() {
-		if p.ID == id && p.Portal.URL != "" {
-			return p
-		}
-	}
-	return nil
-}
-
 // buyer is what can be bought for: the eUICC, or the SIM where there is none.
 func (g *Gateway) buyer(ctx context.Context) (dynamo.Card, error) {
 	snap := g.status.Snapshot()
@@ -112,8 +101,8 @@ func (g *Gateway) BeginVisit(ctx context.Context, r hook.VisitRequest) (hook.Por
 	if err := errors.Join(g.vault.KeepKey(), os.MkdirAll(g.dynamoDir(), 0o700)); err != nil {
 		return hook.PortalVisit{}, visitFault(err)
 	}
-	where := cmp.Or(g.location(g.status.Snapshot()), strings.ToUpper(op.Country))
-	l := dynamo.Launch{Operator: op, Device: dynamo.Device{EID: card.EID, Profiles: card.Profiles, SIM: card.SIM, IMEI: g.imei(), Location: where}, ReturnURL: r.ReturnURL}
+	where := cmp.Or(g.country(), strings.ToUpper(op.Country))
+	l := dynamo.Launch{Operator: op, Device: dynamo.Device{EID: card.EID, Profiles: card.Profiles, SIM: card.SIM, IMEI: g.imei(), Location: where, Market: g.config().Dynamo.Country}, ReturnURL: r.ReturnURL}
 	if l.TransactionID, l.State, l.Failures, err = g.visits.Begin(op, card.EID); err != nil {
 		return hook.PortalVisit{}, visitFault(err)
 	}

@@ -140,7 +140,7 @@ func TestKeyIsTheCallers(t *testing.T) {
 func TestScopesOfRoutes(t *testing.T) {
 	want := map[access.Scope][]string{
 		access.None: {"GET /healthz"},
-		access.Read: {"GET /readyz", "GET /v1/activations", "GET /v1/activations/{id}", "GET /v1/apn", "GET /v1/balance", "GET /v1/card", "GET /v1/diag", "GET /v1/events", "GET /v1/log",
+		access.Read: {"GET /readyz", "GET /v1/activations", "GET /v1/activations/{id}", "GET /v1/apn", "GET /v1/balance", "GET /v1/dynamo/operators", "GET /v1/card", "GET /v1/diag", "GET /v1/events", "GET /v1/log",
 			"GET /v1/modem", "GET /v1/modem/ports", "GET /v1/modem/usb-mode", "GET /v1/notifications", "GET /v1/profiles", "GET /v1/openapi.json", "GET /v1/profiles/{iccid}", "GET /v1/status", "GET /metrics"},
 		access.Activate: {"POST /v1/activations", "DELETE /v1/activations/{id}", "POST /v1/activations/{id}/answer", "POST /v1/profiles/{iccid}/enable", "POST /v1/notifications/deliver",
 			"POST /v1/dynamo/visits", "POST /v1/dynamo/callbacks", "DELETE /v1/dynamo/visits/{transaction}"},

@@ -61,6 +61,7 @@ type Daemon interface {
 	SetUSBMode(ctx context.Context, r USBModeRequest) (USBMode, error)
 	ExplainAPN(ctx context.Context) (APN, error)
 	Balance(ctx context.Context) (status.Balance, error)
+	Operators(ctx context.Context, msisdn string) (Operators, error)
 	BeginVisit(ctx context.Context, r VisitRequest) (PortalVisit, error)
 	TakeCallback(ctx context.Context, r CallbackRequest) (CallbackAnswer, error)
 	CancelVisit(transaction string) (there bool, err error)
@@ -176,6 +177,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /v1/bundle":                         s.bundle,
 		"GET /v1/apn":                            s.apn,
 		"GET /v1/balance":                        s.balance,
+		"GET /v1/dynamo/operators":               s.operators,
 		"POST /v1/dynamo/visits":                 s.beginVisit,
 		"POST /v1/dynamo/callbacks":              s.takeCallback,
 		"DELETE /v1/dynamo/visits/{transaction}": s.cancelVisit,

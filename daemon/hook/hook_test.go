@@ -76,6 +76,9 @@ func (d *fakeDaemon) ExplainAPN(context.Context) (APN, error) {
 func (d *fakeDaemon) Balance(context.Context) (status.Balance, error) {
 	return status.Balance{ICCID: "8988247000101997790", Type: "NONE", UsedUp: true, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, d.err
 }
+func (d *fakeDaemon) Operators(_ context.Context, msisdn string) (Operators, error) {
+	return Operators{Operators: []Seller{{ID: "contoso", Brand: "Contoso", Portal: "https://contoso.example/mp"}}, Source: FromRecords, Network: msisdn}, d.err
+}
 func (d *fakeDaemon) BeginVisit(_ context.Context, r VisitRequest) (PortalVisit, error) {
 	return PortalVisit{Transaction: "T", Brand: r.Operator, URL: "https://portal.example/mp", CallbackHosts: []string{}}, d.err
 }

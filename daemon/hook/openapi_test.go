@@ -66,6 +66,7 @@ var operations = map[string]operation{
 	"GET /v1/bundle":                         {id: "getBundle", media: "application/gzip"},
 	"GET /v1/apn":                            {id: "explainAPN", answer: APN{}},
 	"GET /v1/balance":                        {id: "getBalance", answer: status.Balance{}},
+	"GET /v1/dynamo/operators":               {id: "listOperators", answer: Operators{}, query: []string{"msisdn"}},
 	"POST /v1/dynamo/visits":                 {id: "beginVisit", body: VisitRequest{}, answer: PortalVisit{}, status: 201},
 	"POST /v1/dynamo/callbacks":              {id: "takeCallback", body: CallbackRequest{}, answer: CallbackAnswer{}},
 	"DELETE /v1/dynamo/visits/{transaction}": {id: "cancelVisit"},
@@ -88,6 +89,7 @@ var operations = map[string]operation{
 // parameterTexts describe what is not in a path's own words.
 var parameterTexts = map[string]string{
 	"id":              "of a run",
+	"msisdn":          "a phone number (E.164, +14255550100): its operator alone",
 	"transaction":     "of a visit",
 	"iccid":           "of a profile, 18 to 20 digits",
 	"confirm":         "the ICCID once more",

@@ -3,11 +3,53 @@ package hook
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/status"
 )
+
+// Operators are those that sell a plan here.
+type Operators struct {
+	Operators []Seller     `json:"operators"`         // by brand
+	Country   string       `json:"country,omitempty"` // where the router is; without it all are listed
+	Source    SellerSource `json:"source"`
+	At        time.Time    `json:"at,omitzero"`       // when the list was last known to be so
+	Error     string       `json:"error,omitempty"`   // why there is no newer one
+	Offline   bool         `json:"offline,omitempty"` // there is no way to the internet now
+	Network   string       `json:"network,omitempty"` // MCC and MNC of the number that was looked up
+	How       string       `json:"how,omitempty"`     // that is known: portability, prefix
+}
+
+// Seller is an operator with a portal.
+type Seller struct {
+	ID        string `json:"id"`
+	Brand     string `json:"brand"`
+	Portal    string `json:"portal"`
+	MayAnswer bool   `json:"may_answer"` // its portal's answer is taken; else its code has to be given by hand
+}
+
+// SellerSource is where a list of operators is from. The router's own records are in
+// each of them.
+type SellerSource string
+
+// The sources.
+const (
+	FromRecords   SellerSource = "records"
+	FromDirectory SellerSource = "directory"
+	FromCache     SellerSource = "cache"     // the directory's last list
+	FromCatalogue SellerSource = "catalogue" // the signed one
+)
+
+func (s *Server) operators(w http.ResponseWriter, r *http.Request) {
+	o, err := s.daemon.Operators(r.Context(), r.URL.Query().Get("msisdn"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, o)
+}
 
 // VisitRequest is the body of POST /v1/dynamo/visits.
 type VisitRequest struct {

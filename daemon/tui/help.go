@@ -108,6 +108,21 @@ func (m *model) code(name, text string, more bool, width, height int) (lines []s
 	return lines
 }
 
+// QR draws a text as a QR for a terminal of that size with light text on a dark
+// ground, "" where it has no room for it.
+func QR(text string, width, height int, getenv func(string) string) string {
+	q, err := qrcode.New(text, qrcode.Low)
+	if err != nil {
+		return ""
+	}
+	q.DisableBorder = true
+	lines := themeFor(getenv).qr(framed(q.Bitmap()))
+	if len(lines) >= height || ansi.StringWidth(lines[0]) > width {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
 // framed puts a light module around a code. The standard wants four; readers do
 // with one, and a serial console has no rows for more.
 func framed(bits [][]bool) [][]bool {

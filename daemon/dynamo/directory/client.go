@@ -126,6 +126,20 @@ func (c *Client) listing(raw json.RawMessage, at time.Time, why error) (*Listing
 	return &Listing{list, skipped, at, why}, err
 }
 
+// Kept is the last list that the service gave, for whatever place, nil where none is
+// kept: of its operators visits may be open.
+func (c *Client) Kept() *Listing {
+	have, err := c.readCache()
+	if err != nil || have.Key == "" {
+		return nil
+	}
+	l, err := c.listing(have.List, have.At, nil)
+	if err != nil {
+		return nil
+	}
+	return l
+}
+
 func (c *Client) cacheFile() string { return filepath.Join(c.cache, "operators.json") }
 
 func (c *Client) readCache() (have cached, err error) {

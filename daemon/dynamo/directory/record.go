@@ -8,6 +8,9 @@ import (
 	"dynamod/configs/cosa"
 )
 
+// Prefix begins the IDs of records that came from a directory service.
+const Prefix = "directory:"
+
 // maxOperators is how many a list may have.
 const maxOperators = 500
 
@@ -58,7 +61,7 @@ func decode(raw json.RawMessage) (list []cosa.OperatorProfile, skipped []string,
 		default:
 			seen[found[0].ID] = true
 			p := public(&found[0])
-			p.ID, p.Origin = "directory:"+p.ID, "the directory service"
+			p.ID, p.Origin = Prefix+p.ID, "the directory service"
 			list = append(list, p)
 		}
 	}

@@ -388,7 +388,7 @@ func (s *Service) order(w http.ResponseWriter, r *http.Request, router string) {
 		order.SIMs[i] = call.SIMID(iccid)
 	}
 	at := slices.IndexFunc(s.Operators, func(p *cosa.OperatorProfile) bool {
-		return p.ID == strings.TrimPrefix(r.PathValue("operator"), "directory:") && p.MOAPI.BaseURL != ""
+		return p.ID == strings.TrimPrefix(r.PathValue("operator"), Prefix) && p.MOAPI.BaseURL != ""
 	})
 	if at < 0 {
 		problem(w, http.StatusNotFound, "unknown-operator", "there is no such operator, or it takes no orders")

@@ -1,0 +1,167 @@
+//go:build linux && !nodemo
+
+package demo
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dynamod/configs/cosa"
+	"dynamod/daemon/config"
+	"dynamod/daemon/demo/netlab"
+	"dynamod/daemon/dynamo/directory"
+	"dynamod/daemon/hook"
+)
+
+// TestOperatorsForHere lists who sells a plan: by the directory service, by its last
+// list, by the signed catalogue, by the router's own records, and with no connection.
+func TestOperatorsForHere(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := netip.AddrPortFrom(netlab.SMDPAddr, 9443).String()
+	var dir string
+	withDirectory, withCatalogue := true, false
+	story := crashStory{set: func(c *config.Config) {
+		c.Dynamo = config.Dynamo{Country: "de"}
+		if withDirectory {
+			c.Dynamo.Directory, c.Dynamo.TokenFile, c.Dynamo.CA = "https://"+address, filepath.Join(dir, "token"), filepath.Join(dir, "directory.pem")
+		}
+		if withCatalogue {
+			c.Dynamo.Catalogue, c.Dynamo.CatalogueKey = filepath.Join(dir, "catalogue.json"), string(public)
+		}
+	}}
+	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
+		dir = w.dir
+		if err := writePortal(dir); err != nil {
+			t.Fatal(err)
+		}
+		pair, ca, err := selfSigned(netlab.SMDPAddr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := func(id, brand, country string) *cosa.OperatorProfile {
+			return &cosa.OperatorProfile{ID: id, Name: brand, Country: country, Source: cosa.SourceLocal, Rank: cosa.DefaultRank,
+				Portal: cosa.Portal{URL: "https://" + id + ".example/mp", CallbackHosts: []string{id + ".example"}, MCCMNC: []string{"26207"}}}
+		}
+		records := []*cosa.OperatorProfile{record("contoso", "Contoso", "de"), record("fabrikam", "Fabrikam", "us")}
+		service := &directory.Service{
+			Operators: records, Environment: "production", Key: key, Validity: time.Hour, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+			Router:    func(token string) string { return strings.TrimPrefix(token, "not-") },
+			Countries: func(string) []string { return []string{"de"} },
+			Network: func(msisdn string) (string, string) {
+				if strings.HasPrefix(msisdn, "+49") {
+					return "26207", "prefix"
+				}
+				return "", ""
+			},
+		}
+		signed, err := directory.SignCatalogue(key, "production", time.Now(), time.Now().Add(time.Hour), records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string][]byte{"token": []byte("token\n"), "directory.pem": ca, "catalogue.json": signed} {
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		serve := func() (end func()) {
+			ln, err := w.n.ListenInternet("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := &http.Server{Handler: service.Handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				srv.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
+			}()
+			return func() { srv.Close(); <-served }
+		}
+		for _, row := range []struct {
+			name                                  string
+			directory, up, catalogue, cut, online bool
+			source                                hook.SellerSource
+			brands                                string
+			fails                                 bool
+		}{
+			{name: "its last list was never there", directory: true, online: true, source: hook.FromRecords, brands: "Lab Mobile", fails: true},
+			{name: "the directory answers", directory: true, up: true, online: true, source: hook.FromDirectory, brands: "Contoso, Lab Mobile"},
+			{name: "it cannot be reached", directory: true, online: true, source: hook.FromCache, brands: "Contoso, Lab Mobile", fails: true},
+			{name: "there is no connection", directory: true, source: hook.FromCache, brands: "Contoso, Lab Mobile", fails: true},
+			{name: "and nothing is kept", directory: true, cut: true, source: hook.FromRecords, brands: "Lab Mobile", fails: true},
+			{name: "but the catalogue", directory: true, cut: true, catalogue: true, source: hook.FromCatalogue, brands: "Contoso, Lab Mobile", fails: true},
+			{name: "a box without a directory", catalogue: true, online: true, source: hook.FromCatalogue, brands: "Contoso, Lab Mobile"},
+			{name: "a box with its own records alone", online: true, source: hook.FromRecords, brands: "Lab Mobile"},
+		} {
+			withDirectory, withCatalogue = row.directory, row.catalogue
+			end := func() {}
+			if row.up {
+				end = serve()
+			}
+			if row.cut {
+				if err := os.RemoveAll(filepath.Join(dir, "box", "state", "dynamo")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Operator.SetLine(w.old, Line{Unseen: !row.online})
+			r := w.newReaper(nil, false)
+			err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+				if row.online {
+					if err := w.settled(ctx, r, c); err != nil {
+						return err
+					}
+				} else {
+					time.Sleep(5 * time.Minute) // so that the card is read, and no network is there
+				}
+				var got hook.Operators
+				if err := c.Do(ctx, http.MethodGet, "/v1/dynamo/operators", nil, nil, &got); err != nil {
+					return err
+				}
+				var brands []string
+				for _, o := range got.Operators {
+					brands = append(brands, o.Brand)
+				}
+				if got.Source != row.source || strings.Join(brands, ", ") != row.brands || got.Country != "DE" || (got.Error != "") != row.fails || got.Offline == row.online || row.source == hook.FromCache && got.At.IsZero() {
+					t.Errorf("%s: %+v", row.name, got)
+				}
+				if row.catalogue || row.up || row.source == hook.FromCache {
+					var v hook.PortalVisit // it can be bought there, also where the list is an old one
+					if err := c.Do(ctx, http.MethodPost, "/v1/dynamo/visits", nil, hook.VisitRequest{Operator: "directory:contoso"}, &v); err != nil || !strings.HasPrefix(v.URL, "https://contoso.example/mp?eid=") {
+						t.Errorf("%s: %+v %v", row.name, v, err)
+					}
+				}
+				for number, want := range map[string]string{"+49 151 123456": "Contoso", "+1 425 5550100": "lookup-unknown", "0151": "bad-number"} {
+					var got hook.Operators
+					err := c.Do(ctx, http.MethodGet, "/v1/dynamo/operators?msisdn="+url.QueryEscape(number), nil, nil, &got)
+					e, _ := err.(*hook.Error)
+					switch {
+					case !row.up && want != "bad-number":
+						if err == nil {
+							t.Errorf("%s: %s is %+v", row.name, number, got)
+						}
+					case e != nil && e.Code == want, err == nil && len(got.Operators) == 1 && got.Operators[0].Brand == want && got.Network == "26207":
+					default:
+						t.Errorf("%s: %s is %+v, %v", row.name, number, got, err)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("%s: %v", row.name, err)
+			}
+			end()
+		}
+	})
+}
