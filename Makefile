@@ -11,13 +11,14 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What keeps the binaries of routers small: HTTP/2 is left out, which neither an
 # SM-DP+ needs nor the API offers, and the compiler inlines only where that is
 # worth its room: in what counts bytes and bits, without COLD, which runs once a
-# handshake.
+# handshake or a request. Elsewhere a deferred call is not laid out at each return.
 TAGS := nodemo,nethttpomithttp2
 COLD := crypto/tls crypto/x509/... crypto/ecdsa crypto/rsa crypto/ecdh crypto/elliptic crypto/hpke \
-  crypto/internal/fips140/ecdsa crypto/internal/fips140/rsa encoding/asn1 encoding/pem encoding/xml
-ROUTER := -gcflags=all=-l \
+  crypto/internal/fips140/ecdsa crypto/internal/fips140/rsa encoding/asn1 encoding/json encoding/pem encoding/xml
+DEFER := -d=noopendefer=1
+ROUTER := -gcflags=all='-l $(DEFER)' \
   $(foreach p,bytes slices crypto/... encoding/... internal/... runtime/... sync/...,-gcflags=$(p)=) \
-  $(foreach p,$(COLD),-gcflags=$(p)=-l)
+  $(foreach p,$(COLD),-gcflags=$(p)='-l $(DEFER)')
 # The pages of 32-bit routers' kernels, to which segments are aligned; the linker's
 # own 64 KiB are for those of a few disk stations.
 PAGE := 4096
@@ -38,11 +39,12 @@ DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin ma
 # would take the modems there.
 SERVICES := mmcli:modemmanager dbus-run-session:dbus pkaction:polkitd
 
+OUT := bin
 FUZZTIME ?= 20s
 TABLES := $(CURDIR)/bin/tables
 
 .DEFAULT_GOAL := build
-.PHONY: build man demo check lint test deps fuzz bench soak pictures cross cosa-db ci-roots clean
+.PHONY: build man demo check lint test deps fuzz bench soak pictures cross sizes cosa-db ci-roots clean
 
 build:
 	$(BUILD) -o bin/dynamod ./daemon
@@ -55,6 +57,7 @@ demo: build
 	bin/dynamod demo $(DEMOFLAGS)
 
 check: deps lint test cross
+	$(GO) run ./rootfs/sizes -check $(LIMITS)
 
 deps:
 	@missing=; services=; \
@@ -85,10 +88,15 @@ cross:
 	  p=$${t%%+*}; arch=$${p%%-*}; v=$${p#*-}; more=$${t#$$p}; env="GOOS=linux GOARCH=$$arch"; \
 	  case $$p in arm-*) env="$$env GOARM=$$v" page=$(PAGE);; mips*) env="$$env GOMIPS=$$v" page=$(PAGE);; *) page=-1;; esac; \
 	  printf '%-18s' "linux/$$t"; \
-	  env $$env CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)$${more:+,$${more#+}}" $(ROUTER) -ldflags "$(LDFLAGS) -R $$page" -o bin/dynamod-linux-$$t ./daemon || exit 1; \
-	  size=$$(wc -c <bin/dynamod-linux-$$t); echo " $$size"; \
+	  env $$env CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)$${more:+,$${more#+}}" $(ROUTER) -ldflags "$(LDFLAGS) -R $$page" -o $(OUT)/dynamod-linux-$$t ./daemon || exit 1; \
+	  size=$$(wc -c <$(OUT)/dynamod-linux-$$t); echo " $$size"; \
 	  for l in $(LIMITS); do if [ $${l%%:*} = $$t ] && [ $$size -gt $${l##*:} ]; then echo "linux/$$t is over its $${l##*:} bytes"; exit 1; fi; done; \
 	done
+
+# rootfs/sizes.txt; MEASURE=-levers builds without each of the levers as well.
+sizes:
+	@$(MAKE) --no-print-directory cross CROSS="$(foreach l,$(LIMITS),$(firstword $(subst :, ,$(l))))"
+	$(GO) run ./rootfs/sizes $(MEASURE) $(LIMITS)
 
 # Every fuzz target in turn, each for FUZZTIME.
 fuzz:
