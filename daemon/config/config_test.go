@@ -408,7 +408,6 @@ func TestReadSecret(t *testing.T) {
 		mode          os.FileMode
 	}{
 		{"everybody can read", "1234", 0o604},
-		{"a group can read", "1234", 0o640},
 		{"a group can write", "1234", 0o620},
 		{"empty", "\n", 0o600},
 		{"two lines", "1234\n5678\n", 0o600},
@@ -417,6 +416,43 @@ func TestReadSecret(t *testing.T) {
 		write(tt.content, tt.mode)
 		if s, err := ReadSecret(path); s != "" || err == nil || strings.Contains(err.Error(), "1234") {
 			t.Errorf("%s: %q, %v", tt.name, s, err)
+		}
+	}
+}
+
+// TestPrivate: who may own a file with a secret, and with which mode.
+func TestPrivate(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		uid  int
+		mode os.FileMode
+		good bool
+	}{
+		{"its owner's", 54321, 0o600, true},
+		{"systemd's LoadCredential=, without ACLs", 54321, 0o400, true},
+		{"systemd's LoadCredential=, with an ACL", 0, 0o440, true},
+		{"root's, for the daemon's group", 0, 0o640, true},
+		{"a user's, and his group reads", 54321, 0o640, false},
+		{"a user's, and his group reads alone", 54321, 0o440, false},
+		{"root's, and a group writes", 0, 0o660, false},
+		{"root's, and everybody reads", 0, 0o444, false},
+		{"root's, and everybody writes", 0, 0o602, false},
+	} {
+		if err := os.Chown(path, tt.uid, 54321); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := Private(path); (err == nil) != tt.good {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 }

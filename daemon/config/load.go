@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -109,16 +110,25 @@ func ReadSecret(path string) (string, error) {
 }
 
 // Private is an error if others than its owner may read or write a file, as each has
-// to be that holds a secret or says who may come in.
+// to be that holds a secret or says who may come in. A group may read one of root's,
+// as what systemd hands over by LoadCredential= (0440, with an ACL for the service) or a file
+// that root keeps for the daemon's group.
 func Private(path string) error {
 	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = errors.New("others may read or write it, chmod 600 it")
+	if err == nil {
+		if mode := info.Mode().Perm(); mode&0o037 != 0 || mode&0o040 != 0 && !ofRoot(info) {
+			err = errors.New("others may read or write it, chmod 600 it")
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, reason(err))
 	}
 	return nil
+}
+
+func ofRoot(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Uid == 0
 }
 
 // ReadIssuers reads the issuers of servers' certificates, in PEM. Without a path it is

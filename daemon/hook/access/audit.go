@@ -18,7 +18,7 @@ type Entry struct {
 	Time   time.Time `json:"time"`
 	Caller string    `json:"caller,omitempty"` // of the keys file, or "uid 1000" on the unix socket
 	Way    string    `json:"way,omitempty"`    // token, signature, certificate, socket
-	From   string    `json:"from,omitempty"`   // address
+	From   string    `json:"from,omitempty"`   // address, or the user of a browser on the unix socket
 	What   string    `json:"what"`             // method and route, such as "POST /v1/activations"
 	Object string    `json:"object,omitempty"` // run or ICCID of the path
 	Status int       `json:"status"`

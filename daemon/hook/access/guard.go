@@ -49,10 +49,7 @@ type Guard struct {
 	nonces    *nonces
 	callers   *limiter // what a caller may ask
 	strangers *limiter // how often an address may fail to say who it is
-	denied    *limiter // how many of those are written down
-
-	mu      sync.Mutex
-	skipped int // denials that were not
+	denials   *denials
 }
 
 // New returns a guard of next.
@@ -62,7 +59,7 @@ func New(next http.Handler, o Options) *Guard {
 		nonces:    newNonces(o.Now, o.Sane),
 		callers:   newLimiter(rate{60, time.Second / 10}),
 		strangers: newLimiter(rate{10, 5 * time.Second}),
-		denied:    newLimiter(rate{20, 30 * time.Second}),
+		denials:   newDenials(o.Audit, o.Log),
 	}
 }
 
@@ -139,7 +136,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 		name = "from " + hostOf(r.RemoteAddr)
 	}
 	if wait, ok := g.callers.take(name); !ok {
-		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "wait as long as Retry-After says; /v1/events tells what changes", wait})
+		g.deny(w, e, Refusal{http.StatusTooManyRequests, "too-many-requests", "more than 10 requests a second", "wait as long as Retry-After says; /v1/events tells what changes", wait}, nil)
 		return nil, nil
 	}
 	// Only now: what is remembered is bounded by the callers' rates.
@@ -195,6 +192,7 @@ func (g *Guard) knows(k Key) bool {
 func (g *Guard) unknown(w http.ResponseWriter, r *http.Request, e Entry, err error) {
 	// Others behind the same address get in all the while.
 	if wait, ok := g.strangers.take(hostOf(r.RemoteAddr)); !ok {
+		g.denials.skip()
 		g.Refuse(w, Refusal{http.StatusTooManyRequests, "too-many-failures", "this address failed too often to say who it is", "wait as long as Retry-After says, and look after the token", wait})
 		return
 	}
@@ -312,33 +310,55 @@ func signer(w http.ResponseWriter, r *http.Request, keys Keys, input []string) (
 // maxBody bounds what is read to check a signature; it is the API's own limit.
 const maxBody = 64 << 10
 
-// deny turns a request down and writes it down, as long as there are not too
-// many: a flood shall neither wear the flash nor push out what came before. A
-// known caller is counted apart, so that strangers do not hide what he does.
+// deny turns a request down, and writes it down.
 func (g *Guard) deny(w http.ResponseWriter, e Entry, f Refusal, reason error) {
-	e.Status, e.Code = f.Status, f.Code
-	g.mu.Lock()
-	_, ok := g.denied.take(e.Caller)
-	if ok {
-		e.Denied, g.skipped = g.skipped, 0
-	} else {
-		g.skipped++
-	}
-	g.mu.Unlock()
-	if ok {
-		level := slog.LevelInfo
-		if errors.Is(reason, errKeys) {
-			level = slog.LevelError
-		}
-		g.Log.Log(context.Background(), level, "request turned down", "from", e.From, "what", e.What, "code", e.Code, "reason", reason)
-		g.write(e)
-	}
+	g.denials.note(e, f, reason)
 	g.Refuse(w, f)
 }
 
-func (g *Guard) write(e Entry) {
-	if err := g.Audit.Write(e); err != nil {
-		g.Log.Warn("audit log", "error", err)
+// denials writes down what was turned down, as long as there is not too much: a
+// flood shall neither wear the flash nor push out what came before. A known caller is
+// counted apart, so that strangers do not hide what he does.
+type denials struct {
+	audit *Audit
+	log   *slog.Logger
+	rate  *limiter
+
+	mu      sync.Mutex
+	skipped int // that were not written down
+}
+
+func newDenials(a *Audit, log *slog.Logger) *denials {
+	return &denials{audit: a, log: log, rate: newLimiter(rate{20, 30 * time.Second})}
+}
+
+// skip counts one that is not to be written down by itself.
+func (d *denials) skip() {
+	d.mu.Lock()
+	d.skipped++
+	d.mu.Unlock()
+}
+
+func (d *denials) note(e Entry, f Refusal, reason error) {
+	e.Status, e.Code = f.Status, f.Code
+	d.mu.Lock()
+	_, ok := d.rate.take(e.Caller)
+	if ok {
+		e.Denied, d.skipped = d.skipped, 0
+	} else {
+		d.skipped++
+	}
+	d.mu.Unlock()
+	if !ok {
+		return
+	}
+	level := slog.LevelInfo
+	if errors.Is(reason, errKeys) {
+		level = slog.LevelError
+	}
+	d.log.Log(context.Background(), level, "request turned down", "from", e.From, "what", e.What, "code", e.Code, "reason", reason)
+	if err := d.audit.Write(e); err != nil {
+		d.log.Warn("audit log", "error", err)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestFile(t *testing.T) {
 	if keys, err := f.Keys(); err == nil || len(keys) != 0 {
 		t.Errorf("damaged: %v %v", keys, err)
 	}
-	write(Keys{k}.String(), 0o640, at.Add(2))
+	write(Keys{k}.String(), 0o644, at.Add(2))
 	if _, err := f.Keys(); err == nil || !strings.Contains(err.Error(), "others may read") {
 		t.Errorf("readable: %v", err)
 	}

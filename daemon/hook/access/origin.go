@@ -1,10 +1,12 @@
 package access
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // localNames are the names of a unix socket: that of our own client, and that by
@@ -14,12 +16,19 @@ var localNames = []string{"dynamod", "localhost"}
 // Local lets through what comes over a unix socket, whose file says who may use
 // it, but not what a browser there sends for somebody else's page: behind `ssh -L`
 // every page that is open in it can reach the socket. hosts are names besides
-// localhost; an address needs none.
-func Local(next http.Handler, hosts []string, refuse func(http.ResponseWriter, Refusal)) http.Handler {
+// localhost; an address needs none. What is turned down is written down among
+// strangers', with the user at the other end: it is his browser, and somebody else's page. A nil a
+// writes nothing.
+func Local(next http.Handler, hosts []string, refuse func(http.ResponseWriter, Refusal), a *Audit, now func() time.Time, log *slog.Logger) http.Handler {
 	names := slices.Concat(localNames, hosts)
+	d := newDenials(a, log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// HTTP/1.0 has no Host, and no browser.
 		if f := foreign(r, names); f != nil && r.Host != "" {
+			if a != nil {
+				from, _ := r.Context().Value(peerKey{}).(string)
+				d.note(Entry{Time: now().UTC(), From: from, What: r.Method + " " + r.URL.Path}, *f, nil)
+			}
 			refuse(w, *f)
 			return
 		}

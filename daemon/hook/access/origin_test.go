@@ -1,9 +1,14 @@
 package access
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Behind `ssh -L 8080:/run/dynamod/dynamod.sock` every page that is open in a
@@ -40,9 +45,12 @@ func TestLocal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			through := false
+			a := OpenAudit(t.TempDir())
+			defer a.Close()
 			h := Local(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { through = true }), []string{"box.example"},
-				func(w http.ResponseWriter, f Refusal) { w.WriteHeader(f.Status) })
+				func(w http.ResponseWriter, f Refusal) { w.WriteHeader(f.Status) }, a, time.Now, slog.New(slog.DiscardHandler))
 			r := httptest.NewRequest(tt.method, "/v1/status", nil)
+			r = r.WithContext(context.WithValue(r.Context(), peerKey{}, "uid 1000"))
 			r.Host = tt.host
 			for k, v := range tt.header {
 				r.Header.Set(k, v)
@@ -52,6 +60,37 @@ func TestLocal(t *testing.T) {
 			if w.Code != tt.want || through != (tt.want == 200) {
 				t.Errorf("answered with %d, let through: %v; want %d", w.Code, through, tt.want)
 			}
+			entries, err := a.Entries()
+			if err != nil || (len(entries) == 1) != (tt.want != 200) {
+				t.Errorf("the audit log has %+v, %v", entries, err)
+			}
+			if len(entries) == 1 && (entries[0].Status != tt.want || entries[0].What != tt.method+" /v1/status" || entries[0].From != "uid 1000") {
+				t.Errorf("the audit log has %+v", entries[0])
+			}
 		})
+	}
+}
+
+// TestLocalFlood: a page that keeps on asking through somebody's browser neither pushes
+// out what callers did nor grows what is kept of its like.
+func TestLocalFlood(t *testing.T) {
+	dir := t.TempDir()
+	a := OpenAudit(dir)
+	defer a.Close()
+	if err := a.Write(Entry{Time: time.Now(), Caller: "uid 0", Way: "socket", What: "POST /v1/activations", Status: 202}); err != nil {
+		t.Fatal(err)
+	}
+	h := Local(http.NotFoundHandler(), nil, func(w http.ResponseWriter, f Refusal) { w.WriteHeader(f.Status) }, a, time.Now, slog.New(slog.DiscardHandler))
+	for range 5000 {
+		r := httptest.NewRequest("POST", "/v1/"+strings.Repeat("x", 500), nil)
+		r.Host = "evil.example"
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	entries, err := a.Entries()
+	if err != nil || len(entries) != 21 || entries[0].Caller != "uid 0" {
+		t.Errorf("%d entries, %v", len(entries), err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "audit*")); len(left) != 1 {
+		t.Errorf("%q", left)
 	}
 }
