@@ -160,7 +160,12 @@ while :; do sleep 1 & wait $!; done`)
 	call("usage", "frobnicate")
 
 	// A supervisor that was killed leaves a daemon, beside which another is refused.
-	b.must(exec.Command("kill", "-9", strings.TrimSpace(b.read("pids/dynamod.pid"))).Run())
+	supervisor := strings.TrimSpace(b.read("pids/dynamod.pid"))
+	b.must(exec.Command("kill", "-9", supervisor).Run())
+	b.until("the supervisor is there", func() bool {
+		line, _ := os.ReadFile("/proc/" + supervisor + "/cmdline")
+		return len(line) == 0
+	})
 	b.must(os.Remove(filepath.Join(b.dir, "runs")))
 	call("", "start")
 	b.wait("runs", "stopped\nrun run")
