@@ -110,7 +110,7 @@ type Config struct {
 
 	Interface func() (string, error) // the modem's network interface
 	Spec      uplink.Spec            // template: metric, table, default route, DNS file, MTU
-	Apply     bool                   // false leaves the kernel to netifd
+	Apply     bool                   // false leaves the kernel to netifd: see handOver
 	Given     func() []cosa.Given    // from the configuration, as it is now; nil for none
 	Roaming   func(cosa.RoamState) bool
 	Bootstrap func(iccid string) bool // for our own traffic alone; nil for none

@@ -275,10 +275,9 @@ func families(t modem.PDPType, lease modem.Lease, dhcp bool) (four, six bool) {
 // and waits for the other end: a request that leaves before is lost, and the
 // next one follows seconds later.
 func (b *Bearer) awaitCarrier(ctx context.Context, ifname string) error {
-	if b.Apply {
-		if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
-			return err
-		}
+	// Also where it is netifd's, which would not before it is told the addresses.
+	if err := uplink.Up(ctx, b.Kernel, ifname); err != nil {
+		return err
 	}
 	carrier, done := context.WithTimeout(ctx, carrierTime)
 	_, err := uplink.WaitCarrier(carrier, b.Kernel, ifname)

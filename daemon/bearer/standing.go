@@ -375,19 +375,8 @@ func (b *Bearer) show(a *active, reach Reach) {
 		if reach.State == status.Limited {
 			s.Reason, s.Advice = reach.Text(), reach.Advice()
 		}
-		l := &status.Link{
-			Interface: a.spec.Interface, MTU: a.spec.MTU, APN: a.candidate.Connection.APN, APNReason: a.candidate.Reason,
-			Source: a.source, Since: a.since, Bootstrap: a.spec.Private, Addresses: []string{}, DNS: []string{},
-		}
-		for _, p := range a.spec.Addrs {
-			l.Addresses = append(l.Addresses, p.String())
-		}
-		for _, d := range a.spec.DNS {
-			l.DNS = append(l.DNS, d.String())
-		}
-		if a.spec.Gateway.IsValid() {
-			l.Gateway = a.spec.Gateway.String()
-		}
+		l := linkOf(a.spec)
+		l.APN, l.APNReason, l.Source, l.Since = a.candidate.Connection.APN, a.candidate.Reason, a.source, a.since
 		s.Link = l
 		s.Reach = &status.Reach{Result: "ok", Target: reach.Target, Reason: reach.Reason, RTTMS: float64(reach.RTT.Microseconds()) / 1000, Cause: reach.Cause, Targets: reach.Targets, At: b.Now()}
 		if reach.State == status.Limited {

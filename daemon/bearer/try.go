@@ -424,7 +424,7 @@ func (b *Bearer) probe(ctx context.Context, spec uplink.Spec) (reach Reach) {
 
 func (b *Bearer) apply(ctx context.Context, s uplink.Spec) error {
 	if !b.Apply {
-		return nil
+		return b.handOver(ctx, s)
 	}
 	changes, err := uplink.Apply(ctx, b.Kernel, s)
 	for _, c := range changes {
