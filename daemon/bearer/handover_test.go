@@ -15,8 +15,7 @@ import (
 
 // netifd has the interface: after a while the kernel holds what the status says of the
 // link, until ctx ends.
-func netifd(ctx context.Context, t *testing.T, b *bench, after time.Duration) {
-	sub := b.model.Subscribe(0)
+func netifd(ctx context.Context, t *testing.T, b *bench, sub *status.Subscription, after time.Duration) {
 	defer sub.Close()
 	was := false
 	for {
@@ -53,7 +52,7 @@ func TestHandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *Config, r *radio) { c.Apply = false })
 		ctx, stop := context.WithCancel(t.Context())
-		go netifd(ctx, t, b, 20*time.Second)
+		go netifd(ctx, t, b, b.model.Subscribe(0), 20*time.Second)
 		began := time.Now()
 		up, err := b.bringUp(ctx)
 		if err != nil || up.APN != "first.test" {
