@@ -44,7 +44,7 @@ func TestOperatorsForHere(t *testing.T) {
 	}}
 	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
 		dir = w.dir
-		if err := writePortal(dir); err != nil {
+		if err := WritePortal(dir); err != nil {
 			t.Fatal(err)
 		}
 		pair, ca, err := selfSigned(netlab.SMDPAddr.String())

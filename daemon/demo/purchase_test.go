@@ -29,10 +29,10 @@ type shop struct {
 func inShop(t *testing.T, prepare func(*crashWorld), lives ...func(*testing.T, *shop)) {
 	t.Helper()
 	inCrashWorld(t, crashStory{standing: true, power: true}, func(t *testing.T, w *crashWorld) {
-		if err := writePortal(w.dir); err != nil {
+		if err := WritePortal(w.dir); err != nil {
 			t.Fatal(err)
 		}
-		operator := w.seller(time.Now)
+		operator := w.Seller(time.Now)
 		w.shopOperator = operator
 		if prepare != nil {
 			prepare(w)

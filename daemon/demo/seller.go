@@ -25,9 +25,9 @@ const (
 	PortalURL  = "https://" + PortalHost + "/mp"
 )
 
-// seller is the lab's operator as a shop: each profile that is bought is an order at
+// Seller is the lab's operator as a shop: each profile that is bought is an order at
 // the lab's SM-DP+, for the card that it was bought for.
-func (l *Lab) seller(now func() time.Time) *dynamosim.Operator {
+func (l *Lab) Seller(now func() time.Time) *dynamosim.Operator {
 	o := dynamosim.New(Operator, now)
 	o.NewProfile = func(eid string) (code, iccid string, err error) {
 		upp, err := l.newProfile("")
@@ -40,8 +40,8 @@ func (l *Lab) seller(now func() time.Time) *dynamosim.Operator {
 	return o
 }
 
-// writePortal puts the record of the lab's portal into operators.d below dir.
-func writePortal(dir string) error {
+// WritePortal puts the record of the lab's portal into operators.d below dir.
+func WritePortal(dir string) error {
 	type object = map[string]any
 	b, err := json.MarshalIndent([]object{{
 		"id": "lab-portal", "name": Operator, "country": "de",

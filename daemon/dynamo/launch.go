@@ -183,8 +183,8 @@ func CheckReturnURL(s string) string {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Scheme != "https" || u.Hostname() == "":
-		return "is not of https and a host"
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost"):
+		return "is not of https and a host, nor of http and localhost"
 	case u.User != nil || u.Fragment != "" || len(s) > maxReturnURL:
 		return "has a user or a fragment, or is too long"
 	}

@@ -1,15 +1,10 @@
-// Package bridge has the two scripts by which a portal's callback comes to a router:
-// the one that an operator hosts, and the one of the router's own page.
+// Package bridge has the script by which a portal's callback comes to a router: the one
+// that an operator hosts. The router's side of it is its page's visit.js.
 package bridge
 
-import _ "embed" // of the scripts
+import _ "embed" // of the script
 
 // Portal is dynamo-bridge.js, for the operator's pages.
 //
 //go:embed dynamo-bridge.js
 var Portal []byte
-
-// Visit is dynamo-visit.js, a module for the page that opens a portal.
-//
-//go:embed dynamo-visit.js
-var Visit []byte

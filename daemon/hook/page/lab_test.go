@@ -46,6 +46,9 @@ func newBox(t *testing.T, o demo.Options, config string) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := demo.WritePortal(o.Dir); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(o.Dir, "dynamod.toml")
 	text, err := os.ReadFile(path)
 	if err != nil {

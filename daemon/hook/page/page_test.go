@@ -296,6 +296,7 @@ var routers = map[string][]string{
 		string(activation.Probing), string(activation.Committed), string(activation.Undoing), string(activation.Notifying), string(activation.Done), string(activation.Failed),
 	},
 	"step.":    {"check", "agree", "download", "switch", "connect", "test"},
+	"visit.":   {"open", "waiting", "busy", "done", "failed", "nothing", "topped-up"},
 	"outcome.": {"committed", "rolled-back", "installed", "failed"},
 	"rules.":   {"ppr1", "ppr2"},
 	"class.":   {"test", "provisioning"},

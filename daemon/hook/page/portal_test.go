@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,7 +17,6 @@ import (
 
 	"dynamod/configs/cosa"
 	"dynamod/daemon/dynamo"
-	"dynamod/daemon/dynamo/bridge"
 	"dynamod/daemon/dynamo/dynamosim"
 )
 
@@ -28,7 +28,7 @@ const (
 // routerPage opens a portal, and gives what comes back to the router.
 const routerPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>router</title><div id="main"></div><p id="log"></p>
 <script type="module">
-import {visit, returned} from "/dynamo-visit.js";
+import {visit, returned} from "/visit.js";
 const say = text => document.getElementById("log").textContent += text + ";";
 const take = async arrival => {
 	const answer = await (await fetch("/take", {method: "POST", body: JSON.stringify(arrival)})).json();
@@ -74,9 +74,13 @@ func newShop(t *testing.T) *shop {
 	}
 	mux.HandleFunc("GET /{$}", html)
 	mux.HandleFunc("GET /return", html)
-	mux.HandleFunc("GET /dynamo-visit.js", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /visit.js", func(w http.ResponseWriter, _ *http.Request) {
+		text, err := os.ReadFile(filepath.Join("files", "visit.js"))
+		if err != nil {
+			t.Error(err)
+		}
 		w.Header().Set("Content-Type", "text/javascript")
-		w.Write(bridge.Visit)
+		w.Write(text)
 	})
 	mux.HandleFunc("POST /take", s.take)
 	s.router = httptest.NewTLSServer(mux)

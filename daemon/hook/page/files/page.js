@@ -2,6 +2,7 @@
 import { $, changed, element, join, label, list, say, size, text } from "./dom.js";
 import { call, follow, hasToken, setToken, tell } from "./api.js";
 import * as activate from "./activate.js";
+import * as plans from "./plans.js";
 import * as profiles from "./profiles.js";
 import * as run from "./run.js";
 
@@ -47,6 +48,7 @@ function show() {
     activate.show(status.run);
     run.show(status.run);
     profiles.show(status.card, status.run);
+    plans.show(status.visit);
   }, 30);
 }
 
@@ -94,6 +96,7 @@ async function enter() {
   }
   say("login-error", "");
   door(true);
+  plans.entered();
   await follow(see, (yes) => say("live", text(yes ? "live.yes" : "live.no")));
   say("live", "");
   enter();
@@ -102,6 +105,7 @@ async function enter() {
 label();
 activate.setUp();
 run.setUp();
+plans.setUp();
 $("login-form").onsubmit = (event) => {
   event.preventDefault();
   setToken($("token").value.trim());
