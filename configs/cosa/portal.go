@@ -13,6 +13,7 @@ import (
 type Portal struct {
 	URL           string   // https
 	CallbackHosts []string // hosts whose pages may call back, in lower case
+	Hosts         []string // further ones that a line without credit has to reach, in lower case
 	Countries     []string // where it is offered, ISO 3166-1 alpha-2
 	ICCIDRanges   []Range  // cards that it serves
 	MCCMNC        []string // networks whose phone numbers lead here
@@ -43,7 +44,7 @@ func (p *OperatorProfile) SoldIn(country string) bool {
 }
 
 func (p *Portal) isZero() bool {
-	return p.URL == "" && len(p.CallbackHosts)+len(p.Countries)+len(p.ICCIDRanges)+len(p.MCCMNC) == 0
+	return p.URL == "" && len(p.CallbackHosts)+len(p.Hosts)+len(p.Countries)+len(p.ICCIDRanges)+len(p.MCCMNC) == 0
 }
 
 // MOAPI is where the operator's own API is: balance, offers, notifications,
@@ -155,6 +156,11 @@ func (c *checker) portal(p *Portal) {
 			c.add(fmt.Sprintf("portal.callbackHosts[%d]", i), "a host name only, without scheme, port or path", "callback host %q %s", h, why)
 		}
 	}
+	for i, h := range p.Hosts {
+		if why := CheckHost(h); why != "" {
+			c.add(fmt.Sprintf("portal.hosts[%d]", i), "a host name only, without scheme, port or path", "host %q %s", h, why)
+		}
+	}
 	for i, s := range p.Countries {
 		if !IsCountry(s) {
 			c.add(fmt.Sprintf("portal.countries[%d]", i), `ISO 3166-1 alpha-2, such as "de"`, "country %q is not two letters", s)
@@ -165,7 +171,7 @@ func (c *checker) portal(p *Portal) {
 	for _, l := range []struct {
 		path string
 		n    int
-	}{{"portal.callbackHosts", len(p.CallbackHosts)}, {"portal.countries", len(p.Countries)}, {"portal.mccmnc", len(p.MCCMNC)}, {"portal.iccidRanges", len(p.ICCIDRanges)}} {
+	}{{"portal.callbackHosts", len(p.CallbackHosts)}, {"portal.hosts", len(p.Hosts)}, {"portal.countries", len(p.Countries)}, {"portal.mccmnc", len(p.MCCMNC)}, {"portal.iccidRanges", len(p.ICCIDRanges)}} {
 		c.count(l.path, l.n, MaxValues)
 	}
 	if p.URL == "" && len(p.CallbackHosts) > 0 {

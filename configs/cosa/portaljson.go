@@ -6,6 +6,7 @@ type (
 	jsonPortal struct {
 		URL           string   `json:"url,omitempty"`
 		CallbackHosts []string `json:"callbackHosts,omitempty"`
+		Hosts         []string `json:"hosts,omitempty"`
 		Countries     []string `json:"countries,omitempty"`
 		ICCIDRanges   []any    `json:"iccidRanges,omitempty"`
 		MCCMNC        []string `json:"mccmnc,omitempty"`
@@ -27,6 +28,7 @@ func (d *jsonReader) portal(p *Portal) func(*node, string) {
 		d.object(n, `"portal"`,
 			setter{"url", d.str(&p.URL)},
 			setter{"callbackHosts", d.lowerStrings(&p.CallbackHosts)},
+			setter{"hosts", d.lowerStrings(&p.Hosts)},
 			setter{"countries", d.lowerStrings(&p.Countries)},
 			setter{"iccidRanges", d.each(d.rangeOr(&p.ICCIDRanges, func(prefix string) {
 				p.ICCIDRanges = append(p.ICCIDRanges, Range{prefix, prefix})
@@ -65,7 +67,7 @@ func (p *Portal) toJSON() *jsonPortal {
 	if p.isZero() {
 		return nil
 	}
-	return &jsonPortal{URL: p.URL, CallbackHosts: p.CallbackHosts, Countries: p.Countries, ICCIDRanges: rangesToJSON(p.ICCIDRanges), MCCMNC: p.MCCMNC}
+	return &jsonPortal{URL: p.URL, CallbackHosts: p.CallbackHosts, Hosts: p.Hosts, Countries: p.Countries, ICCIDRanges: rangesToJSON(p.ICCIDRanges), MCCMNC: p.MCCMNC}
 }
 
 func (a *MOAPI) toJSON() *jsonMOAPI {

@@ -224,6 +224,8 @@ type Dynamo struct {
 	Catalogue    string
 	CatalogueKey string
 	Staging      bool // the catalogue is one of the staging environment
+	// WalledGarden keeps a line that only reaches its operator's portal to that.
+	WalledGarden bool
 }
 
 // Hook is for the HTTP API.
@@ -272,6 +274,7 @@ func Default() *Config {
 		Board:    Board{Name: Auto, Dir: "/etc/dynamod/boards.d"},
 		Modem:    Modem{Port: Auto, Baud: 115200, Dialect: Auto, Dialects: "/etc/dynamod/dialects.d", SIMSlot: NoSlot},
 		LPA:      LPA{Via: Auto, CISet: CILive, MinFree: 64 << 10, Overlap: true},
+		Dynamo:   Dynamo{WalledGarden: true},
 		Bearer:   Bearer{Roaming: RoamingAllow, KeepUp: true, Deadline: 90 * time.Second, NetworkAssigned: true, Recovery: "power", PPP: PPPOff},
 		Fallback: Fallback{After: 30 * time.Minute, Hold: time.Hour, Return: 12 * time.Hour},
 		Uplink: Uplink{

@@ -30,6 +30,7 @@ func (d *document) dynamo(all *rawConfig, c *Dynamo) {
 	} else if c.Catalogue != "" {
 		d.failAt("dynamo.catalogue", "name the key of who signs it in catalogue_key", "a catalogue needs a key")
 	}
+	set(raw.WalledGarden, &c.WalledGarden)
 	if raw.Directory == nil || *raw.Directory == "" {
 		return
 	}

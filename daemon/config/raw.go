@@ -109,13 +109,14 @@ type rawConfig struct {
 		AllowHTTP    *bool   `toml:"allow_http"`
 	} `toml:"webhook"`
 	Dynamo struct {
-		Directory *string `toml:"directory"`
-		TokenFile *string `toml:"token_file"`
-		CA        *string `toml:"ca"`
-		Country   *string `toml:"country"`
-		Catalogue *string `toml:"catalogue"`
-		Key       *string `toml:"catalogue_key"`
-		Staging   *bool   `toml:"staging"`
+		Directory    *string `toml:"directory"`
+		TokenFile    *string `toml:"token_file"`
+		CA           *string `toml:"ca"`
+		Country      *string `toml:"country"`
+		Catalogue    *string `toml:"catalogue"`
+		Key          *string `toml:"catalogue_key"`
+		Staging      *bool   `toml:"staging"`
+		WalledGarden *bool   `toml:"walled_garden"`
 	} `toml:"dynamo"`
 	Time struct {
 		NTP []string `toml:"ntp"`

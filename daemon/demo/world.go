@@ -216,7 +216,7 @@ func (w *World) Daemon(ctx context.Context, log *slog.Logger, version string) er
 // gatewayOptions make an in-process daemon run on the lab's router.
 func (w *World) gatewayOptions(log *slog.Logger, version string, floor time.Time, cfg *config.Config) gateway.Options {
 	return gateway.Options{
-		Log: log, Version: version, Floor: floor, Kernel: w.net.Kernel(), Dial: w.net.Dial, DialLink: w.net.Dialer,
+		Log: log, Version: version, Floor: floor, Kernel: w.net.Kernel(), Walls: w.net.Walls(), Dial: w.net.Dial, DialLink: w.net.Dialer,
 		DHCP: func(ctx context.Context, ifname string) (bearer.Lease, error) {
 			l, err := w.net.DHCP(ctx, ifname)
 			if err != nil {

@@ -178,6 +178,12 @@ func (g *Gateway) dialServer(ctx context.Context, network, address string) (net.
 // dialAllowed connects by the first way that works, to addresses that allow, which
 // may be nil, has no error for.
 func (g *Gateway) dialAllowed(ctx context.Context, network, address string, allow func(netip.Addr) error) (net.Conn, error) {
+	return g.dialMarked(ctx, network, address, allow, g.mark())
+}
+
+// dialMarked is dialAllowed with a mark of sockets on the mobile link, 0 for those that
+// stop at a walled garden.
+func (g *Gateway) dialMarked(ctx context.Context, network, address string, allow func(netip.Addr) error, mark uint32) (net.Conn, error) {
 	if g.opts.Dial != nil {
 		conn, err := g.opts.Dial(ctx, network, address)
 		if err == nil || g.opts.DialLink == nil {
@@ -204,7 +210,7 @@ func (g *Gateway) dialAllowed(ctx context.Context, network, address string, allo
 		connect := d.DialContext
 		if spec, ok := g.bearer.Active(); w.modem && ok {
 			link := spec.Dialer() // with the link's own name servers
-			link.Allow = allow
+			link.Allow, link.Mark = allow, mark
 			connect = link.DialContext
 		}
 		conn, err := connect(ctx, network, address)

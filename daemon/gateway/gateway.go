@@ -27,6 +27,7 @@ import (
 	"dynamod/daemon/config"
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/fallback"
+	"dynamod/daemon/garden"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/hook/access"
 	"dynamod/daemon/hook/webhook"
@@ -59,6 +60,8 @@ type Options struct {
 	// Advertised is nil for no IPv6 by router advertisement, with a Kernel.
 	Advertised func(ctx context.Context, ifname string, identifier netip.Addr, changed func(bearer.Lease)) error
 	Probe      func(ctx context.Context, spec uplink.Spec) bearer.Reach
+	// Walls is nil for no walled garden, with a Kernel.
+	Walls garden.Walls
 	// OpenPort opens the modem's port in place of package port.
 	OpenPort func(ctx context.Context, name string) (atcmd.Port, error)
 	// PPPD is the program for PPP; "" looks for pppd.
@@ -139,6 +142,7 @@ type Gateway struct {
 	// uncollected says that the card may have notifications that the outbox has
 	// not.
 	uncollected atomic.Bool
+	walled      atomic.Bool   // a walled garden is wanted
 	reachFirst  atomic.Uint32 // page that the reach check begins with, counted round
 
 	linkPulse, modemPulse task.Pulse
@@ -231,6 +235,9 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 	}
 	if f == nil || opts.Standing {
 		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "visits", Run: g.keepVisits})
+	}
+	if f == nil || opts.Walls != nil {
+		tasks = append(tasks, task.Task{Name: "garden", Run: g.keepGarden})
 	}
 	if f == nil {
 		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})

@@ -12,6 +12,7 @@ import (
 // probe asks the configured targets through the link and through nothing else.
 func (g *Gateway) probe(ctx context.Context, spec uplink.Spec) bearer.Reach {
 	d := spec.Dialer()
+	d.Mark = g.mark()
 	d.RecvBuffer = reach.RecvBuffer // a portal's long page stays with the portal
 	out := ProbeWith(ctx, d, g.config().Reach.Targets, reach.Config{Timeout: g.config().Reach.Timeout, First: int(g.reachFirst.Load())})
 	if out.Left {

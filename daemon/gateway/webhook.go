@@ -46,14 +46,15 @@ func (g *Gateway) webhookSettings() (webhook.Settings, error) {
 }
 
 // dialReceiver connects to a receiver, whose name is that of whoever made the request.
+// A line without credit is not for messages.
 func (g *Gateway) dialReceiver(ctx context.Context, network, address string) (net.Conn, error) {
 	if g.config().Webhook.AllowPrivate {
-		return g.dial(ctx, network, address)
+		return g.dialMarked(ctx, network, address, nil, 0)
 	}
 	if ap, err := netip.ParseAddrPort(address); err == nil {
 		if err := checkPublic(ap.Addr()); err != nil {
 			return nil, err
 		}
 	}
-	return g.dialAllowed(ctx, network, address, checkPublic)
+	return g.dialMarked(ctx, network, address, checkPublic, 0)
 }

@@ -21,3 +21,16 @@ type Balance struct {
 	// NextIn is how many seconds nobody is asked again.
 	NextIn int `json:"next_in,omitempty"`
 }
+
+// Garden is the walled garden of a line that only reaches its operator's portal, while
+// it does and a record of operators.d has that portal.
+type Garden struct {
+	Operator string `json:"operator"`
+	Portal   string `json:"portal"` // its URL, where the line is topped up
+	// Interface is the one by which nothing leaves but to the hosts of Hosts, name
+	// servers and our own servers; "" without a wall.
+	Interface string   `json:"interface,omitempty"`
+	Hosts     []string `json:"hosts,omitempty"`
+	Missing   []string `json:"missing,omitempty"` // hosts that have no address
+	Error     string   `json:"error,omitempty"`   // why there is no wall
+}

@@ -47,6 +47,7 @@ type Snapshot struct {
 	Webhooks     *Webhooks     `json:"webhooks,omitempty"` // nil where none waits
 	Balance      *Balance      `json:"balance,omitempty"`  // the last one that was asked for
 	Visit        *Visit        `json:"visit,omitempty"`    // the last one to an operator's portal
+	Garden       *Garden       `json:"garden,omitempty"`   // nil but for a line that only reaches its operator's portal
 	Recovery     *Recovery     `json:"recovery,omitempty"`
 	Fallback     *Fallback     `json:"fallback,omitempty"`   // nil where it is off, or has nothing to say
 	SIMChange    *SIMChange    `json:"sim_change,omitempty"` // the last one since the daemon was started

@@ -144,8 +144,10 @@ func (w Wall) rules() [][][]byte {
 	return [][][]byte{
 		{meta(unix.NFT_META_OIFNAME), compare(unix.NFT_CMP_NEQ, ifname[:]...), accept()}, // oifname != "wwan0" accept
 		{direction(), compare(unix.NFT_CMP_EQ, 1), accept()},                             // ct direction reply accept
-		rule(four, network(16, 4), lookup(hosts4), accept()),                             // ip daddr @hosts4 accept
-		rule(six, network(24, 16), lookup(hosts6), accept()),                             // ip6 daddr @hosts6 accept
+		// meta mark 215 accept; the mark is in the machine's byte order
+		{meta(unix.NFT_META_MARK), compare(unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, Mark)...), accept()},
+		rule(four, network(16, 4), lookup(hosts4), accept()), // ip daddr @hosts4 accept
+		rule(six, network(24, 16), lookup(hosts6), accept()), // ip6 daddr @hosts6 accept
 		// ip6 daddr fe00::/7: link-local addresses and multicast, neighbour discovery among them.
 		rule(six, network(24, 1), compare(unix.NFT_CMP_GTE, 0xfe), accept()),
 		// udp dport 67: a DHCP server may be another than the router that it names.

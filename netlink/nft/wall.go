@@ -15,7 +15,8 @@ import (
 
 // Wall is what keeps packets from leaving by an interface, the machine's own and what
 // it forwards, unless their destination is a Host of it. What answers somebody from
-// outside passes, and so do the interface's own affairs: neighbours, multicast, DHCP.
+// outside passes, and so do packets with Mark, and the interface's own affairs:
+// neighbours, multicast, DHCP.
 // What does not pass is refused, so that nobody waits for an answer.
 type Wall struct {
 	// Table is the name of the table, in the family inet. It is the wall's own:
@@ -30,6 +31,10 @@ type Host struct {
 	// For is how long; 0 is as long as the wall stands. It has milliseconds.
 	For time.Duration
 }
+
+// Mark is the mark (SO_MARK) of sockets that no Wall stands before. It is the number by
+// which dynamod's routes are known, too.
+const Mark = 215
 
 // MaxHosts is how many hosts a Wall takes.
 const MaxHosts = 1024

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -228,6 +229,16 @@ func TestWallInTheKernel(t *testing.T) {
 		// What is the interface's own.
 		if !b.sent("[ff02::1:2%wwan0]:547") || !b.sent("10.9.9.9:67") || b.sent("10.9.9.9:68") {
 			t.Error("multicast and DHCP do not pass, or more does")
+		}
+		// A marked socket.
+		marked := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+			var err error
+			return errors.Join(rc.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, Mark) }), err)
+		}}
+		if c, err := marked.DialContext(ctx, "udp", other[0]); err != nil {
+			t.Error(err)
+		} else if _, err := c.Write([]byte("marked")); err != nil || read(b.wwan) != "marked" {
+			t.Errorf("a marked packet does not leave: %v", err)
 		}
 		// TCP of the box's own is refused at once.
 		if c, err := net.DialTimeout("tcp", other[0], 10*time.Second); !errors.Is(err, unix.ECONNREFUSED) {

@@ -28,6 +28,7 @@ type Kernel struct {
 	watches map[chan struct{}]bool
 	faults  Faults
 	counts  Counts
+	walls   map[string]wall // by table
 }
 
 type link struct {
@@ -46,6 +47,8 @@ type Faults struct {
 	Snapshot func() error
 	// NoAddrProtocol forgets who made an address, as Linux before 5.18 does.
 	NoAddrProtocol bool
+	// Wall is asked before a wall is raised or filled.
+	Wall func() error
 }
 
 // Counts are what a Kernel was asked for so far.

@@ -42,6 +42,21 @@ func Check(text string) error {
 	return err
 }
 
+// Hosts are the names and addresses that a check of a target connects to or asks, none
+// for a target that is none.
+func Hosts(text string) []string {
+	t, err := parse(text)
+	switch {
+	case err != nil:
+		return nil
+	case t.server.IsValid():
+		return []string{t.server.String()}
+	case t.kind == StageDNS:
+		return nil // the link's own name servers
+	}
+	return []string{t.host}
+}
+
 func parse(text string) (target, error) {
 	t := target{text: text}
 	// The text is not in the error: there may be a password in it.

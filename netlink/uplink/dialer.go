@@ -25,6 +25,9 @@ type Dialer struct {
 	// addresses they are left out, and it is DialContext's where none is left.
 	Allow func(netip.Addr) error
 
+	// Mark, if not 0, is the mark of the sockets (SO_MARK), by which nft.Wall knows them.
+	Mark uint32
+
 	// RecvBuffer, if not 0, bounds how many bytes the other end of a TCP connection may send ahead.
 	RecvBuffer int
 }
@@ -84,6 +87,11 @@ func (d Dialer) DialContext(ctx context.Context, network, address string) (net.C
 // LookupNetIP finds the addresses of a name that the link can reach, asking over the link. An address stands for
 // itself. network is "ip", "ip4" or "ip6".
 func (d Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return d.lookUp(ctx, network, host, func(c net.Conn) net.Conn { return c })
+}
+
+// lookUp is LookupNetIP; watch may look at what the name servers answer.
+func (d Dialer) lookUp(ctx context.Context, network, host string, watch func(net.Conn) net.Conn) ([]netip.Addr, error) {
 	if network == "ip" {
 		network += d.family() // a question for the other one costs bytes and is of no use
 	}
@@ -97,7 +105,11 @@ func (d Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.
 		var turn atomic.Uint32
 		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			server := d.DNS[int(turn.Add(1)-1)%len(d.DNS)]
-			return d.dial(ctx, network, netip.AddrPortFrom(server, 53))
+			c, err := d.dial(ctx, network, netip.AddrPortFrom(server, 53))
+			if err != nil {
+				return nil, err
+			}
+			return watch(c), nil
 		}}
 		// The final dot: no search domain of the box belongs to this link.
 		addrs, err = r.LookupNetIP(ctx, network, absolute(host))

@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"dynamod/daemon/garden"
 	"dynamod/netlink/dhcp"
+	"dynamod/netlink/nft"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -47,7 +49,14 @@ func (l *Lab) KeepLease(ctx context.Context, ifname string, lease dhcp.Lease, ch
 }
 
 // Dialer connects from the router by the link that the Spec describes.
-func (l *Lab) Dialer(s uplink.Spec) reach.Dialer { return labDialer{l, s.Dialer()} }
+func (l *Lab) Dialer(s uplink.Spec) reach.Dialer {
+	d := s.Dialer()
+	d.Mark = nft.Mark
+	return labDialer{l, d}
+}
+
+// Walls are the router's.
+func (l *Lab) Walls() garden.Walls { return nft.Kernel{NetNS: l.router.fd()} }
 
 // labDialer is an uplink.Dialer that stays on threads of the router: Go's own resolver would ask on other ones.
 type labDialer struct {
@@ -81,6 +90,12 @@ const (
 	dnsTries   = 2
 	dnsTimeout = 5 * time.Second
 )
+
+// LookupTTL is LookupNetIP: the lab's answers hold for a second.
+func (d labDialer) LookupTTL(ctx context.Context, network, host string) ([]netip.Addr, time.Duration, error) {
+	addrs, err := d.LookupNetIP(ctx, network, host)
+	return addrs, time.Second, err
+}
 
 func (d labDialer) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if _, err := netip.ParseAddr(host); err == nil || len(d.DNS) == 0 {

@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/netip"
 
+	"dynamod/daemon/garden"
 	"dynamod/netlink/dhcp"
 	"dynamod/netlink/ra"
 	"dynamod/netlink/reach"
@@ -120,12 +121,15 @@ type Network interface {
 	Options() Options
 	// Kernel is the router's.
 	Kernel() uplink.Kernel
+	// Walls are the router's, for the walled garden.
+	Walls() garden.Walls
 	// Dial connects from the router by its main routing table. The address is an IP address and a port.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 	// Advertised takes what routers advertise on an interface of the router, as
 	// ra.Keep does.
 	Advertised(ctx context.Context, ifname string, identifier netip.Addr, changed func(ra.Link)) error
-	// Dialer connects from the router by the link that the Spec describes.
+	// Dialer connects from the router by the link that the Spec describes, as dynamod's
+	// own connections do, which pass the router's wall.
 	Dialer(uplink.Spec) reach.Dialer
 	// DHCP gets a lease for an interface of the router.
 	DHCP(ctx context.Context, ifname string) (dhcp.Lease, error)

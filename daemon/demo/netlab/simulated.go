@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"dynamod/daemon/garden"
 	"dynamod/netlink"
 	"dynamod/netlink/dhcp"
 	"dynamod/netlink/nlsim"
@@ -104,6 +105,9 @@ func (s *Simulated) Options() Options { return s.opts }
 
 // Kernel is the router's.
 func (s *Simulated) Kernel() uplink.Kernel { return s.kernel }
+
+// Walls are the router's.
+func (s *Simulated) Walls() garden.Walls { return s.kernel }
 
 // NLSim is the router's kernel with its faults.
 func (s *Simulated) NLSim() *nlsim.Kernel { return s.kernel }
@@ -355,6 +359,9 @@ func (s *Simulated) dial(ctx context.Context, network string, src netip.Addr, to
 	p, err := s.way(ctx, src, to, oif)
 	if err != nil {
 		return fail(err)
+	}
+	if p.cell && oif == "" && !s.kernel.Passes(s.opts.Interface(), to.Addr()) {
+		return fail(syscall.ECONNREFUSED)
 	}
 	s.mu.Lock()
 	ln := s.listeners[site{carrier: false, addr: to}]
