@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -18,7 +21,8 @@ import (
 )
 
 // A prepaid line uses its credit up, is walled in by the network, and gets out by a
-// top-up, in one session from beginning to end.
+// top-up, in one session from beginning to end. While it is walled in, the box lets
+// nothing out of it but to the portal.
 func TestCreditIsUsedUp(t *testing.T) {
 	inCrashWorld(t, crashStory{}, func(t *testing.T, w *crashWorld) {
 		ln, err := w.n.ListenInternet("tcp", netip.AddrPortFrom(netlab.PortalAddr, 443).String())
@@ -35,6 +39,11 @@ func TestCreditIsUsedUp(t *testing.T) {
 				go func() { _, _ = io.Copy(io.Discard, c) }()
 			}
 		}()
+		record := fmt.Sprintf(`{"id": "lab-portal", "name": %q, "rank": 200, "targets": [{"mccmnc": [%q]}], "connections": [],
+			"portal": {"url": "https://%s/mp", "callbackHosts": [%[3]q], "iccidRanges": [{"lo": %[4]q, "hi": %[4]q}]}}`, Operator, PLMN, netlab.PortalName, w.old)
+		if err := os.WriteFile(filepath.Join(w.dir, "operators.d", "portal.json"), []byte(record), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		operator := dynamosim.New(Operator, time.Now)
 		operator.AddLine(w.old, dynamosim.Prepaid, 0.2, 30*24*time.Hour)
 		w.Operator.Meter(w.old, operator)
@@ -70,6 +79,25 @@ func TestCreditIsUsedUp(t *testing.T) {
 			if err := state(status.Limited); err != nil {
 				return fmt.Errorf("used up: %w", err)
 			}
+			want := status.Garden{Operator: "lab-portal", Name: Operator, Portal: "https://" + netlab.PortalName + "/mp", Interface: "usb0", Hosts: []string{netlab.PortalName, netlab.ReachName, SMDP}}
+			snap := status.Snapshot{}
+			if _, err := r.until(ctx, c, time.Hour, func(s status.Snapshot) bool {
+				snap = s
+				return s.Garden != nil && s.Garden.Interface != ""
+			}); err != nil {
+				return fmt.Errorf("no wall: %w", err)
+			}
+			if !reflect.DeepEqual(*snap.Garden, want) {
+				t.Errorf("the garden is %+v", *snap.Garden)
+			}
+			for _, s := range []struct {
+				to   netip.Addr
+				pass bool
+			}{{netlab.PortalAddr, true}, {netlab.ReachAddr, true}, {netlab.DNSAddr, true}, {netlab.SMDPAddr, true}, {netip.MustParseAddr("192.0.2.99"), false}} {
+				if got := w.n.NLSim().Passes("usb0", s.to); got != s.pass {
+					t.Errorf("%s passes the wall: %v", s.to, got)
+				}
+			}
 			if err := send(netlab.SMDPAddr, 1); err == nil {
 				t.Error("the internet is reached without credit")
 			}
@@ -81,6 +109,12 @@ func TestCreditIsUsedUp(t *testing.T) {
 			}
 			if err := state(status.Up); err != nil {
 				return fmt.Errorf("topped up: %w", err)
+			}
+			if _, err := r.until(ctx, c, time.Minute, func(s status.Snapshot) bool { return s.Garden == nil }); err != nil || len(w.n.NLSim().Walls()) > 0 {
+				t.Errorf("the wall stands: %v", err)
+			}
+			if err := send(netlab.SMDPAddr, 1); err != nil {
+				t.Errorf("topped up: %v", err)
 			}
 			if n := w.Modem.Stats().Activations; n != calls {
 				t.Errorf("%d data calls were made after the first", n-calls)

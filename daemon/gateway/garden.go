@@ -57,7 +57,7 @@ func (g *Gateway) wantGarden() garden.Want {
 	snap := g.status.Snapshot()
 	var p *cosa.OperatorProfile
 	if snap.State == status.Limited && snap.Link != nil && snap.Reach != nil && snap.Reach.Cause == string(reach.Portal) && snap.SIM != nil {
-		p = g.seller(snap.SIM.ICCID)
+		p = g.issuer(snap.SIM.ICCID)
 	}
 	if p == nil {
 		g.walled.Store(false)
@@ -66,7 +66,7 @@ func (g *Gateway) wantGarden() garden.Want {
 		}
 		return garden.Want{}
 	}
-	offer := status.Garden{Operator: cmp.Or(p.SIM.BrandName, p.Name), Portal: p.Portal.URL}
+	offer := status.Garden{Operator: p.ID, Name: cmp.Or(p.SIM.BrandName, p.Name), Portal: p.Portal.URL}
 	if was := snap.Garden; was == nil || was.Operator != offer.Operator || was.Portal != offer.Portal {
 		g.status.Update(func(s *status.Snapshot) { s.Garden = &offer })
 	}
@@ -97,9 +97,9 @@ func (g *Gateway) wantGarden() garden.Want {
 	return want
 }
 
-// seller is the record of the operator that a line's portal is in, nil if there is
-// none.
-func (g *Gateway) seller(iccid string) *cosa.OperatorProfile {
+// issuer is the record, with a portal, of the operator that has given a line out, nil if
+// there is none.
+func (g *Gateway) issuer(iccid string) *cosa.OperatorProfile {
 	for p := range g.getOperators().Profiles() {
 		if p.Portal.URL != "" && p.Portal.Serves(iccid) {
 			return p

@@ -25,8 +25,9 @@ type Balance struct {
 // Garden is the walled garden of a line that only reaches its operator's portal, while
 // it does and a record of operators.d has that portal.
 type Garden struct {
-	Operator string `json:"operator"`
-	Portal   string `json:"portal"` // its URL, where the line is topped up
+	Operator string `json:"operator"` // ID of its record, which a visit takes
+	Name     string `json:"name"`     // as people know it
+	Portal   string `json:"portal"`   // its URL, where the line is topped up
 	// Interface is the one by which nothing leaves but to the hosts of Hosts, name
 	// servers and our own servers; "" without a wall.
 	Interface string   `json:"interface,omitempty"`

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
+	"time"
 
 	"dynamod/daemon/demo/netlab"
+	"dynamod/netlink/nft"
 	"dynamod/netlink/reach"
 	"dynamod/netlink/uplink"
 )
@@ -63,4 +66,59 @@ func TestWall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRouterWall: what the router itself lets out, and what passes by its mark.
+func TestRouterWall(t *testing.T) {
+	o := netlab.Options{SingleUplink: true}
+	eachNetwork(t, o, func(t *testing.T, n netlab.Network) {
+		ctx, k := t.Context(), n.Kernel()
+		smdp := serveSMDP(t, n)
+		s := specOf(o, o.Lease())
+		if err := errors.Join(uplink.Up(ctx, k, o.Interface()), n.Activate(o.Lease())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := uplink.WaitCarrier(ctx, k, o.Interface()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := uplink.Apply(ctx, k, s); err != nil {
+			t.Fatal(err)
+		}
+		check := func(what string, open bool) {
+			t.Helper()
+			c, err := n.Dial(ctx, "tcp", smdp)
+			if (err == nil) != open || err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s: dial: %v", what, err)
+			}
+			if err == nil {
+				hello(t, c)
+			}
+			if c, err = n.Dialer(s).DialContext(ctx, "tcp", smdp); err != nil {
+				t.Errorf("%s: dynamod's own: %v", what, err)
+			} else {
+				hello(t, c)
+			}
+		}
+		w := nft.Wall{Table: "dynamod", Interface: o.Interface()}
+		err := n.Walls().Raise(ctx, w, nil)
+		if errors.Is(err, nft.ErrUnsupported) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("raised", false)
+		if err := n.Walls().Fill(ctx, w, []nft.Host{{Addr: netlab.SMDPAddr, For: time.Hour}}); err != nil {
+			t.Fatal(err)
+		}
+		check("filled", true)
+		if err := n.Walls().Fill(ctx, w, nil); err != nil {
+			t.Fatal(err)
+		}
+		check("emptied", false)
+		if err := n.Walls().Fall(ctx, w.Table); err != nil {
+			t.Fatal(err)
+		}
+		check("fallen", true)
+	})
 }
