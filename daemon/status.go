@@ -131,6 +131,9 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 	if r := s.Reach; r != nil {
 		row("  reach", r.Result, r.Reason, r.Target, fmt.Sprintf("%.0f ms", r.RTTMS), r.At.Local().Format(time.DateTime))
 	}
+	if g := s.Garden; g != nil {
+		row("  top up", wording.Garden(g)...)
+	}
 	if m := s.Modem; m != nil {
 		present := ""
 		if !m.Present {

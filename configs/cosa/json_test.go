@@ -25,7 +25,7 @@ const full = `[{
     {"apn": "", "purposes": ["attach"]}
   ],
   "sim": {"accountUrl": "https://example.com/a", "brandName": "B", "brandLogo": "https://example.com/logo.png", "brandRoaming": 0, "hotspot": "entitlement", "esimProvisioning": false},
-  "portal": {"url": "https://example.com/p", "callbackHosts": ["CB.example.com"], "countries": ["DE", "at"], "iccidRanges": ["8949"], "mccmnc": ["26201"]},
+  "portal": {"url": "https://example.com/p", "callbackHosts": ["CB.example.com"], "hosts": ["OCSP.example.com"], "countries": ["DE", "at"], "iccidRanges": ["8949"], "mccmnc": ["26201"]},
   "moApi": {"baseUrl": "https://moapi.example.com/v1", "balanceUrl": "https://balance.example.com/v1", "offerUrl": "https://offer.example.com",
     "notificationUrl": "https://n.example.com", "username": "u", "password": "p", "certFile": "/etc/c.pem", "keyFile": "/etc/k.pem"},
   "ext": {"balance-ussd": "*100#"}

@@ -77,6 +77,7 @@ func TestPortalErrors(t *testing.T) {
 		{"parameter of ours", `{"portal": {"url": "https://p.example.com/?eid=1"}}`, "1:20: the portal URL has the parameter eid already\nhint: it is added at each visit"},
 		{"fragment", `{"portal": {"url": "https://p.example.com/#buy"}}`, "1:20: the portal URL has a fragment, and parameters are added to it"},
 		{"callback with a scheme", `{"portal": {"url": "https://p.example.com", "callbackHosts": ["a.example", "https://p.example.com"]}}`, "1:76: callback host \"https://p.example.com\" has a port, or is an address\nhint: a host name only, without scheme, port or path"},
+		{"a host with a port", `{"portal": {"url": "https://p.example.com", "hosts": ["ocsp.example.com:80"]}}`, "1:55: host \"ocsp.example.com:80\" has a port, or is an address\nhint: a host name only, without scheme, port or path"},
 		{"callbacks and no portal", `{"portal": {"callbackHosts": ["p.example.com"]}}`, "1:30: there are hosts that may call back, and no portal that could be opened\nhint: add the portal's url"},
 		{"country", `{"portal": {"countries": ["DEU"]}}`, "1:27: country \"deu\" is not two letters\nhint: ISO 3166-1 alpha-2, such as \"de\""},
 		{"network", `{"portal": {"mccmnc": ["2620"]}}`, "1:24: \"2620\" is not five or six digits\nhint: MCC and MNC joined, as a string: \"26201\", \"310260\""},

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"dynamod/configs/cosa"
@@ -70,27 +71,21 @@ func (g *Gateway) wantGarden() garden.Want {
 	if was := snap.Garden; was == nil || was.Operator != offer.Operator || was.Portal != offer.Portal {
 		g.status.Update(func(s *status.Snapshot) { s.Garden = &offer })
 	}
-	spec, ok := g.bearer.Active()
-	if !ok || !g.config().Dynamo.WalledGarden || g.config().Uplink.Apply != config.ApplySelf {
+	if !g.config().Dynamo.WalledGarden || g.config().Uplink.Apply != config.ApplySelf {
 		g.walled.Store(false)
 		return garden.Want{}
 	}
 	g.walled.Store(true) // before it stands: what is ours has to pass from its first moment on
-	want := garden.Want{Interface: spec.Interface, Addrs: slices.Clone(spec.DNS)}
-	for _, a := range []netip.Addr{spec.Gateway, spec.Gateway6} {
-		if a.IsValid() {
-			want.Addrs = append(want.Addrs, a.WithZone(""))
-		}
-	}
-	for _, host := range g.gardenHosts(p, snap) {
+	want := garden.Want{Interface: snap.Link.Interface}
+	for _, host := range slices.Concat(snap.Link.DNS, []string{snap.Link.Gateway}, g.gardenHosts(p, snap)) {
 		if a, err := netip.ParseAddr(host); err == nil {
 			want.Addrs = append(want.Addrs, a.Unmap().WithZone(""))
 		} else if host != "" {
-			want.Names = append(want.Names, host)
+			want.Names = append(want.Names, strings.ToLower(host))
 		}
 	}
-	for _, list := range g.config().LPA.Resolve {
-		want.Addrs = append(want.Addrs, list.Addr().Unmap())
+	for _, ap := range g.config().LPA.Resolve {
+		want.Addrs = append(want.Addrs, ap.Addr().Unmap())
 	}
 	slices.SortFunc(want.Addrs, netip.Addr.Compare)
 	want.Addrs, want.Names = slices.Compact(want.Addrs), unique(want.Names)

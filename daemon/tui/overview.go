@@ -106,6 +106,9 @@ func (v *overviewView) box(width int) []string {
 	if c := s.Reach; c != nil {
 		r.one("Reach", okOr(c.Result == "ok", warn), c.Result, c.Reason, fmt.Sprintf("%.0f ms", c.RTTMS), c.At.Local().Format(time.TimeOnly), c.Target)
 	}
+	if g := s.Garden; g != nil {
+		r.add("Top up", warn, wording.Garden(g)...)
+	}
 	if _, _, ok := level(s.Signal); ok {
 		text := wording.Signal(s.Signal)
 		r.lines = append(r.lines, t.cut(t.style(faint, t.pad("Signal", label(width)))+t.barsText(s.Signal)+" "+text, width))
