@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -196,7 +197,7 @@ func (k *Keeper) hosts(w Want) []nft.Host {
 		list = append(list, nft.Host{Addr: a, For: t.Sub(now)})
 	}
 	// Of more than fit those stay that hold for longest.
-	slices.SortFunc(list, func(a, b nft.Host) int { return cmp.Or(cmp.Compare(b.For, a.For), a.Addr.Compare(b.Addr)) })
+	sort.Slice(list, func(i, j int) bool { return cmp.Or(cmp.Compare(list[j].For, list[i].For), list[i].Addr.Compare(list[j].Addr)) < 0 })
 	list = list[:min(len(list), maxAddrs)]
 	for _, a := range w.Addrs {
 		list = append(list, nft.Host{Addr: a})

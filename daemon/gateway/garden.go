@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func (g *Gateway) wantGarden() garden.Want {
 	for _, ap := range g.config().LPA.Resolve {
 		want.Addrs = append(want.Addrs, ap.Addr().Unmap())
 	}
-	slices.SortFunc(want.Addrs, netip.Addr.Compare)
+	sort.Slice(want.Addrs, func(i, j int) bool { return want.Addrs[i].Less(want.Addrs[j]) })
 	want.Addrs, want.Names = slices.Compact(want.Addrs), unique(want.Names)
 	return want
 }
