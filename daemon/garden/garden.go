@@ -197,7 +197,9 @@ func (k *Keeper) hosts(w Want) []nft.Host {
 		list = append(list, nft.Host{Addr: a, For: t.Sub(now)})
 	}
 	// Of more than fit those stay that hold for longest.
-	sort.Slice(list, func(i, j int) bool { return cmp.Or(cmp.Compare(list[j].For, list[i].For), list[i].Addr.Compare(list[j].Addr)) < 0 })
+	sort.Slice(list, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(list[j].For, list[i].For), list[i].Addr.Compare(list[j].Addr)) < 0
+	})
 	list = list[:min(len(list), maxAddrs)]
 	for _, a := range w.Addrs {
 		list = append(list, nft.Host{Addr: a})
