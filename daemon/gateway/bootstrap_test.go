@@ -73,7 +73,9 @@ func TestAwaitClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := func(c euicc.Class) []euicc.Profile { return []euicc.Profile{{ICCID: id, Metadata: euicc.Metadata{Class: c}}} }
+	of := func(c euicc.Class) []euicc.Profile {
+		return []euicc.Profile{{ICCID: id, Metadata: euicc.Metadata{Class: c}}}
+	}
 	read := func(g *Gateway) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -145,7 +145,7 @@ func TestDiskGetsFull(t *testing.T) {
 				t.Errorf("%+v", p)
 			}
 			warns("no space left")
-			return errors.Join(os.Remove(filler), func() error { warns(""); return submit("B") }())
+			return errors.Join(os.Remove(filler), func() error { time.Sleep(5 * time.Minute); warns(""); return submit("B") }())
 		})
 		if err != nil {
 			t.Error(err)

@@ -130,7 +130,7 @@ func TestKeyIsTheCallers(t *testing.T) {
 		}
 	}
 	d.daemon.err = &activation.Fault{Code: "key-reused", Text: "reused", Err: activation.ErrKeyReused}
-	if code, text := d.do(t, "POST", "/v1/activations", body, access.Activate); code != http.StatusConflict || !strings.Contains(text, "key-reused") {
+	if code, text := d.do(t, "POST", "/v1/activations", body, access.Activate); code != http.StatusUnprocessableEntity || !strings.Contains(text, "key-reused") {
 		t.Errorf("%d %s", code, text)
 	}
 }

@@ -351,7 +351,8 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", "10")
 	case errors.As(err, new(*activation.Fault)):
 		code = http.StatusConflict
-		if strings.HasPrefix(p.Code, "bad-") || p.Code == "no-code" {
+		// 409 to a key would mean that its request is under way: try again.
+		if strings.HasPrefix(p.Code, "bad-") || p.Code == "no-code" || errors.Is(err, activation.ErrKeyReused) {
 			code = http.StatusUnprocessableEntity
 		}
 		if p.Code == "state-unwritable" {

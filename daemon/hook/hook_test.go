@@ -131,12 +131,13 @@ func (d *fakeDaemon) DeleteProfile(_ context.Context, iccid string, _ bool) erro
 func TestRetryAfter(t *testing.T) {
 	for _, row := range []struct {
 		err  error
+		code int
 		want string
-	}{{activation.ErrBusy, "30"}, {activation.ErrKeyReused, ""}} {
+	}{{activation.ErrBusy, http.StatusConflict, "30"}, {activation.ErrKeyReused, http.StatusUnprocessableEntity, ""}} {
 		w := httptest.NewRecorder()
 		(&Server{}).fail(w, &activation.Fault{Code: "x", Text: "x", Err: row.err})
-		if got := w.Header().Get("Retry-After"); w.Code != http.StatusConflict || got != row.want {
-			t.Errorf("%v: %d, Retry-After %q, want %q", row.err, w.Code, got, row.want)
+		if got := w.Header().Get("Retry-After"); w.Code != row.code || got != row.want {
+			t.Errorf("%v: %d, Retry-After %q, want %d and %q", row.err, w.Code, got, row.code, row.want)
 		}
 	}
 }

@@ -96,7 +96,7 @@ var parameterTexts = map[string]string{
 	"force":           `"true" for a profile that is enabled`,
 	"no_way_back":     `"true" for a profile that can never be disabled (PPR1) while another one is enabled`,
 	"accept_limited":  `"true" for a profile that only reaches a portal`,
-	"Idempotency-Key": "at most 128 bytes; the same key of the same caller always gives the same run; with another order it is 409",
+	"Idempotency-Key": "at most 128 bytes; the same key of the same caller gives the same run for as long as that is listed, 48 younger activations or more; with another order it is 422 key-reused",
 	"Last-Event-ID":   "of the last event that was seen; what came after it is sent first",
 }
 

@@ -73,6 +73,9 @@ type Journal struct {
 	dirty    bool // the file's tail may hold part of a failed write
 	failed   bool // the last record did not get to the medium
 	rewrites int
+
+	probed  time.Time // when Unwritable found out last, by the monotonic clock
+	probing error     // what it found then
 }
 
 // Open opens the journal at path, makes it when there is none, and reads it.
@@ -241,22 +244,30 @@ func (j *Journal) Records() []Record {
 }
 
 // Unwritable says why nothing can be appended now, nil when something can, as far
-// as is known.
+// as is known. While nothing is appended it finds out every few minutes: that is a
+// write to a medium which may be worn.
 func (j *Journal) Unwritable() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.ready(); err != nil || !j.failed {
 		return err
 	}
+	if j.probing != nil && time.Since(j.probed) < probeEvery {
+		return j.probing
+	}
 	// The last record did not get there. Whether there is room now is found out as by
 	// the next one, and cut off again: until then it is a torn tail.
-	if err := j.put(make([]byte, probeSize)); err != nil {
-		return err
+	j.probing, j.probed = j.put(make([]byte, probeSize)), time.Now()
+	if j.probing != nil {
+		return j.probing
 	}
 	j.failed, j.dirty = false, true
 	j.cut()
 	return nil
 }
+
+// probeEvery is the pause between two tries to find out whether there is room.
+const probeEvery = 5 * time.Minute
 
 // Doubt has the next Unwritable find out: something else beside the journal could
 // not be written.
@@ -364,7 +375,7 @@ func (j *Journal) write(kind string, data any) (Record, error) {
 	if err := j.put(line); err != nil {
 		return Record{}, err
 	}
-	j.failed = false
+	j.failed, j.probing = false, nil
 	j.size += int64(len(line))
 	j.seq++
 	j.records = append(j.records, rec)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -332,14 +333,18 @@ func TestFullDisk(t *testing.T) {
 	j.Close()
 }
 
-// When there is room again that is known before the next record, and nothing is left
-// of finding out.
+// When there is room again that is known before the next record, five minutes later,
+// and nothing is left of finding out. Until then nothing is written.
 func TestRoomAgain(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skip("cannot mount a small tmpfs: ", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	synctest.Test(t, func(t *testing.T) { roomAgain(t, dir) })
+}
+
+func roomAgain(t *testing.T, dir string) {
 	j := open(t, filepath.Join(dir, "journal"))
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
@@ -355,6 +360,10 @@ func TestRoomAgain(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
+	if err := j.Unwritable(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("found out at once: %v", err)
+	}
+	time.Sleep(probeEvery)
 	size, err := os.Stat(j.path)
 	for range 2 {
 		if err := j.Unwritable(); err != nil {
