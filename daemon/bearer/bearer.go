@@ -114,10 +114,11 @@ type Config struct {
 	Given     func() []cosa.Given    // from the configuration, as it is now; nil for none
 	Roaming   func(cosa.RoamState) bool
 	Bootstrap func(iccid string) bool // for our own traffic alone; nil for none
-	// AwaitClass waits until Bootstrap can tell, or a little while; nil is fine.
-	AwaitClass func(ctx context.Context, iccid string)
-	Settings               // at first; see Change
-	Pulse      *task.Pulse // of Run; nil is fine
+	// AwaitCard waits for what is being read from the card, a little while at most:
+	// until Bootstrap can tell, or with "" until Status has the card. Nil is fine.
+	AwaitCard func(ctx context.Context, iccid string)
+	Settings              // at first; see Change
+	Pulse     *task.Pulse // of Run; nil is fine
 	// Saw is called with the ICCID at each look at a SIM that can be used; nil is fine.
 	Saw func(iccid string)
 }

@@ -30,7 +30,7 @@ func TestBootstrapLink(t *testing.T) {
 		var b *bench
 		b = newBench(t, func(c *Config, _ *radio) {
 			c.Bootstrap = func(string) bool { return known }
-			c.AwaitClass = func(_ context.Context, id string) {
+			c.AwaitCard = func(_ context.Context, id string) {
 				if snap, err := b.kernel.Snapshot(t.Context()); err != nil || len(snap.Routes) > 0 || id != iccid {
 					t.Errorf("before the class of %s is known: %v, %v", id, snap.Routes, err)
 				}

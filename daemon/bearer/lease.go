@@ -181,8 +181,8 @@ const carrierTime = 10 * time.Second
 // of router advertisements, which the context's type and what the modem says
 // of it decide. IPv4 does not wait for IPv6, which the next look adds.
 func (b *Bearer) obtain(ctx context.Context, iccid, ifname string, call modem.Call, lease modem.Lease) (_ *keeping, err error) {
-	if b.AwaitClass != nil {
-		b.AwaitClass(ctx, iccid)
+	if b.AwaitCard != nil {
+		b.AwaitCard(ctx, iccid)
 	}
 	s := b.kept(iccid, b.Spec)
 	s.Interface = ifname

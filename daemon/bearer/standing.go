@@ -190,6 +190,9 @@ func (b *Bearer) look(ctx context.Context) error {
 	if err != nil {
 		return b.noteCard(err)
 	}
+	if (sim.State == modem.SIMAbsent || sim.State == modem.SIMFailure) && b.AwaitCard != nil {
+		b.AwaitCard(ctx, "") // it may be an eUICC without an enabled profile
+	}
 	sim.State = b.SIMState(sim.State)
 	lost := b.noteSIM(sim.State)
 	if sim.State == modem.SIMBusy { // it passes, and nobody says when

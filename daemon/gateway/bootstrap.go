@@ -36,16 +36,17 @@ func (g *Gateway) noteClasses(profiles []euicc.Profile) {
 	}
 }
 
-// classTime is how long a link is held back for the class of its profile: more than
+// cardTime is how long a link is held back for the class of its profile: more than
 // a card needs that answers, by a slow port too. The link of one that does not
 // answer is not worth losing.
-const classTime = 10 * time.Second
+const cardTime = 10 * time.Second
 
-// awaitClass waits until it is known what a profile is for: a link of a bootstrap
-// profile that the router's own programs find for a second may use up its megabytes.
-// It ends as well when no reading of the card is under way that would tell, when the
-// card cannot be read, and after classTime.
-func (g *Gateway) awaitClass(ctx context.Context, iccid string) {
+// awaitCard waits until it is known what a profile is for, or with "" what is on the
+// card: a link of a bootstrap profile that the router's own programs find for a
+// second may use up its megabytes, and a modem that has no profile to use says that
+// the card fails. It ends as well when no reading of the card is under way that would
+// tell, when the card cannot be read, and after cardTime.
+func (g *Gateway) awaitCard(ctx context.Context, iccid string) {
 	if _, known := g.learned.Class(iccid); known || g.isBootstrap(iccid) {
 		return
 	}
@@ -55,14 +56,14 @@ func (g *Gateway) awaitClass(ctx context.Context, iccid string) {
 	if reading == nil {
 		return
 	}
-	limit := time.NewTimer(classTime)
+	limit := time.NewTimer(cardTime)
 	defer limit.Stop()
 	select {
 	case <-reading:
 	case <-ctx.Done():
 	case <-limit.C:
-		g.log.Warn("the card does not tell what its profile is for: its link is everybody's until then")
-		g.cardWasRead() // the next connection that is tried does not wait again
+		g.log.Warn("the card takes too long to be read: the link does not wait for what it says")
+		g.cardWasRead() // nor does the next connection that is tried
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dynamod/atcmd/atsim"
+	"dynamod/atcmd/modem"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 	"dynamod/euicc/euiccsim"
@@ -67,7 +68,7 @@ func TestFirstContact(t *testing.T) {
 
 // A link waits for the class of its profile as long as somebody reads the card, and
 // for 10 s at most; what was read once is known at the next start.
-func TestAwaitClass(t *testing.T) {
+func TestAwaitCard(t *testing.T) {
 	const iccid = "8900101000000000018"
 	id, err := euicc.ParseICCID(iccid)
 	if err != nil {
@@ -94,11 +95,11 @@ func TestAwaitClass(t *testing.T) {
 			time.AfterFunc(3*time.Second, func() { g.noteClasses(of(euicc.ClassProvisioning)) })
 		}, 3 * time.Second, true},
 		{"refused", func(g *Gateway) { read(g); time.AfterFunc(time.Second, g.cardWasRead) }, time.Second, false},
-		{"no answer", read, classTime, false},
+		{"no answer", read, cardTime, false},
 		{"no answer, and known too late", func(g *Gateway) {
 			read(g)
 			time.AfterFunc(time.Minute, func() { g.noteClasses(of(euicc.ClassProvisioning)) })
-		}, classTime, true},
+		}, cardTime, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -106,7 +107,7 @@ func TestAwaitClass(t *testing.T) {
 				row.do(g)
 				begin := time.Now()
 				for range 2 { // two connections that are tried
-					g.awaitClass(t.Context(), iccid)
+					g.awaitCard(t.Context(), iccid)
 				}
 				if took := time.Since(begin); took != row.takes {
 					t.Errorf("it took %v, want %v", took, row.takes)
@@ -119,8 +120,28 @@ func TestAwaitClass(t *testing.T) {
 				defer cancel()
 				read(g)
 				begin = time.Now()
-				if g.awaitClass(ctx, "8900101000000000026"); time.Since(begin) != time.Second {
+				if g.awaitCard(ctx, "8900101000000000026"); time.Since(begin) != time.Second {
 					t.Errorf("cancelled after a second, it took %v", time.Since(begin))
+				}
+			})
+		})
+	}
+}
+
+// A modem whose eUICC has no enabled profile says that its card fails: nobody is
+// told so, not even while the card is being read.
+func TestEmptyCardIsNoFailure(t *testing.T) {
+	for _, personality := range []string{"quectel", "telit-le910"} {
+		t.Run(personality, func(t *testing.T) {
+			stand(t, standingOptions{noProfile: true, personality: personality, ethernet: true}, func(s *standing) {
+				var last status.Snapshot
+				for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
+					if last = s.status(); last.SIM != nil && last.SIM.State != string(modem.SIMNoProfile) {
+						t.Fatalf("after %v: %+v, %s; %s", time.Since(begin), last.SIM, last.Reason, last.Advice)
+					}
+				}
+				if last.SIM == nil {
+					t.Errorf("nobody is told: %s", last.Reason)
 				}
 			})
 		})

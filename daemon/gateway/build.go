@@ -137,7 +137,7 @@ func (g *Gateway) buildBearer() {
 		},
 		PIN: g.pin, Keeper: g.vault, ModemID: g.modemID, StaleCarrier: g.getStaleCarrier, Settings: bearerSettings(cfg), Pulse: &g.linkPulse, Saw: g.watch.Saw,
 		Apply: cfg.Uplink.Apply == config.ApplySelf,
-		Given: g.configuredAPN, Bootstrap: g.isBootstrap, AwaitClass: g.awaitClass,
+		Given: g.configuredAPN, Bootstrap: g.isBootstrap, AwaitCard: g.awaitCard,
 		Roaming: func(s cosa.RoamState) bool {
 			switch g.config().Bearer.Roaming {
 			case config.RoamingDeny:
