@@ -32,6 +32,8 @@ type run struct {
 	tries   int   // confirmation codes that the server has refused
 	failed  error // why a further session was begun
 
+	locked map[string]bool // ICCIDs whose card asked for a PIN or PUK on the way back
+
 	there     *euicc.Profile // the profile, if it is on the card already
 	recovered bool           // the card was reset for a session that nobody knows
 

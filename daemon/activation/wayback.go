@@ -17,6 +17,10 @@ import (
 // rounds have no end: nobody may be able to come to this box.
 var restTimes = []time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 
+// lockedRounds is in how manieth a round a profile is enabled again whose PIN nobody
+// knew: once a day.
+const lockedRounds = 24
+
 func restTime(round int) time.Duration { return restTimes[min(round, len(restTimes)-1)] }
 
 // undo goes back to a profile that gives a link: the previous one, else the
@@ -50,8 +54,13 @@ func (r *run) undo(ctx context.Context) (State, error) {
 				return Notifying, nil // as it was before; whoever began this tries again
 			}
 		}
-		if !r.rest(ctx, restTime(round)) {
+		begin, limit := time.Now(), restTime(round)
+		if !r.rest(ctx, limit) {
 			return Notifying, cmp.Or(ctx.Err(), err)
+		}
+		// A rest that ends early may have seen another card, or a PIN that was taken.
+		if time.Since(begin) < limit || (round+1)%lockedRounds == 0 {
+			r.locked = nil
 		}
 	}
 }
@@ -80,6 +89,10 @@ func (r *run) goBack(ctx context.Context, round int) (State, error) {
 	}
 	failed, tried := error(nil), ""
 	for _, home := range r.homes(profiles, round) {
+		if r.locked[home.String()] {
+			failed = errors.Join(failed, fmt.Errorf("profile %s: its PIN is not known, it is left out for a day", home.Short()))
+			continue
+		}
 		next, err := r.live(ctx, home)
 		if err == nil {
 			return next, nil
@@ -159,6 +172,12 @@ func (r *run) live(ctx context.Context, id euicc.ICCID) (State, error) {
 	}
 	up, err := r.upAgain(ctx, iccid)
 	if err != nil {
+		if faultCode(err) == "no-sim" { // it is enabled, and cannot be used without its PIN or PUK
+			if r.locked == nil {
+				r.locked = map[string]bool{}
+			}
+			r.locked[iccid] = true
+		}
 		return "", err
 	}
 	if iccid != r.rec.ICCID {

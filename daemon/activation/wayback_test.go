@@ -355,3 +355,59 @@ func TestPreviousLinkIsJournalled(t *testing.T) {
 		})
 	}
 }
+
+// A profile whose PIN nobody knows is enabled once a day on the way back, and again
+// at once when the modem was away: the card may be another one. Between the rounds
+// the previous profile is enabled all the same, where a PIN that is there by now is
+// given to the card.
+func TestWayBackLeavesLockedOut(t *testing.T) {
+	for _, locked := range []string{oldICCID, secondICCID} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, w := t.TempDir(), newWorld(t)
+			w.profiles[oldICCID], w.class = euicc.Enabled, euicc.ClassOperational
+			w.has(secondICCID, euicc.ClassOperational, 0)
+			tries := map[string]int{}
+			w.fail = func(call string) error {
+				if call != "up" {
+					return nil
+				}
+				tries[w.enabledNow()]++
+				if w.enabledNow() == locked {
+					return &Fault{Code: "no-sim", Text: "no SIM can be used: needs-pin"}
+				}
+				return &Fault{Code: "outage", Text: "no link"}
+			}
+			o, shutdown := boot(t, dir, w)
+			defer shutdown()
+			rec, err := o.Submit(request(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			const days = 7
+			time.Sleep(days * 24 * time.Hour)
+			synctest.Wait()
+			if n := tries[locked]; n < days-1 || n > days+1 {
+				t.Errorf("%s is locked and was tried %d times in %d days", locked, n, days)
+			}
+			for iccid, n := range tries {
+				if iccid != locked && n < days*23 {
+					t.Errorf("%s was tried %d times", iccid, n)
+				}
+			}
+			if w.enabledNow() != oldICCID {
+				t.Errorf("between the rounds %s is enabled", w.enabledNow())
+			}
+			before := tries[locked]
+			o.Status.Update(func(s *status.Snapshot) { s.Modem = &status.Modem{Present: true} })
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if tries[locked] != before+1 {
+				t.Errorf("the modem was away, and %s was tried %d times since", locked, tries[locked]-before)
+			}
+			if err := o.Cancel(rec.ID); err != nil {
+				t.Error(err)
+			}
+			ended(t, o, rec.ID)
+		})
+	}
+}
