@@ -30,11 +30,11 @@ var demoCommand = command{
 	about: "A simulated modem, eUICC, SM-DP+ and operator's network are started, an activation code is given to the daemon, " +
 		"and the demo succeeds when traffic has crossed the new link. Root is not needed where user namespaces are allowed. " +
 		"The other stories are told on a box whose earlier profile carries its only link; they succeed when the box can be reached in the end. " + stories(),
-	example: "dynamod demo\ndynamod demo --story rollback\ndynamod demo --raw-ip --dialect generic --json",
+	example: "dynamod demo\ndynamod demo --story dynamo\ndynamod demo --story rollback\ndynamod demo --raw-ip --dialect generic --json",
 	setup: func(fs *flag.FlagSet) action {
 		s := demo.Story{}
 		var upp list
-		fs.StringVar(&s.Name, "story", "", "`NAME` of another story: rollback, powercut, unplug")
+		fs.StringVar(&s.Name, "story", "", "`NAME` of another story: rollback, powercut, unplug, dynamo")
 		fs.BoolVar(&s.JSON, "json", false, "print one JSON object at the end and nothing else")
 		fs.Var(&upp, "upp", "`FILE` with an unprotected profile package (DER), in place of the built-in one")
 		fs.StringVar(&s.Dialect, "dialect", "", dialectUsage())

@@ -136,19 +136,7 @@ func RunDynamo(ctx context.Context, s DynamoSim) (err error) {
 	rt := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{service}, MinVersion: tls.VersionTLS12}}
 	defer rt.CloseIdleConnections()
 	mo := moapi.New(record.MOAPI, rt, dynamo.NewTransactionID, time.Now)
-	front := &directory.Service{
-		Operators: []*cosa.OperatorProfile{record}, Environment: "staging",
-		Router: func(shown string) string {
-			if subtle.ConstantTimeCompare([]byte(shown), []byte(token)) == 1 {
-				return "router"
-			}
-			return ""
-		},
-		Countries: func(string) []string { return nil },
-		Network:   func(string) (string, string) { return "00101", "prefix" },
-		Ask:       func(*cosa.OperatorProfile) *moapi.Client { return mo },
-		Log:       s.Log, Now: time.Now,
-	}
+	front := directoryOf(record, mo, token, s.Log)
 	base, err := serve(s.Listen, front.Handler(), tls.NoClientCert)
 	if err != nil {
 		return err
@@ -175,6 +163,23 @@ func RunDynamo(ctx context.Context, s DynamoSim) (err error) {
 		return nil
 	case err := <-failed:
 		return err
+	}
+}
+
+// directoryOf is the directory service of one operator, for one router.
+func directoryOf(record *cosa.OperatorProfile, api *moapi.Client, token string, log *slog.Logger) *directory.Service {
+	return &directory.Service{
+		Operators: []*cosa.OperatorProfile{record}, Environment: "staging",
+		Router: func(shown string) string {
+			if subtle.ConstantTimeCompare([]byte(shown), []byte(token)) == 1 {
+				return "router"
+			}
+			return ""
+		},
+		Countries: func(string) []string { return nil },
+		Network:   func(string) (string, string) { return PLMN, "prefix" },
+		Ask:       func(*cosa.OperatorProfile) *moapi.Client { return api },
+		Log:       log, Now: time.Now,
 	}
 }
 

@@ -37,7 +37,7 @@ func inShop(t *testing.T, prepare func(*crashWorld), lives ...func(*testing.T, *
 		if prepare != nil {
 			prepare(w)
 		}
-		s := &shop{crashWorld: w, shopper: &shopper{portal: operator.Portal()}}
+		s := &shop{crashWorld: w, shopper: &shopper{browser: inProcess{operator.Portal()}}}
 		for i, life := range lives {
 			s.r = w.newReaper(nil, false)
 			err := w.daemon(s.r, func(ctx context.Context, c *hook.Client) error {

@@ -3,10 +3,12 @@
 package demo
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,13 +17,14 @@ import (
 	"strings"
 	"time"
 
+	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/dynamo/dynamosim"
 	"dynamod/euicc/smdpsim"
 )
 
 // Where the lab's operator has its portal.
 const (
-	PortalHost = "portal.lab.test"
+	PortalHost = netlab.PortalName
 	PortalURL  = "https://" + PortalHost + "/mp"
 )
 
@@ -55,8 +58,8 @@ func WritePortal(dir string) error {
 
 // shopper is who opens a portal, and what runs in his browser, without one.
 type shopper struct {
-	portal http.Handler
-	n      int
+	browser http.RoundTripper
+	n       int
 }
 
 // bought is what comes back from a portal.
@@ -121,21 +124,36 @@ func (s *shopper) ask(method, target string, form url.Values) (string, error) {
 		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := &pageWriter{header: http.Header{}}
-	s.portal.ServeHTTP(w, r)
-	if w.code != http.StatusOK {
-		return "", fmt.Errorf("%s %s: %d %.200s", method, r.URL.Path, w.code, w.text.String())
+	resp, err := s.browser.RoundTrip(r)
+	if err != nil {
+		return "", fmt.Errorf("the portal: %w", err)
 	}
-	return w.text.String(), nil
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the portal: %s %.200s", resp.Status, text)
+	}
+	return string(text), err
 }
 
-// pageWriter holds a page of the portal's, which is in the same process.
-type pageWriter struct {
+// inProcess asks a server that is in the same process.
+type inProcess struct{ http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &answerWriter{header: http.Header{}, code: http.StatusOK}
+	p.ServeHTTP(w, r)
+	return &http.Response{
+		StatusCode: w.code, Status: fmt.Sprint(w.code, " ", http.StatusText(w.code)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.text), Request: r,
+	}, nil
+}
+
+type answerWriter struct {
 	header http.Header
-	text   strings.Builder
+	text   bytes.Buffer
 	code   int
 }
 
-func (w *pageWriter) Header() http.Header         { return w.header }
-func (w *pageWriter) Write(b []byte) (int, error) { return w.text.Write(b) }
-func (w *pageWriter) WriteHeader(code int)        { w.code = code }
+func (w *answerWriter) Header() http.Header         { return w.header }
+func (w *answerWriter) Write(b []byte) (int, error) { return w.text.Write(b) }
+func (w *answerWriter) WriteHeader(code int)        { w.code = code }

@@ -176,6 +176,9 @@ func (s *stage) daemon(ctx context.Context, f func(*hook.Client) error) error {
 
 // Run tells a story: the one of Name, or from an activation code to traffic.
 func Run(ctx context.Context, s Story) error {
+	if s.Name == "dynamo" {
+		return s.dynamo(ctx)
+	}
 	if s.Name != "" {
 		return s.trouble(ctx)
 	}

@@ -33,7 +33,7 @@ func Stories() [][2]string {
 	for _, t := range troubles {
 		out = append(out, [2]string{t.name, t.about})
 	}
-	return out
+	return append(out, [2]string{"dynamo", dynamoAbout})
 }
 
 type trouble struct {

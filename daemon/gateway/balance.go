@@ -32,6 +32,9 @@ func (g *Gateway) Balance(ctx context.Context) (status.Balance, error) {
 			Advice: "set [dynamo] directory, or put moApi with credentials and iccidRanges into the operator's record, see docs/operators.md",
 		}
 	}
+	if limited := snap.State == status.Limited; g.wasLimited.Swap(limited) != limited {
+		g.balances.Event(iccid) // its credit has come to an end, or is there again
+	}
 	r := g.balances.Get(ctx, iccid, g.location(snap))
 	if r.At.IsZero() {
 		f := &activation.Fault{Code: "no-balance", Text: "the balance is not known", Err: r.Err, Retry: euicc.RetryLater}

@@ -118,11 +118,13 @@ type Gateway struct {
 	audit    *access.Audit
 	ends     *webhook.Sender
 	balances *dynamo.Balances
-	visits   *dynamo.Transactions
-	carrying sync.Mutex    // held by who carries out what was bought
-	bought   chan struct{} // something was
-	tracer   tracer
-	recent   bundle.Ring // lines between us and the modem
+	// wasLimited is whether only a portal answered when a balance was asked for last.
+	wasLimited atomic.Bool
+	visits     *dynamo.Transactions
+	carrying   sync.Mutex    // held by who carries out what was bought
+	bought     chan struct{} // something was
+	tracer     tracer
+	recent     bundle.Ring // lines between us and the modem
 
 	box       board.Identity
 	board     *board.Board
