@@ -41,8 +41,8 @@ type Modem struct {
 	USB []string `toml:"usb"` // places on USB as the kernel names them, "1-1.2"
 	IDs []string `toml:"ids"` // maker and model on USB, "2c7c:0125"; '*' stands for any text
 	AT  []int    `toml:"at"`  // bInterfaceNumber of the AT ports, the best first
-	PPP int      `toml:"ppp"` // bInterfaceNumber of the port that is dialled on, 0 where the modem's family knows
-	Net int      `toml:"net"` // bInterfaceNumber of the network function, 0 where there is but one
+	PPP []int    `toml:"ppp"` // of the ports that may be dialled on, the best first
+	Net []int    `toml:"net"` // of the network function, where there are several
 
 	Port      string `toml:"port"`      // the node of a modem on a serial line, SPI or shared memory: "/dev/ttyS1"
 	Baud      int    `toml:"baud"`      // bit/s of that line

@@ -15,6 +15,8 @@ import (
 	"dynamod/board"
 	"dynamod/board/gpio"
 	"dynamod/daemon/config"
+	"dynamod/daemon/gateway"
+	"dynamod/daemon/hook"
 )
 
 // boardCommand is the family of verbs for the box around the modem.
@@ -25,7 +27,7 @@ var boardCommand = command{
 sits and which lines take its power; docs/boards.md has how one is written.`,
 	example: "dynamod board\ndynamod board show teltonika-rut955\ndynamod board check ./acme-m1.toml",
 	bare:    "detect",
-	verbs:   []command{boardDetectCommand, boardShowCommand, boardCheckCommand},
+	verbs:   []command{boardDetectCommand, boardShowCommand, boardCheckCommand, boardPowerCycleCommand},
 }
 
 // boardVerb are the flags of the family, and where its verbs look.
@@ -235,5 +237,56 @@ func (v *boardVerb) checkBox(b *board.Board, s std) error {
 	if !ok {
 		return fault{code: exitFailed} // the table has said it
 	}
+	return nil
+}
+
+var boardPowerCycleCommand = command{
+	name:    "board power-cycle",
+	summary: "take the modem's power away for a moment, by a line of the board",
+	about: `The line is the definition's supply, else its reset, else its power key. It asks first,
+or takes --yes. The link goes down meanwhile, and comes up again by itself. Refused
+while an activation uses the modem. Where no daemon runs it is done here, by root.`,
+	example: "dynamod board power-cycle\ndynamod board power-cycle --yes",
+	setup: func(fs *flag.FlagSet) action {
+		var r reach
+		r.declare(fs)
+		yes := fs.Bool("yes", false, "do not ask")
+		return func(ctx context.Context, args []string, s std) error {
+			if err := noArgs("board power-cycle", args); err != nil {
+				return err
+			}
+			if !*yes {
+				if err := confirm(ctx, s, "board power-cycle", "", "Take the modem's power? The link goes down meanwhile.", "the modem has kept its power"); err != nil {
+					return err
+				}
+			}
+			return r.powerCycle(ctx, s)
+		}
+	},
+}
+
+func (r *reach) powerCycle(ctx context.Context, s std) error {
+	if !r.direct {
+		path, err := r.socketPath()
+		if err != nil {
+			return err
+		}
+		_, err = tellAfter(ctx, s, hook.Dial(path), r.json, "POST", "/v1/modem/reset", hook.ModemResetRequest{Kind: hook.ResetPower, Confirm: true}, writeModemReset)
+		if !errors.Is(err, hook.ErrNoDaemon) || r.socket != "" {
+			return err
+		}
+	}
+	cfg, err := r.loadOrDefault()
+	if err != nil {
+		return err
+	}
+	done, err := gateway.CycleBoard(ctx, cfg, gatewayOptions(cfg, s.err))
+	if err != nil {
+		return err
+	}
+	if r.json {
+		return printJSON(s.out, hook.ModemReset{Kind: hook.ResetPower, Done: done})
+	}
+	fmt.Fprintf(s.out, "no daemon runs; the board has started the modem again (%s)\n", clean(done, ""))
 	return nil
 }

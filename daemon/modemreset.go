@@ -64,7 +64,7 @@ func (r *resetVerb) run(ctx context.Context, args []string, s std) error {
 }
 
 func writeModemReset(w io.Writer, r hook.ModemReset) {
-	fmt.Fprintf(w, "%s is back after %.1f s (%s)\n", map[string]string{hook.ResetSIM: "the card", hook.ResetRadio: "the radio", hook.ResetModem: "the modem"}[r.Kind], r.ElapsedMS/1000, clean(r.Done, ""))
+	fmt.Fprintf(w, "%s is back after %.1f s (%s)\n", map[string]string{hook.ResetSIM: "the card", hook.ResetRadio: "the radio", hook.ResetModem: "the modem", hook.ResetPower: "the modem"}[r.Kind], r.ElapsedMS/1000, clean(r.Done, ""))
 	row := rower(w, 5)
 	row("port", r.Port)
 	row("SIM", r.SIM+prefix(", ICCID ", r.ICCID))

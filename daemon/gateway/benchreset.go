@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,8 +10,10 @@ import (
 
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
+	"dynamod/board"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/hook"
+	"dynamod/daemon/recovery"
 	"dynamod/euicc"
 )
 
@@ -34,8 +37,10 @@ func partFor(d *dialect.Dialect, kind string) dialect.Part {
 func (g *Gateway) ResetModem(ctx context.Context, kind string) (out hook.ModemReset, err error) {
 	switch kind {
 	case hook.ResetSIM, hook.ResetRadio, hook.ResetModem:
+	case hook.ResetPower:
+		return g.resetPower(ctx)
 	default:
-		return out, &activation.Fault{Code: "bad-reset", Text: "the modem cannot be reset in that way", Advice: "sim, radio, modem"}
+		return out, &activation.Fault{Code: "bad-reset", Text: "the modem cannot be reset in that way", Advice: "sim, radio, modem, power"}
 	}
 	release, err := g.acquireBench(ctx)
 	if err != nil {
@@ -69,6 +74,49 @@ func (g *Gateway) ResetModem(ctx context.Context, kind string) (out hook.ModemRe
 	}
 	out.SIM = string(g.bearer.SIMState(modem.SIMState(out.SIM)))
 	out.Port, out.ElapsedMS = d.path, ms(start)
+	return out, nil
+}
+
+// resetPower starts the modem again from outside, by the board, also one that is not
+// there, and waits until it is.
+func (g *Gateway) resetPower(ctx context.Context) (out hook.ModemReset, err error) {
+	if why := g.missing(recovery.Power); why != "" {
+		return out, &activation.Fault{Code: "bad-reset", Text: "the modem's power cannot be cut: " + why, Advice: "`dynamod board` tells what is known of the board; docs/boards.md has how a line is named", Retry: euicc.RetryNever}
+	}
+	release, err := g.acquireBench(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer release()
+	start := time.Now()
+	out.Kind, out.Done = hook.ResetPower, cmp.Or(g.board.Switch(), "power")
+	err = g.whole(ctx, func(ctx context.Context) error {
+		defer g.bearer.Hold()()
+		g.bearer.Down(ctx)
+		before := g.getDevice()
+		if err := g.take(ctx, recovery.Power); err != nil {
+			return err
+		}
+		for {
+			d, err := g.waitDevice(ctx, g.board.Quirks.Boot.Or(board.DefaultBoot)+restartEnds)
+			if err != nil {
+				return err
+			}
+			if before == nil || d.session != before.session {
+				out.Port = d.path
+				return awaitSIM(ctx, d, "", restartEnds, &out)
+			}
+			select { // it has gone, and nobody has said so yet
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if err != nil {
+		return out, err
+	}
+	out.SIM, out.ElapsedMS = string(g.bearer.SIMState(modem.SIMState(out.SIM))), ms(start)
 	return out, nil
 }
 

@@ -52,6 +52,12 @@ func (g *Gateway) keepModem(ctx context.Context) error {
 	defer func() { g.manager.Close() }()
 	defer g.endLine()
 	defer g.dropDevice()
+	defer func() {
+		if g.simLine != nil {
+			g.simLine.Close()
+			g.simLine = nil
+		}
+	}()
 	wait := firstReopen
 	for ctx.Err() == nil {
 		g.modemPulse.Work("opening the modem", openLimit)
@@ -329,7 +335,7 @@ func (g *Gateway) openLine(ctx context.Context, path string) (atcmd.Port, error)
 	if g.opts.OpenPort != nil {
 		return g.opts.OpenPort(ctx, path)
 	}
-	return port.Open(ctx, path, port.Options{Baud: g.config().Modem.Baud, Logger: g.log, Tree: g.opts.Tree})
+	return port.Open(ctx, path, port.Options{Baud: g.baud(path), Logger: g.log, Tree: g.opts.Tree})
 }
 
 func (g *Gateway) openPort(ctx context.Context, path string) (dev *device, err error) {

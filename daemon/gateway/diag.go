@@ -47,7 +47,7 @@ func (b *box) Board(ctx context.Context) (diag.Board, error) {
 		b.g.mu.Unlock()
 	}
 	name := b.g.config().Modem.Port
-	out := diag.Board{Model: b.g.box.Model, Definition: definition(b.g.board), Ports: b.g.opts.Tree.Candidates(), Fixed: name != config.Auto || b.dev != nil}
+	out := diag.Board{Model: b.g.box.Model, Definition: definition(&b.g.board), Ports: b.g.opts.Tree.Candidates(), Fixed: name != config.Auto || b.dev != nil}
 	if strings.HasPrefix(name, "usb:") && b.dev == nil && errors.Is(b.err, port.ErrNoDevice) {
 		return out, b.err
 	}
@@ -57,7 +57,7 @@ func (b *box) Board(ctx context.Context) (diag.Board, error) {
 // definition names what is known of the board, "" where no definition fits it.
 func definition(b *board.Board) string {
 	switch {
-	case b == nil, b.Name == "generic-usb":
+	case b.Name == "", b.Name == "generic-usb":
 		return ""
 	case b.Untested:
 		return b.Name + " (untested)"

@@ -20,6 +20,7 @@ import (
 	"dynamod/atcmd/modem"
 	"dynamod/atcmd/port"
 	"dynamod/board"
+	"dynamod/board/gpio"
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/bearer"
@@ -73,6 +74,8 @@ type Options struct {
 	Unprivileged bool
 	// Tree is where devices are looked up.
 	Tree port.Tree
+	// Chips is what the board's lines are asked by; nil is the kernel.
+	Chips gpio.System
 	// Root is where the box says what it is; "" is "/".
 	Root string
 	// LeaveRun leaves an activation that an earlier process did not end to the
@@ -127,7 +130,8 @@ type Gateway struct {
 	recent     bundle.Ring // lines between us and the modem
 
 	box       board.Identity
-	board     *board.Board
+	board     board.Board
+	simLine   gpio.Line // holds the SIM slot that was selected; only keepModem's
 	dialects  *dialect.Set
 	life      context.Context  // the daemon's
 	cardToken chan struct{}    // held by the eUICC's user
@@ -222,6 +226,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "hook", Run: func(ctx context.Context) error { return g.hook.Serve(ctx, l) }},
 		{Name: "modem", Run: g.keepModem},
 		{Name: "ports", Run: g.watchPorts},
+		{Name: "board", Run: g.keepBoard},
 		{Name: "outbox", Run: g.keepOutbox},
 		{Name: "recovery", Run: g.keepRecovery},
 		{Name: "link", Run: func(ctx context.Context) error {

@@ -54,7 +54,14 @@ func (g *Gateway) netFunction(d *device) (port.NetFunction, error) {
 		if f, ok = g.opts.Tree.FunctionOf(d.path, name); !ok {
 			return port.NetFunction{Interface: name}, nil
 		}
-	} else if all := g.opts.Tree.NetFunctions(d.path); len(all) > 0 {
+	} else if all := g.opts.Tree.NetFunctions(d.path); g.boardInterface(all) != "" {
+		name := g.boardInterface(all)
+		i := slices.IndexFunc(all, func(f port.NetFunction) bool { return f.Interface == name })
+		if i < 0 {
+			return port.NetFunction{Interface: name}, nil
+		}
+		f = all[i]
+	} else if len(all) > 0 {
 		f = all[0]
 		if i := slices.IndexFunc(all, func(f port.NetFunction) bool { return f.Interface != "" && d.dials(f.Kind) }); i >= 0 {
 			f = all[i]

@@ -2,14 +2,16 @@ package gateway
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"dynamod/atcmd/port"
 	"dynamod/netlink/uevent"
 )
 
-// plugging is what all the ports of a modem take to come.
-const plugging = 200 * time.Millisecond
+// plugging is the longest wait for all the ports of a modem, which come one after
+// the other, to have come.
+const plugging = 5 * time.Second
 
 // heeded is the longest pause behind a modem that goes as soon as it is opened which a
 // new port ends: such a modem has new ports each time.
@@ -33,18 +35,45 @@ func (g *Gateway) pauseModem(ctx context.Context, wait time.Duration, went bool)
 		if !went {
 			next = firstReopen
 		}
-		select { // a modem has several ports, and they come one after another
-		case <-ctx.Done():
-		case <-time.After(plugging):
-		}
-		select {
-		case <-plugged:
-		default:
-		}
+		g.awaitWhole(ctx)
 	case r := <-g.mute:
 		r.answer <- g.writeRestart(ctx, g.knownPort(), r.part)
 	}
 	return next
+}
+
+// awaitWhole waits until no further port comes: the one that came first is not the
+// best one, and the network function comes last.
+func (g *Gateway) awaitWhole(ctx context.Context) {
+	limit := time.NewTimer(plugging)
+	defer limit.Stop()
+	for {
+		quiet := time.NewTimer(g.settle())
+		select {
+		case <-g.plugged:
+			quiet.Stop()
+			continue
+		case <-quiet.C:
+		case <-limit.C:
+		case <-ctx.Done():
+		}
+		quiet.Stop()
+		return
+	}
+}
+
+// ofModem reports an event of what may be a part of a modem that was plugged in: a
+// port, or a network interface on USB. The empty one stands for events that were lost.
+func ofModem(e uevent.Event) bool {
+	switch {
+	case e == uevent.Event{}:
+		return true
+	case e.Action != "add":
+		return false
+	case e.Subsystem == "net":
+		return strings.Contains(e.Path, "/usb")
+	}
+	return e.Subsystem == "tty" || e.Subsystem == "wwan"
 }
 
 // watchPorts wakes who waits for the modem when the kernel adds a port. Without the
@@ -54,7 +83,7 @@ func (g *Gateway) watchPorts(ctx context.Context) error {
 		return nil // the ports are not this kernel's
 	}
 	err := uevent.Watch(ctx, func(e uevent.Event) {
-		if e == (uevent.Event{}) || e.Action == "add" && (e.Subsystem == "tty" || e.Subsystem == "wwan") {
+		if ofModem(e) {
 			select {
 			case g.plugged <- struct{}{}:
 			default:

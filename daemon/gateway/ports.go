@@ -28,10 +28,21 @@ func (g *Gateway) portNames() ([]string, error) {
 	}
 	switch {
 	case name == config.Auto:
-		names := g.byTables(tree.Candidates())
+		names, known := g.boardPorts()
+		if !known {
+			names = g.byTables(tree.Candidates())
+		} else if !slices.Contains(names, at) {
+			at = ""
+		}
 		if at != "" {
 			names = slices.DeleteFunc(names, func(s string) bool { return s == at })
 			names = slices.Insert(names, 0, at)
+		}
+		if len(names) == 0 && known {
+			return nil, &activation.Fault{
+				Code: "no-modem", Text: fmt.Sprintf("no modem port was found where the board %s has its modem", g.board.Name),
+				Advice: "`dynamod modem ports` lists all; name the one to use in [modem] port, or give [board] name = \"generic-usb\"",
+			}
 		}
 		if len(names) == 0 {
 			return nil, &activation.Fault{Code: "no-modem", Text: "no modem port was found", Advice: "plug the modem in, or name its AT port in [modem] port"}

@@ -112,7 +112,7 @@ func (g *Gateway) pppPort(d *device) (string, error) {
 			return "", fault(d.path + " is not on USB, so that its other ports are not known")
 		}
 		ports, _ := d.modem.Dialect().PortsOf(tree.USB(d.path))
-		for _, n := range slices.Concat(ports.PPP, ports.AT) {
+		for _, n := range slices.Concat(g.board.Modem.PPP, ports.PPP, ports.AT) {
 			if n == at.Interface {
 				continue
 			}

@@ -36,7 +36,7 @@ func (g *Gateway) missing(r recovery.Rung) string {
 	if part, ok := parts[r]; ok && g.lastDialect().Reset(part) == nil {
 		return modem.ErrNoReset.Error()
 	}
-	if r == recovery.Power && g.opts.PowerCycle == nil {
+	if r == recovery.Power && g.board.Switch() == "" && g.opts.PowerCycle == nil {
 		return g.noSwitch()
 	}
 	return ""
@@ -166,7 +166,10 @@ func (g *Gateway) take(ctx context.Context, r recovery.Rung) error {
 		return nil // keepModem opens it again and again
 	case r == recovery.Power:
 		cut := g.opts.PowerCycle
-		if cut == nil {
+		switch {
+		case g.board.Switch() != "": // it reaches modems that are not on USB, too
+			cut = g.cycleBoard
+		case cut == nil:
 			cut = g.cutUSB
 		}
 		if err := cut(ctx); err != nil {

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
+	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
 	"dynamod/daemon/config"
 	"dynamod/daemon/learned"
@@ -19,6 +22,9 @@ const slotTime = 2 * time.Minute
 func (g *Gateway) useSlot(ctx context.Context, m *modem.Modem, id modem.Identity) (*int, error) {
 	ctx, done := context.WithTimeout(ctx, slotTime)
 	defer done()
+	if g.board.SIM.Line != "" {
+		return g.switchSlot(ctx, m)
+	}
 	read := func() (*int, error) {
 		n, err := m.Slot(ctx)
 		if err == nil {
@@ -54,6 +60,43 @@ func (g *Gateway) useSlot(ctx context.Context, m *modem.Modem, id modem.Identity
 		return now, nil
 	}
 	return read()
+}
+
+// switchSlot is useSlot by the board's switch, whose slots count from 1.
+func (g *Gateway) switchSlot(ctx context.Context, m *modem.Modem) (*int, error) {
+	sim, want := &g.board.SIM, g.config().Modem.SIMSlot
+	active, err := g.lines().Active(sim.Line)
+	if err != nil {
+		g.log.Error("the board's switch of SIM slots cannot be read", "error", err)
+		return nil, nil
+	}
+	slot := 1 + slices.IndexFunc(sim.Slots, func(v int) bool { return v == 1 == active })
+	switch {
+	case want == config.NoSlot || want == slot:
+		return &slot, nil
+	case want < 1 || want > len(sim.Slots):
+		g.log.Error("the board has no such SIM slot", "slot", want, "slots", len(sim.Slots))
+		return &slot, nil
+	}
+	g.log.Info("selecting a SIM slot by the board", "slot", want)
+	if g.simLine != nil {
+		g.simLine.Close()
+	}
+	if g.simLine, err = g.lines().Output(sim.Line, sim.Slots[want-1] == 1); err != nil {
+		g.simLine = nil
+		g.log.Error("cannot select the SIM slot", "slot", want, "error", err)
+		return &slot, nil
+	}
+	part := dialect.CardPart
+	if m.Dialect().Reset(part) == nil {
+		part = dialect.RadioPart
+	}
+	if err := m.Restart(ctx, part, nil); modem.NoAnswer(err) || errors.Is(err, modem.ErrReopen) {
+		return nil, err
+	} else if err != nil {
+		g.log.Error("the modem has not restarted its SIM", "error", err)
+	}
+	return &want, nil
 }
 
 // pin reads the PIN of pin_file, "" without one.

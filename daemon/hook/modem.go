@@ -169,11 +169,12 @@ const (
 	ResetSIM   = "sim"   // the card's power off and on
 	ResetRadio = "radio" // the radio off and on
 	ResetModem = "modem" // the modem starts again
+	ResetPower = "power" // the modem's power is cut, by a line of the board
 )
 
 // ModemResetRequest is the body of POST /v1/modem/reset.
 type ModemResetRequest struct {
-	Kind    string `json:"kind"`    // sim, radio, modem
+	Kind    string `json:"kind"`    // sim, radio, modem, power
 	Confirm bool   `json:"confirm"` // the link goes down meanwhile
 }
 
