@@ -63,7 +63,7 @@ func TestEveryVerbHasJSON(t *testing.T) {
 		"profiles delete":  {iccid, "--yes"}, "profiles nickname": {iccid, "spare"},
 		"card default-smdp": {"smdp.example.com"},
 		"card reset":        {"operational", "--yes"},
-		"modem at":          {"AT+CSQ"}, "modem apdu": {"80CA005A00"}, "modem reset": {"--sim", "--yes"},
+		"modem at":          {"AT+CSQ"}, "modem apdu": {"80CA005A00"}, "modem reset": {"--sim", "--yes"}, "board power-cycle": {"--yes"},
 		"apn lookup": {"--mccmnc", "00101", "--config", config}, "apn list": {"--config", config}, "apn import": {apns},
 		"operators list": {"--config", config}, "operators show": {"00101", "--config", config}, "operators check": {apns},
 		"token add": {"noc", "--config", config}, "token list": {"--config", config}, "token remove": {"noc", "--config", config},
