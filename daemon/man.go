@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
@@ -100,11 +99,20 @@ func roff(text string) string {
 
 func bold(text string) string { return `\fB` + roff(text) + `\fR` }
 
-var quoted = regexp.MustCompile("`[^`]+`")
-
 // marked is text with what stands between backquotes in bold.
 func marked(text string) string {
-	return quoted.ReplaceAllStringFunc(roff(text), func(s string) string { return `\fB` + strings.Trim(s, "`") + `\fR` })
+	text = roff(text)
+	var b strings.Builder
+	for {
+		plain, rest, _ := strings.Cut(text, "`")
+		quoted, after, closed := strings.Cut(rest, "`")
+		if !closed {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(plain + `\fB` + quoted + `\fR`)
+		text = after
+	}
 }
 
 // programPage writes dynamod(8).

@@ -3,7 +3,6 @@ package modem
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -197,13 +196,6 @@ func printable(s string) string {
 	return s[:min(len(s), 120)]
 }
 
-var (
-	causeNumber = regexp.MustCompile(`(?i)(?:cause|esm|\bsm\b)[^0-9]{0,12}([0-9]{1,3})\b|#([0-9]{1,3})\b`)
-	// mobility marks a cause as one of the registration's (EMM, GMM, 5GMM),
-	// whose numbers mean other things.
-	mobility = regexp.MustCompile(`(?i)\b(?:e|g|5g)?mm\b`)
-)
-
 // causeWords are the standard's names without blanks and punctuation.
 var causeWords = func() map[string]Cause {
 	words := map[string]Cause{
@@ -248,10 +240,54 @@ func ParseCause(text string) Cause {
 	if best != CauseUnknown {
 		return best
 	}
-	if match := causeNumber.FindStringSubmatch(text); match != nil && !mobility.MatchString(text) {
-		if n, ok := number(match[1]+match[2], 255); ok {
-			return Cause(n)
+	text = strings.ToLower(text)
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !inWord(r) }) {
+		switch word {
+		case "mm", "emm", "gmm", "5gmm": // the registration's, whose numbers mean other things
+			return CauseUnknown
+		}
+	}
+	for i := range text {
+		if digits := causeNumber(text, i); digits != "" {
+			if n, ok := number(digits, 255); ok {
+				return Cause(n)
+			}
+			return CauseUnknown
 		}
 	}
 	return CauseUnknown
+}
+
+// causeNumber returns the number that belongs to a word for causes at text[i:], ""
+// if there is none: of one to three digits, at once behind '#' or at most 12
+// characters behind the word.
+func causeNumber(text string, i int) string {
+	rest, between := text[i:], 12
+	switch {
+	case rest[0] == '#':
+		rest, between = rest[1:], 0
+	case strings.HasPrefix(rest, "cause"):
+		rest = rest[5:]
+	case strings.HasPrefix(rest, "esm"):
+		rest = rest[3:]
+	case strings.HasPrefix(rest, "sm") && (i == 0 || !inWord(rune(text[i-1]))) && (len(rest) == 2 || !inWord(rune(rest[2]))):
+		rest = rest[2:]
+	default:
+		return ""
+	}
+	at := strings.IndexAny(rest, "0123456789")
+	if at < 0 || at > between {
+		return ""
+	}
+	rest = rest[at:]
+	behind := strings.TrimLeft(rest, "0123456789")
+	digits := rest[:len(rest)-len(behind)]
+	if len(digits) > 3 || behind != "" && inWord(rune(behind[0])) {
+		return ""
+	}
+	return digits
+}
+
+func inWord(r rune) bool {
+	return r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
 }

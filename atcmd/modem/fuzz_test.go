@@ -3,6 +3,8 @@ package modem
 import (
 	"context"
 	"encoding/hex"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +172,35 @@ func FuzzTechnologies(f *testing.F) {
 		v, err := newScript(t, "+WS46=?", "+WS46: "+rest).modem("generic").Technologies(t.Context())
 		if (err == nil) != (v.GSM || v.UTRAN || v.EUTRAN) {
 			t.Errorf("%q: %+v %v", rest, v, err)
+		}
+	})
+}
+
+// FuzzCauseNumber holds the numbers that are found against regular expressions of
+// what ParseCause says of them.
+func FuzzCauseNumber(f *testing.F) {
+	numbered := regexp.MustCompile(`(?i)(?:cause|esm|\bsm\b)[^0-9]{0,12}([0-9]{1,3})\b|#([0-9]{1,3})\b`)
+	mobility := regexp.MustCompile(`(?i)\b(?:e|g|5g)?mm\b`)
+	for _, s := range []string{
+		"SM cause 27", "esm: 33", "#50", "EMM cause 11", "cause 1234", "cause:12a", "5GMM cause #9", "smm 3",
+		"cause cause 300 #27", "sm_1 sm 2", "emm_cause 8", "cause abcdefghijkl12", "cause abcdefghijklm12",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		plain := letters(text)
+		named := func(words string) bool { return strings.Contains(plain, words) }
+		if len(text) > 512 || strings.IndexFunc(text, func(r rune) bool { return r > '~' }) >= 0 || slices.ContainsFunc(slices.Collect(maps.Keys(causeWords)), named) {
+			t.Skip()
+		}
+		want := CauseUnknown
+		if m := numbered.FindStringSubmatch(text); m != nil && !mobility.MatchString(text) {
+			if n, ok := number(m[1]+m[2], 255); ok {
+				want = Cause(n)
+			}
+		}
+		if got := ParseCause(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	})
 }

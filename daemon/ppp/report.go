@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,10 +25,11 @@ type report struct {
 	last    string // the last line that may tell why it ended
 }
 
-var unknownOption = regexp.MustCompile(`unrecognized option '([^']*)'`)
-
-// telling are lines that say more than how pppd ends.
-var telling = regexp.MustCompile(`(?i)fail|refus|terminated by peer|timeout|error|cannot|could not|couldn't|can't|unable|not support|lack|unrecognized|hangup`)
+// telling are what lines say that say more than how pppd ends.
+var telling = []string{
+	"fail", "refus", "terminated by peer", "timeout", "error", "cannot", "could not", "couldn't", "can't", "unable",
+	"not support", "lack", "unrecognized", "hangup",
+}
 
 // madeUp are name servers that modems tell while they do not know the network's
 // (ModemManager and NetworkManager know them as Huawei's).
@@ -38,10 +38,12 @@ var madeUp = []netip.Addr{netip.MustParseAddr("10.11.12.13"), netip.MustParseAdd
 // line takes one line of pppd's log. It reports whether it changed what is known.
 func (r *report) line(s string) bool {
 	s = printable(s)
-	if m := unknownOption.FindStringSubmatch(s); m != nil {
-		r.unknown = m[1]
+	_, rest, _ := strings.Cut(s, "unrecognized option '")
+	if option, _, ok := strings.Cut(rest, "'"); ok {
+		r.unknown = option
 	}
-	if telling.MatchString(s) {
+	lower := strings.ToLower(s)
+	if slices.ContainsFunc(telling, func(words string) bool { return strings.Contains(lower, words) }) {
 		r.last = s
 	}
 	f := strings.Fields(s)
