@@ -2,8 +2,6 @@ package importer
 
 import (
 	"errors"
-	"fmt"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,11 +29,12 @@ func globsOf(expr string) ([]glob, error) {
 	if len(expr) > 1000 {
 		return nil, errors.New("longer than 1000 bytes")
 	}
-	re, err := syntax.Parse(expr, syntax.Perl)
+	re, err := parsePattern(expr)
 	if err != nil {
-		return nil, errors.New("not a regular expression")
+		return nil, err
 	}
-	list, err := expand(re.Simplify(), []glob{{}})
+	steps := 0
+	list, err := re.expand([]glob{{}}, &steps)
 	if err != nil {
 		return nil, err
 	}
@@ -45,12 +44,16 @@ func globsOf(expr string) ([]glob, error) {
 	return list, nil
 }
 
-// expand continues each of the globs with what re lets through.
-func expand(re *syntax.Regexp, heads []glob) ([]glob, error) {
-	switch re.Op {
-	case syntax.OpEmptyMatch:
-		return heads, nil
-	case syntax.OpBeginText, syntax.OpBeginLine:
+// maxSteps bounds the work for repetitions of what is empty.
+const maxSteps = 20000
+
+// expand continues each of the globs with what p lets through.
+func (p *pattern) expand(heads []glob, steps *int) (_ []glob, err error) {
+	if *steps++; *steps > maxSteps {
+		return nil, errPattern
+	}
+	switch p.op {
+	case opBegin:
 		var out []glob
 		for _, h := range heads {
 			switch {
@@ -61,39 +64,29 @@ func expand(re *syntax.Regexp, heads []glob) ([]glob, error) {
 			}
 		}
 		return out, nil
-	case syntax.OpEndText, syntax.OpEndLine:
+	case opEnd:
 		out := slices.Clone(heads)
 		for i := range out {
 			out[i].ended = true
 		}
 		return out, nil
-	case syntax.OpCapture:
-		return expand(re.Sub[0], heads)
-	case syntax.OpLiteral:
-		if strings.Contains(string(re.Rune), anyDigit) {
-			return nil, errPattern
-		}
-		return follow(heads, []string{string(re.Rune)})
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return follow(heads, []string{anyDigit})
-	case syntax.OpCharClass:
-		chars, err := classOf(re)
+	case opChar:
+		chars, err := p.chars()
 		if err != nil {
 			return nil, err
 		}
 		return follow(heads, chars)
-	case syntax.OpConcat:
-		var err error
-		for _, sub := range re.Sub {
-			if heads, err = expand(sub, heads); err != nil {
+	case opConcat:
+		for _, sub := range p.sub {
+			if heads, err = sub.expand(heads, steps); err != nil {
 				return nil, err
 			}
 		}
 		return heads, nil
-	case syntax.OpAlternate:
+	case opAlternate:
 		var out []glob
-		for _, sub := range re.Sub {
-			more, err := expand(sub, heads)
+		for _, sub := range p.sub {
+			more, err := sub.expand(heads, steps)
 			if err != nil {
 				return nil, err
 			}
@@ -102,24 +95,20 @@ func expand(re *syntax.Regexp, heads []glob) ([]glob, error) {
 			}
 		}
 		return out, nil
-	case syntax.OpQuest:
-		with, err := expand(re.Sub[0], heads)
-		if err != nil || len(with)+len(heads) > maxGlobs {
-			return nil, errPattern
+	}
+	// A repetition.
+	sub := p.sub[0]
+	if p.max < 0 && !sub.isWild() {
+		return nil, errPattern
+	}
+	for range p.min {
+		if heads, err = sub.expand(heads, steps); err != nil {
+			return nil, err
 		}
-		return append(with, heads...), nil
-	case syntax.OpStar, syntax.OpPlus:
-		if !isWild(re.Sub[0]) {
-			return nil, errPattern
-		}
-		if re.Op == syntax.OpPlus {
-			var err error
-			if heads, err = expand(re.Sub[0], heads); err != nil {
-				return nil, err
-			}
-		}
-		out := slices.Clone(heads)
-		for i, h := range out {
+	}
+	out := slices.Clone(heads)
+	if p.max < 0 {
+		for i, h := range heads {
 			switch {
 			case h.open:
 				return nil, errPattern
@@ -127,9 +116,16 @@ func expand(re *syntax.Regexp, heads []glob) ([]glob, error) {
 				out[i] = glob{text: strings.TrimRight(h.text, anyDigit), open: true}
 			}
 		}
-		return out, nil
 	}
-	return nil, fmt.Errorf("%w (%s)", errPattern, re.Op)
+	for range p.max - p.min {
+		if heads, err = sub.expand(heads, steps); err != nil {
+			return nil, err
+		}
+		if out = append(slices.Clone(heads), out...); len(out) > maxGlobs {
+			return nil, errPattern
+		}
+	}
+	return out, nil
 }
 
 // follow appends each of the texts to each of the heads.
@@ -153,40 +149,6 @@ func follow(heads []glob, texts []string) ([]glob, error) {
 		}
 	}
 	return out, nil
-}
-
-// classOf lists the characters of a class; all ten digits are anyDigit.
-func classOf(re *syntax.Regexp) ([]string, error) {
-	if isWild(re) {
-		return []string{anyDigit}, nil
-	}
-	var out []string
-	for i := 0; i+1 < len(re.Rune); i += 2 {
-		if re.Rune[i] == 0 || re.Rune[i+1]-re.Rune[i] > 64 {
-			return nil, errPattern
-		}
-		for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
-			out = append(out, string(r))
-		}
-	}
-	return out, nil
-}
-
-// isWild tells whether re is one character that may be any digit.
-func isWild(re *syntax.Regexp) bool {
-	switch re.Op {
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return true
-	case syntax.OpCapture:
-		return isWild(re.Sub[0])
-	case syntax.OpCharClass:
-		for i := 0; i+1 < len(re.Rune); i += 2 {
-			if re.Rune[i] <= '0' && re.Rune[i+1] >= '9' {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // numbers lists the glob's texts with every digit in place of anyDigit, false if
