@@ -56,3 +56,6 @@ require (
 
 // Ultraviolet needs two of its functions; see there.
 replace github.com/rivo/uniseg => ./daemon/tui/uniseg
+
+// v1.8.0 for Linux, without its list of ports, which links regexp.
+replace go.bug.st/serial => ./atcmd/port/serial

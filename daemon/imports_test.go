@@ -27,6 +27,13 @@ var forbidden = map[string]string{
 	"html/template": "switches off the linker's dead-code removal",
 }
 
+// notOnRouters are packages that only tests, the demo and tools import, with the
+// reason.
+var notOnRouters = map[string]string{
+	"regexp":        "0.2 MB of a router's binary, with the tables of all scripts",
+	"regexp/syntax": "0.15 MB of a router's binary, with the tables of all scripts",
+}
+
 // testOnly modules serve the tests and the generators and are never linked in.
 var testOnly = []string{"github.com/creack/pty", "github.com/rogpeppe/go-internal", "github.com/damonto/euicc-go", "github.com/prometheus"}
 
@@ -84,6 +91,9 @@ func importFault(rel, imp string) string {
 	room, _, _ := strings.Cut(rel, "/")
 	dir := filepath.ToSlash(filepath.Dir(rel))
 	inDemo := strings.HasPrefix(dir, "daemon/demo")
+	if why, ok := notOnRouters[imp]; ok && !test && !inDemo && room != "rootfs" {
+		return why
+	}
 	if imp == "testing" && !test {
 		return "only tests import testing; a simulator ships in the binary"
 	}
@@ -146,6 +156,9 @@ func TestImportFault(t *testing.T) {
 		{"daemon/hook/page.go", "html/template", true},
 		{"euicc/es9p/client.go", "golang.org/x/net/http2", true},
 		{"atcmd/port/tty.go", "go.bug.st/serial", false},
+		{"atcmd/modem/cause.go", "regexp", true},
+		{"atcmd/modem/cause_test.go", "regexp", false},
+		{"daemon/demo/walk/reaper.go", "regexp", false},
 		{"atcmd/port/tty.go", "github.com/creack/pty", true},
 		{"daemon/tui/model.go", "dynamod/daemon/hook", false},
 		{"daemon/tui/model.go", "dynamod/daemon/gateway", true},
