@@ -98,7 +98,7 @@ func (r Record) View() *status.Run {
 	return &status.Run{
 		Why: why,
 		ID:  r.ID, State: string(r.State), Waiting: r.Waiting, Outcome: r.Outcome, SMDP: r.SMDP,
-		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous, BackTo: r.BackTo,
+		ICCID: r.ICCID, Provider: r.Provider, Profile: r.Profile, Class: r.Class, PolicyRules: r.PolicyRules, Previous: r.Previous, BackTo: r.BackTo, InstallOnly: r.InstallOnly,
 		APN: r.APN, APNReason: r.APNReason, Error: r.Error, Resumes: r.Resumes,
 		Started: r.Started, Ended: r.Ended, Figures: r.Figures,
 	}

@@ -82,9 +82,10 @@ type Run struct {
 	// PolicyRules of the profile: ppr1 (it cannot be disabled), ppr2 (it cannot
 	// be deleted), joined by "+".
 	PolicyRules string     `json:"policy_rules,omitempty"`
-	Previous    string     `json:"previous,omitempty"` // ICCID of the way back
-	BackTo      string     `json:"back_to,omitempty"`  // ICCID of another one that it went back to
-	Why         string     `json:"why,omitempty"`      // it began, where nobody asked for it: fallback: ..., return: ...
+	Previous    string     `json:"previous,omitempty"`     // ICCID of the way back
+	BackTo      string     `json:"back_to,omitempty"`      // ICCID of another one that it went back to
+	InstallOnly bool       `json:"install_only,omitempty"` // the profile is left disabled
+	Why         string     `json:"why,omitempty"`          // it began, where nobody asked for it: fallback: ..., return: ...
 	APN         string     `json:"apn,omitempty"`
 	APNReason   string     `json:"apn_reason,omitempty"`
 	Progress    *Progress  `json:"progress,omitempty"`

@@ -408,6 +408,7 @@ func (v *activateView) steps(r *status.Run) (lines []string) {
 	}
 	for i, s := range steps {
 		switch {
+		case r.InstallOnly && i > 4 && i < len(steps)-1: // from the switch on
 		case i < at:
 			lines = append(lines, " "+t.mark(good)+" "+s.name)
 		case i == at:

@@ -125,6 +125,11 @@ func TestActivateWithoutCode(t *testing.T) {
 	s.sees("iot.example", "no, install it only")
 	s.keys("up", "up", "up", "enter")
 	s.asked(`POST /v1/activations {"discover":true,"enable":false,"apn":{"apn":"iot.example"}}`)
+	s.run(func(r *status.Run) {
+		r.State, r.Waiting, r.InstallOnly, r.ICCID, r.Previous, r.PolicyRules = "waiting", "consent", true, "8900000000000000034", "8900000000000000018", "ppr1"
+	})
+	s.sees("Install it, and leave it disabled?", "it stays disabled", "deliver notifications")
+	s.seesNot("switch to the profile", "replaces", "NEVER")
 }
 
 // A daemon that goes away while it is given a request gets the same one again.

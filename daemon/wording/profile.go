@@ -28,6 +28,10 @@ func Offer(run *status.Run) [][2]string {
 	row("ICCID", run.ICCID)
 	row("class", OnlyIf(run.Class != "operational", run.Class))
 	row("rules", Rules(run.PolicyRules))
+	if run.InstallOnly {
+		row("then", "it stays disabled, and the link is left as it is")
+		return t
+	}
 	row("APN", APN(run.APN)+Parens(run.APNReason))
 	way := ", which stays on the card as the way back"
 	if Binds(run) {

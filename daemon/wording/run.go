@@ -80,6 +80,9 @@ func Question(waiting string) string {
 // Consent is what a person is asked before the profile is installed, with what to
 // warn of, if there is anything.
 func Consent(run *status.Run) (warning, question string) {
+	if run.InstallOnly {
+		return "", "Install it, and leave it disabled?"
+	}
 	if run.Waiting != activation.WaitNoWayBack {
 		return "", "Install and enable it?"
 	}

@@ -37,6 +37,7 @@ func TestConsent(t *testing.T) {
 		run           status.Run
 		warning, asks string
 	}{
+		{"to be installed alone", status.Run{Waiting: activation.WaitConsent, InstallOnly: true, PolicyRules: "ppr1"}, "", "Install it, and leave it disabled?"},
 		{"any profile", status.Run{Waiting: activation.WaitConsent, Previous: "8900000000000000018"}, "", "Install and enable it?"},
 		{"PPR1", status.Run{Waiting: activation.WaitNoWayBack, Previous: "8900000000000000018"}, "cannot go back to profile 8900000000000000018.", "for good?"},
 		{"PPR1, and the previous one is not known", status.Run{Waiting: activation.WaitNoWayBack}, "cannot go back.", "for good?"},

@@ -162,3 +162,50 @@ func TestRefused(t *testing.T) {
 	}
 	c.clean(b.origin, "422") // of what is no code
 }
+
+// A profile that is only to be installed is asked about as such, and nothing is
+// switched; the login of an APN and what else the form has arrive at the router.
+func TestInstallOnly(t *testing.T) {
+	c := chromium(t)
+	b := newBox(t, demo.Options{Earlier: profile(t, "8900101000000000801")}, "")
+	code := b.order(smdpsim.Order{})
+	c.open(b.origin)
+	c.wait(`document.getElementById("link").textContent === "Up"`)
+	c.eval(`window.sent = [], window.plain = window.fetch, window.fetch = (path, o) => (o.body && sent.push(JSON.parse(o.body)), plain(path, o)), 0`)
+	c.eval(`document.querySelector("#activate details").open = true`)
+	c.fill("code", code)
+	c.fill("apn-user", "me")
+	c.submit("activate-form")
+	c.wait(`document.getElementById("activate-problem").textContent === "A login needs an APN."`)
+	if got := c.eval(`sent.length`); got != 0.0 {
+		t.Errorf("%v requests", got)
+	}
+	c.fill("apn", demo.APN)
+	c.fill("apn-password", "hush")
+	c.eval(`document.getElementById("apn-auth").value = "chap"`)
+	c.click("only")
+	c.click("limited")
+	c.submit("activate-form")
+	c.seen("offer")
+	want := `{"accept_limited":true,"apn":{"apn":"` + demo.APN + `","auth":"chap","password":"hush","username":"me"},"code":"` + code + `","enable":false}`
+	if got := c.eval(`JSON.stringify(sent[0], [...Object.keys(sent[0]), ...Object.keys(sent[0].apn)].sort())`); got != want {
+		t.Errorf("sent %s\nwant %s", got, want)
+	}
+	if got := c.text(); !strings.Contains(got, "it stays disabled") || strings.Contains(got, "Takes the place of") {
+		t.Errorf("the preview is that of a switch: %s", got)
+	}
+	if got := c.eval(`["apn-password", "apn-user", "code"].map((id) => document.getElementById(id).value).join("") + document.getElementById("only").checked`); got != "false" {
+		t.Errorf("the form keeps %v", got)
+	}
+	c.click("accept")
+	c.seen("result")
+	if got := c.eval(`document.getElementById("result-title").textContent`); got != "Installed, not enabled" {
+		t.Errorf("it ended with %q: %s", got, c.text())
+	}
+	for _, p := range b.Card.Installed() {
+		if p.Enabled == (p.ICCID == ordered) {
+			t.Errorf("profile %s is enabled: %v", p.ICCID, p.Enabled)
+		}
+	}
+	c.clean(b.origin)
+}

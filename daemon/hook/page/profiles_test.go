@@ -103,6 +103,21 @@ func TestProfiles(t *testing.T) {
 		}
 		c.wait(`document.activeElement.id === "profiles-title"`) // its place is gone
 	})
+	t.Run("disable", func(t *testing.T) {
+		c.t = t
+		c.act(other, "disable")
+		c.seen("ask")
+		c.click("ask-no")
+		if on := b.Card.Installed(); len(on) != 1 || !on[0].Enabled {
+			t.Errorf("on the card: %v", on)
+		}
+		c.act(other, "disable")
+		c.click("ask-ok")
+		c.wait(fmt.Sprintf(`document.querySelector('[data-key="%s enable"]')`, other))
+		if on := b.Card.Installed(); len(on) != 1 || on[0].Enabled {
+			t.Errorf("on the card: %v", on)
+		}
+	})
 	c.t = t
 	c.clean(b.origin)
 }

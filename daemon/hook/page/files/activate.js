@@ -33,7 +33,12 @@ export function setUp() {
     event.preventDefault();
     const body = { code: $("code").value };
     if ($("first-confirmation").value) body.confirmation_code = $("first-confirmation").value;
-    if ($("apn").value.trim()) body.apn = { apn: $("apn").value.trim() };
+    const apn = { apn: $("apn").value.trim(), auth: $("apn-auth").value, username: $("apn-user").value.trim(), password: $("apn-password").value };
+    for (const name in apn) if (!apn[name]) delete apn[name];
+    if (apn.apn) body.apn = apn;
+    else if (apn.username || apn.password || apn.auth) return say("activate-problem", text("activate.no_apn"));
+    if ($("only").checked) body.enable = false;
+    if ($("limited").checked) body.accept_limited = true;
     $("activate-form").reset();
     say("code-state", "");
     submit(body);

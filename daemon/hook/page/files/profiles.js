@@ -35,7 +35,8 @@ function item(p) {
     element("p", { className: "help", textContent: clean(details) }),
     element("p", { className: "warning", textContent: rules }),
     element("p", { className: "buttons" },
-      ...(on ? [] : [button(p, "enable", text("profiles.enable"), text("profiles.enable_it", { name }), () => enable(p, name))]),
+      on ? button(p, "disable", text("profiles.disable"), text("profiles.disable_it", { name }), () => disable(p, name))
+        : button(p, "enable", text("profiles.enable"), text("profiles.enable_it", { name }), () => enable(p, name)),
       button(p, "rename", text("profiles.rename"), text("profiles.rename_it", { name }), () => rename(p, name)),
       ...(on ? [] : [button(p, "delete", text("profiles.delete"), text("profiles.delete_it", { name }), () => remove(p, name))])));
 }
@@ -44,7 +45,7 @@ function button(p, what, short, long, act) {
   const b = element("button", { type: "button", textContent: short, onclick: act });
   b.setAttribute("aria-label", long);
   b.dataset.key = `${p.iccid} ${what}`;
-  if (what === "delete") b.className = "risky";
+  if (what === "delete" || what === "disable") b.className = "risky";
   return b;
 }
 
@@ -74,6 +75,13 @@ async function enable(p, name) {
   const title = text("profiles.enable_it", { name }), ok = text("profiles.enable");
   if ((await ask({ title, body: text("profiles.enable_text"), ok })) === null) return;
   change(`${p.iccid} enable`, "POST", `/v1/profiles/${p.iccid}/enable`, undefined, { title, body: text("profiles.for_good_text"), ok, risky: true });
+}
+
+// disable takes the profile's link away, which the page may be reached by.
+async function disable(p, name) {
+  const ok = text("profiles.disable");
+  if ((await ask({ title: text("profiles.disable_it", { name }), body: text("profiles.disable_text"), ok, risky: true })) === null) return;
+  change(`${p.iccid} disable`, "POST", `/v1/profiles/${p.iccid}/disable?force=true`);
 }
 
 async function rename(p, name) {

@@ -64,8 +64,9 @@ export function show(run) {
 function showSteps(run, ended) {
   $("steps").hidden = ended;
   if (!changed("steps", run.state)) return;
-  const names = Object.keys(steps);
-  const at = names.findIndex((name) => steps[name].includes(run.state));
+  const names = Object.keys(steps).filter((name) => !run.install_only || !["switch", "connect", "test"].includes(name));
+  const found = names.findIndex((name) => steps[name].includes(run.state));
+  const at = found < 0 ? names.length : found; // it is on the card, and reports are delivered
   $("steps").replaceChildren(...names.map((name, i) => {
     const e = element("li", { textContent: text("step." + name), className: i < at ? "past" : "" });
     if (i === at) e.setAttribute("aria-current", "step");
@@ -102,8 +103,9 @@ function showOffer(run) {
     [text("offer.profile"), run.profile],
     [text("offer.iccid"), run.iccid],
     [text("offer.class"), run.class !== "operational" && text("class." + run.class, {}, run.class)],
-    [text("offer.apn"), join(" — ", run.apn || text("offer.apn_network"), run.apn_reason)],
-    [text("offer.replaces"), run.previous && text(stays ? "offer.for_good" : "offer.stays", { iccid: run.previous })],
+    [text("offer.then"), run.install_only && text("offer.left")],
+    [text("offer.apn"), !run.install_only && join(" — ", run.apn || text("offer.apn_network"), run.apn_reason)],
+    [text("offer.replaces"), run.previous && !run.install_only && text(stays ? "offer.for_good" : "offer.stays", { iccid: run.previous })],
   ]);
   say("offer-rules", rules(run), true);
 }
