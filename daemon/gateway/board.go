@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -188,7 +189,7 @@ func (g *Gateway) boardPorts() (names []string, ok bool) {
 		}
 		names = append(names, name)
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return rank[a] - rank[b] })
+	sort.SliceStable(names, func(i, j int) bool { return rank[names[i]] < rank[names[j]] })
 	return names, true
 }
 

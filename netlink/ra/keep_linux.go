@@ -2,6 +2,7 @@ package ra
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,8 +39,7 @@ func Ours(ifname string) error {
 type socket struct {
 	ifname string
 	index  int
-	net.PacketConn
-	six *ipv6.PacketConn
+	*net.IPConn
 }
 
 func open(ifname string) (*socket, error) {
@@ -50,25 +49,34 @@ func open(ifname string) (*socket, error) {
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
 		var serr error
-		err := rc.Control(func(fd uintptr) { serr = unix.BindToDevice(int(fd), ifname) })
+		err := rc.Control(func(fd uintptr) { serr = prepare(int(fd), ifi) })
 		return errors.Join(err, serr)
 	}}
 	pc, err := lc.ListenPacket(context.Background(), "ip6:ipv6-icmp", "::")
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{ifname: ifname, index: ifi.Index, PacketConn: pc, six: ipv6.NewPacketConn(pc)}
-	var filter ipv6.ICMPFilter
-	filter.SetAll(true)
-	filter.Accept(ipv6.ICMPTypeRouterAdvertisement)
-	if err := errors.Join(s.six.SetICMPFilter(&filter), s.six.SetControlMessage(ipv6.FlagHopLimit, true), s.six.SetMulticastInterface(ifi), s.six.SetMulticastHopLimit(255)); err != nil {
-		pc.Close()
-		return nil, err
-	}
-	return s, nil
+	return &socket{ifname: ifname, index: ifi.Index, IPConn: pc.(*net.IPConn)}, nil
 }
 
-func (s *socket) close() { s.PacketConn.Close() }
+// prepare lets advertisements in (RFC 3542, 3.2: a bit that is set blocks a type), with the hops that they may still
+// make, and solicitations out.
+func prepare(fd int, ifi *net.Interface) error {
+	var filter unix.ICMPv6Filter
+	for i := range filter.Data {
+		filter.Data[i] = ^uint32(0)
+	}
+	filter.Data[typeAdvert/32] &^= 1 << (typeAdvert % 32)
+	return errors.Join(
+		unix.BindToDevice(fd, ifi.Name),
+		unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &filter),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, ifi.Index),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255),
+	)
+}
+
+func (s *socket) close() { s.IPConn.Close() }
 
 // solicit sends without the source's link-layer address: the router asks for it.
 func (s *socket) solicit() error {
@@ -78,19 +86,31 @@ func (s *socket) solicit() error {
 
 func (s *socket) receive(ctx context.Context) ([]byte, netip.Addr, error) {
 	defer context.AfterFunc(ctx, func() { _ = s.SetReadDeadline(time.Unix(1, 0)) })()
-	b := make([]byte, 2048)
+	b, control := make([]byte, 2048), make([]byte, 64)
 	for {
-		n, cm, from, err := s.six.ReadFrom(b)
+		n, cn, _, from, err := s.ReadMsgIP(b, control)
 		if err != nil {
 			return nil, netip.Addr{}, err
 		}
 		// RFC 4861, 6.1.2: 255 proves that no router has forwarded it.
-		if ip, ok := from.(*net.IPAddr); ok && cm != nil && cm.HopLimit == 255 {
-			if a, ok := netip.AddrFromSlice(ip.IP); ok {
-				return b[:n:n], a, nil
-			}
+		if a, ok := netip.AddrFromSlice(from.IP); ok && hopLimit(control[:cn]) == 255 {
+			return b[:n:n], a, nil
 		}
 	}
+}
+
+// hopLimit is that of a packet, by what the kernel tells beside it, 0 if it does not.
+func hopLimit(control []byte) int {
+	list, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return 0
+	}
+	for _, m := range list {
+		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT && len(m.Data) >= 4 {
+			return int(binary.NativeEndian.Uint32(m.Data))
+		}
+	}
+	return 0
 }
 
 // iid waits for nothing: an address under duplicate address detection is not there yet for the kernel, which then
