@@ -154,7 +154,7 @@ func writeStatus(w io.Writer, s status.Snapshot) {
 		row("SIM", m.State, prefix("ICCID ", m.ICCID), prefix("IMSI ", m.IMSI), prefix("home network ", m.HomePLMN), m.SPN, pointed("PIN tries left: ", m.PINTries))
 	}
 	if b := s.Balance; b != nil && s.SIM != nil && b.ICCID == s.SIM.ICCID {
-		row("  balance", balanceText(*b), "as of "+b.At.Local().Format(time.DateTime), onlyIf(b.Stale, "nothing newer is known"))
+		row("  balance", b.Text, "as of "+b.At.Local().Format(time.DateTime), onlyIf(b.Stale, "nothing newer is known"))
 	}
 	if c := s.SIMChange; c != nil {
 		row("  changed", "from ICCID "+c.From+" to "+c.To, "without an activation", c.At.Local().Format(time.DateTime))

@@ -12,6 +12,7 @@ import (
 	"dynamod/daemon/dynamo/call"
 	"dynamod/daemon/dynamo/moapi"
 	"dynamod/daemon/status"
+	"dynamod/daemon/wording"
 	"dynamod/euicc"
 )
 
@@ -26,7 +27,7 @@ func (g *Gateway) Balance(ctx context.Context) (status.Balance, error) {
 	if iccid == "" {
 		return status.Balance{}, &activation.Fault{Code: "no-sim", Text: "there is no line whose balance could be asked for", Advice: "`dynamod status` shows the SIM", Retry: euicc.RetryLater}
 	}
-	if g.config().Dynamo.Directory == "" && g.creditor(iccid) == nil {
+	if !g.knowsBalance(iccid) {
 		return status.Balance{}, &activation.Fault{
 			Code: "no-balance-source", Text: "nobody is named who knows this line's balance", Retry: euicc.RetryAsk,
 			Advice: "set [dynamo] directory, or put moApi with credentials and iccidRanges into the operator's record, see docs/operators.md",
@@ -44,14 +45,43 @@ func (g *Gateway) Balance(ctx context.Context) (status.Balance, error) {
 		return status.Balance{}, f
 	}
 	b := balanceOf(iccid, r)
-	shown := b
-	shown.NextIn = 0 // it would be of the moment, and stay
-	g.status.Update(func(s *status.Snapshot) { s.Balance = &shown })
+	g.showBalance(b)
 	return b, nil
 }
 
-func balanceOf(iccid string, r dynamo.Reading) status.Balance {
-	out := status.Balance{ICCID: iccid, At: r.At, Stale: r.Stale(), NextIn: int((r.Next + time.Second - 1) / time.Second)}
+// What is low. The operator's own thresholds are not published.
+const (
+	lowMB   = 100
+	lowTime = 48 * time.Hour
+)
+
+// showBalance puts a balance into the status, and tells once when it has become low or
+// is used up.
+func (g *Gateway) showBalance(b status.Balance) {
+	b.NextIn = 0 // it would be of the moment, and stay
+	what := ""
+	g.status.Update(func(s *status.Snapshot) {
+		was := s.Balance
+		if was == nil || was.ICCID != b.ICCID {
+			was = &status.Balance{}
+		}
+		switch {
+		case b.UsedUp && !was.UsedUp:
+			what = "the line's balance is used up"
+		case b.Low && !was.Low && !b.UsedUp:
+			what = "the line's balance is low: " + b.Text
+		}
+		s.Balance = &b
+	})
+	if what != "" {
+		g.log.Warn(what)
+		g.status.Log(what)
+	}
+}
+
+func balanceOf(iccid string, r dynamo.Reading) (out status.Balance) {
+	defer func() { out.Text = wording.Balance(out) }()
+	out = status.Balance{ICCID: iccid, At: r.At, Stale: r.Stale(), NextIn: int((r.Next + time.Second - 1) / time.Second)}
 	if r.Err != nil {
 		out.Error = r.Err.Error()
 	}
@@ -68,6 +98,7 @@ func balanceOf(iccid string, r dynamo.Reading) status.Balance {
 	if b.Time != nil {
 		out.TimeRemaining = moapi.FormatDuration(*b.Time)
 	}
+	out.Low = !out.UsedUp && (b.Data != nil && *b.Data <= lowMB || b.Time != nil && *b.Time <= lowTime)
 	return out
 }
 
@@ -81,6 +112,11 @@ func (g *Gateway) location(snap status.Snapshot) string {
 		return strings.ToUpper(list[0])
 	}
 	return ""
+}
+
+// knowsBalance reports whether somebody is named who can be asked about a line.
+func (g *Gateway) knowsBalance(iccid string) bool {
+	return g.config().Dynamo.Directory != "" || g.creditor(iccid) != nil
 }
 
 // creditor is the record of an operator that lets this router ask its API about a

@@ -244,7 +244,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "visits", Run: g.keepVisits})
 	}
 	if f == nil || opts.Walls != nil {
-		tasks = append(tasks, task.Task{Name: "garden", Run: g.keepGarden})
+		tasks = append(tasks, task.Task{Name: "garden", Run: g.keepGarden}, task.Task{Name: "balance", Run: g.keepBalance})
 	}
 	if f == nil {
 		tasks = append(tasks, task.Task{Name: "reload", Run: g.reload}, task.Task{Name: "door", Run: g.keepDoor}, task.Task{Name: "webhooks", Run: g.ends.Run}, task.Task{Name: "watchdog", Run: g.keepWatchdog})

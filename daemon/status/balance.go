@@ -2,10 +2,12 @@ package status
 
 import "time"
 
-// Balance is what the operator says is left on a line. It is asked for on demand
-// only.
+// Balance is what the operator says is left on a line. It is asked for on demand, and
+// when something has happened to the line.
 type Balance struct {
 	ICCID string `json:"iccid"`
+	// Text says it in words.
+	Text string `json:"text"`
 	// Type is the operator's: MODIRECT (an account without a number), MODIRECTPAYG
 	// and PAYG (prepaid), NONE (nothing is left), NOTSUPPORTED (no balance for this
 	// SIM); "" where the operator names none, or another one.
@@ -13,6 +15,7 @@ type Balance struct {
 	DataMB        *float64 `json:"data_mb,omitempty"`        // megabytes that are left
 	TimeRemaining string   `json:"time_remaining,omitempty"` // ISO 8601 duration: "P23DT23H"
 	UsedUp        bool     `json:"used_up"`
+	Low           bool     `json:"low,omitempty"`       // at most 100 MB or 2 days are left
 	Locations     []string `json:"locations,omitempty"` // where it can be used; none is everywhere
 
 	At    time.Time `json:"at"`              // when the operator said so

@@ -125,6 +125,9 @@ func (v *overviewView) box(width int) []string {
 	if m := s.SIM; m != nil {
 		r.one("SIM", okOr(m.State == "ready", warn), m.State, m.SPN, wording.Prefix("ICCID ", m.ICCID), wording.Pointed("PIN tries left: ", m.PINTries))
 	}
+	if b := s.Balance; b != nil && s.SIM != nil && b.ICCID == s.SIM.ICCID {
+		r.one("Balance", okOr(!b.UsedUp && !b.Low && !b.Stale, warn), b.Text, wording.OnlyIf(b.Stale, "nothing newer is known"), "as of "+b.At.Local().Format(time.TimeOnly))
+	}
 	if c := s.Card; c != nil {
 		profile := ""
 		for _, p := range c.Profiles {

@@ -25,6 +25,8 @@ function showStatus() {
     [text("status.profile"), p && join(" · ", p.nickname || p.name, p.provider, p.iccid)],
     [text("status.modem"), m?.present ? join(" ", m.manufacturer, m.model, m.port && `(${m.port})`) : join(": ", text("status.no_modem"), m?.error)],
     [text("status.sim"), s.sim && join(" · ", s.sim.state, s.sim.imsi)],
+    [text("status.balance"), s.balance && s.balance.iccid === s.sim?.iccid && join(" · ", s.balance.text, s.balance.stale && text("status.stale"))],
+    [text("status.topup"), s.garden && join(" · ", s.garden.name, s.garden.portal, s.garden.interface && text("status.walled", { name: s.garden.interface }))],
     [text("status.network"), r && join(" · ", r.operator || r.plmn, r.act, r.status === "roaming" ? text("status.roaming") : r.status !== "home" && r.status)],
     [text("status.signal"), g && join(", ", unit("RSRP", g.rsrp, "dBm"), unit("RSRQ", g.rsrq, "dB"), unit("SINR", g.sinr, "dB"), g.rsrp === undefined && unit("RSSI", g.rssi, "dBm"))],
     [text("status.link"), l && join(" · ", l.interface, (l.addresses ?? []).join(" "))],
