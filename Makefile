@@ -56,7 +56,7 @@ man: build
 demo: build
 	bin/dynamod demo $(DEMOFLAGS)
 
-check: deps lint test cross
+check: deps lint test packages
 	$(GO) run ./rootfs/sizes -check $(LIMITS)
 
 deps:
@@ -97,6 +97,12 @@ cross:
 sizes:
 	@$(MAKE) --no-print-directory cross CROSS="$(foreach l,$(LIMITS),$(firstword $(subst :, ,$(l))))"
 	$(GO) run ./rootfs/sizes $(MEASURE) $(LIMITS)
+
+# .deb and OpenWrt's .ipk in bin/packages, the same bytes each time.
+packages: cross man
+	bin/dynamod completion bash >bin/dynamod.bash
+	bin/dynamod completion zsh >bin/dynamod.zsh
+	$(GO) run ./rootfs/pack -version '$(VERSION)' -built $(BUILT)
 
 # Every fuzz target in turn, each for FUZZTIME.
 fuzz:
