@@ -28,6 +28,9 @@ var ipks = []target{
 	{"mipsel_24kc", "mipsle-softfloat"}, {"mips_24kc", "mips-softfloat"},
 }
 
+// limit is what no package may have more bytes than.
+const limit = 6_000_000
+
 func main() {
 	s := source{Root: "."}
 	flag.StringVar(&s.Bin, "bin", "bin", "`DIRECTORY` of dynamod-linux-*, dynamod.8, dynamod.toml.5, dynamod.bash and dynamod.zsh")
@@ -53,10 +56,6 @@ type source struct {
 
 // pack writes all packages to a directory, with their sizes.
 func (s *source) pack(out string) error {
-	limits, err := readLimits(filepath.Join(s.Root, "rootfs/sizes.txt"))
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
@@ -66,13 +65,8 @@ func (s *source) pack(out string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		fmt.Printf("%-58s %d\n", name, len(data))
-		kind := strings.TrimPrefix(filepath.Ext(name), ".")
-		limit, ok := limits[kind+" "+t.arch]
-		if !ok {
-			return fmt.Errorf("rootfs/sizes.txt has no limit for %s %s", kind, t.arch)
-		}
 		if len(data) > limit {
-			return fmt.Errorf("%s has %d bytes, more than the %d of rootfs/sizes.txt", name, len(data), limit)
+			return fmt.Errorf("%s has %d bytes, more than its limit of %d", name, len(data), limit)
 		}
 		return os.WriteFile(filepath.Join(out, name), data, 0o644)
 	}
@@ -97,26 +91,4 @@ func versionOf(git string, built time.Time) string {
 		v = "0~" + built.UTC().Format("20060102.150405") + "." + strings.TrimPrefix(v, "unknown")
 	}
 	return strings.TrimSuffix(strings.NewReplacer("-", "+", "_", "+").Replace(v), ".")
-}
-
-// readLimits reads "KIND ARCH BYTES" lines.
-func readLimits(path string) (map[string]int, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	limits := map[string]int{}
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		var kind, arch string
-		var bytes int
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		if _, err := fmt.Sscanf(line, "%s %s %d", &kind, &arch, &bytes); err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", path, line, err)
-		}
-		limits[kind+" "+arch] = bytes
-	}
-	return limits, nil
 }

@@ -232,7 +232,7 @@ func TestLimit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Bin, "dynamod-linux-amd64"), big, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.pack(t.TempDir()); err == nil || !strings.Contains(err.Error(), "rootfs/sizes.txt") {
+	if err := s.pack(t.TempDir()); err == nil || !strings.Contains(err.Error(), "more than its limit") {
 		t.Errorf("%v", err)
 	}
 }
