@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"dynamod/atcmd/port"
+	"dynamod/board"
 	"dynamod/daemon/config"
 )
 
@@ -175,6 +176,11 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 			add("[hook] group: only a member can give the socket to %s: `usermod -aG %s %s`", group, group, id.name)
 		}
 	}
+	for _, path := range boardFiles(cfg, "/") {
+		if ok, err := id.may(path, 0o2); err == nil && !ok {
+			add("%s, of this board, cannot be used: copy rootfs/udev/60-dynamod.rules to /etc/udev/rules.d and `udevadm trigger`", path)
+		}
+	}
 	for _, needs := range []struct {
 		key string
 		set bool
@@ -189,6 +195,21 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 		}
 	}
 	return lacks
+}
+
+// boardFiles are what a daemon writes to on this box: the chips of its lines, and its
+// LEDs. root is where the box is looked at.
+func boardFiles(cfg *config.Config, root string) (paths []string) {
+	b, _, _ := cfg.Board.Choose(board.Read(root))
+	if b.Switch() != "" || b.SIM.Line != "" || len(b.Quirks.On) > 0 {
+		paths, _ = filepath.Glob(filepath.Join(root, "dev/gpiochip*"))
+	}
+	for _, led := range []string{b.LEDs.Registered, b.LEDs.Link} {
+		if led != "" {
+			paths = append(paths, filepath.Join(root, "sys/class/leds", led, "trigger"))
+		}
+	}
+	return paths
 }
 
 // joins is the command that lets id open a device.

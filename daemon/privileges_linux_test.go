@@ -255,3 +255,29 @@ func TestUnit(t *testing.T) {
 		}
 	}
 }
+
+// TestBoardFiles: what a daemon uses of a board that has a line and an LED.
+func TestBoardFiles(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{filepath.Join(dir, "acme.toml"): "about = \"x\"\n[supply]\nline = \"gpiochip0:3\"\n[leds]\nlink = \"wan\"\n", filepath.Join(root, "dev/gpiochip0"): "", filepath.Join(root, "dev/gpiochip1"): ""} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := config.Default()
+	if got := boardFiles(cfg, root); len(got) > 0 {
+		t.Errorf("a box of no kind: %q", got)
+	}
+	cfg.Board.Dir, cfg.Board.Name = dir, "acme"
+	want := []string{filepath.Join(root, "dev/gpiochip0"), filepath.Join(root, "dev/gpiochip1"), filepath.Join(root, "sys/class/leds/wan/trigger")}
+	if got := boardFiles(cfg, root); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	id := identity{name: "somebody", uid: ordinary}
+	if ok, err := id.may(want[0], 0o2); ok || err != nil {
+		t.Errorf("a chip of root's: %v, %v", ok, err)
+	}
+}

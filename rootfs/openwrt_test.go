@@ -222,7 +222,7 @@ show) cat "$BOX/etc/config/network.shown" 2>/dev/null ;;
 get) sed -n "s/^[[:space:]]*option ${2##*.} '\(.*\)'.*/\1/p" "$BOX/etc/config/${2%%.*}" | grep . ;;
 esac`)
 	b.program("dynamod", `[ "$1" = check ] && ! grep -q bad "$4"`)
-	b.file("rc", `for f in procd_open_instance procd_set_param procd_close_instance procd_add_reload_trigger procd_send_signal; do
+	b.file("rc", `for f in procd_add_jail procd_add_jail_mount procd_add_jail_mount_rw procd_open_instance procd_set_param procd_close_instance procd_add_reload_trigger procd_send_signal; do
 	eval "$f() { procd $f \"\$*\"; }"
 done
 procd_running() { [ -e "$BOX/running" ]; }
@@ -253,6 +253,16 @@ start() { start_service; }
 	}
 	if _, err := config.Load(filepath.Join(b.dir, "etc/dynamod/dynamod.toml")); err != nil {
 		t.Error(err)
+	}
+	b.file("etc/config/dynamod-shut", "config service 'service'\n\toption jail '1'\n")
+	jailed := strings.ReplaceAll(instance("shut", "/etc/dynamod/dynamod@shut.toml", " --instance shut"), "procd_close_instance \n",
+		"procd_set_param no_new_privs 1\nprocd_add_jail dynamod-shut log procfs sysfs\nprocd_add_jail_mount /usr/bin/dynamod /etc/dynamod/dynamod@shut.toml /etc/passwd /etc/group /etc/resolv.conf /etc/ssl/certs /etc/board.json /etc/ppp /usr/sbin/pppd /tmp/sysinfo /tmp/resolv.conf.d\n"+
+			"procd_add_jail_mount_rw /etc/dynamod /var/run/dynamod@shut /dev /sys/devices /proc/sys/net\nprocd_close_instance \n")
+	if got, want := call("start_service"), instance("main", "/etc/dynamod/dynamod.toml", "")+jailed; got != want {
+		t.Errorf("in a jail:\n%s\nwant\n%s", got, want)
+	}
+	if err := os.Remove(filepath.Join(b.dir, "etc/config/dynamod-shut")); err != nil {
+		t.Fatal(err)
 	}
 	// A second modem, and an interface of netifd's.
 	b.file("etc/config/dynamod-lte2", "config modem\n\toption port '/dev/ttyUSB7'\n")
