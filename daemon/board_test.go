@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,6 +47,38 @@ func TestBoardDetect(t *testing.T) {
 		}
 		if !strings.Contains(errs.String(), tt.warned) || tt.warned == "" && errs.Len() > 0 {
 			t.Errorf("%s: warned %q", tt.name, errs.String())
+		}
+	}
+}
+
+// Two instances that share what they must not, and two that do not.
+func TestCheckSiblings(t *testing.T) {
+	dir := boardsim.Tree(t.TempDir())
+	write := func(name, text string) string {
+		if err := dir.Write(name, text); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(string(dir), name)
+	}
+	main := write("dynamod.toml", "[modem]\nport = \"usb:1-1.2:2\"\n")
+	for _, tt := range []struct{ name, text, want string }{
+		{"all shared but the port", "[modem]\nport = \"usb:1-1.3:2\"\n", "[uplink] table,[uplink] metric"},
+		{"the same modem", "[modem]\nport = \"usb:1-1.2:2\"\n[uplink]\ntable = 701\nmetric = 701\n", "[modem] port"},
+		{"nothing shared", "[uplink]\ntable = 701\nmetric = 701\n", ""},
+		{"a file that is wrong", "x = 1\n", ""},
+	} {
+		write("dynamod@lte2.toml", tt.text)
+		cfg, err := config.Load(main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range siblings(main, cfg) {
+			key, _, _ := strings.Cut(w, ":")
+			got = append(got, key)
+		}
+		if strings.Join(got, ",") != tt.want {
+			t.Errorf("%s: %q", tt.name, got)
 		}
 	}
 }

@@ -45,7 +45,7 @@ it; that user's own check knows his capabilities, too.`,
 				for _, e := range cfg.Unknown {
 					warnings = append(warnings, oneLine(e))
 				}
-				warnings = append(warnings, missing(cfg)...)
+				warnings = append(append(warnings, missing(cfg)...), siblings(path, cfg)...)
 				if *as != "" {
 					id, err := identityOf(*as)
 					if err != nil {

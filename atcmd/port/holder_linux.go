@@ -26,7 +26,7 @@ func holder(name string, fd int) *BusyError {
 		return &BusyError{}
 	}
 	if pid := lockOwner(st); pid > 0 {
-		return &BusyError{PID: pid, Program: program(pid)}
+		return &BusyError{PID: pid, Program: Program(pid)}
 	}
 	if other, ok := userOf(st); ok {
 		return other
@@ -43,7 +43,7 @@ func Holder(path string) (BusyError, bool) {
 		return BusyError{}, false
 	}
 	if pid := lockOwner(st); pid > 0 {
-		return BusyError{PID: pid, Program: program(pid)}, true
+		return BusyError{PID: pid, Program: Program(pid)}, true
 	}
 	if other, ok := userOf(st); ok {
 		return *other, true
@@ -115,14 +115,15 @@ func userOf(want unix.Stat_t) (*BusyError, bool) {
 			}
 			var st unix.Stat_t
 			if unix.Stat(path, &st) == nil && st.Rdev == want.Rdev && st.Ino == want.Ino && st.Dev == want.Dev {
-				return &BusyError{PID: pid, Program: program(pid)}, true
+				return &BusyError{PID: pid, Program: Program(pid)}, true
 			}
 		}
 	}
 	return nil, false
 }
 
-func program(pid int) string {
+// Program is the name of a process, "another program" where that is not to be known.
+func Program(pid int) string {
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {
 		return "another program"
@@ -147,7 +148,7 @@ func lockFile(name string) *BusyError {
 			continue
 		}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
-			return &BusyError{PID: pid, Program: program(pid)}
+			return &BusyError{PID: pid, Program: Program(pid)}
 		}
 	}
 	return nil

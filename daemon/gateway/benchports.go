@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -18,8 +19,9 @@ import (
 // Ports lists what may be a modem's AT port where no daemon runs. It opens none.
 func Ports(cfg *config.Config, opts Options) []hook.ModemPort {
 	set, _ := config.LoadDialects(cfg.Modem.Dialects) // `dynamod check` tells what is wrong in them
-	g := &Gateway{opts: opts, dialects: set}
+	g := &Gateway{opts: opts, dialects: set, log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
 	g.conf.Store(cfg)
+	g.findBoard()
 	return g.ports(nil)
 }
 
@@ -38,8 +40,11 @@ func (g *Gateway) ports(d *device) []hook.ModemPort {
 			wanted = path
 		}
 	}
-	order := g.byTables(tree.Candidates())
-	names := slices.Clone(order)
+	order, ofBoard := g.boardPorts()
+	names := g.byTables(tree.Candidates())
+	if !ofBoard {
+		order = g.notOthers(slices.Clone(names))
+	}
 	sort.SliceStable(names, func(i, j int) bool {
 		a, b := names[i], names[j]
 		return cmp.Or(strings.Compare(tree.Physical(a), tree.Physical(b)), len(a)-len(b), strings.Compare(a, b)) < 0
@@ -72,8 +77,12 @@ func (g *Gateway) ports(d *device) []hook.ModemPort {
 			p.Why = "[modem] port names it"
 		case !auto:
 			p.Why = "[modem] port names another, never opened"
-		default:
+		case slices.Contains(order, name):
 			p.Why = fmt.Sprintf("[modem] port is auto: number %d to be tried", slices.Index(order, name)+1)
+		case ofBoard:
+			p.Why = fmt.Sprintf("the board %s has its modem elsewhere, never opened", g.board.Name)
+		default:
+			p.Why = "the modem of another instance, never opened"
 		}
 		out = append(out, p)
 	}

@@ -3,10 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +20,7 @@ import (
 	"dynamod/atcmd/atsim"
 	"dynamod/atcmd/dialect"
 	"dynamod/atcmd/modem"
+	"dynamod/atcmd/port"
 	"dynamod/board"
 	"dynamod/board/boardsim"
 	"dynamod/board/gpio"
@@ -330,5 +334,117 @@ func TestCycleBoard(t *testing.T) {
 	defer unlock()
 	if _, err := CycleBoard(t.Context(), cfg, opts); err == nil || !strings.Contains(err.Error(), "another dynamod is running") {
 		t.Errorf("beside a daemon: %v", err)
+	}
+}
+
+// TestHoldPort is not a test: it is the other instance of the test below.
+func TestHoldPort(t *testing.T) {
+	path := os.Getenv("DYNAMOD_TEST_HOLD")
+	if path == "" {
+		t.Skip("only run by another test")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout.WriteString("holding\n")
+	io.Copy(io.Discard, os.Stdin)
+}
+
+// Of two instances that are to look for a modem the second one opens no port of the
+// first one's, and lists them.
+func TestTwoInstances(t *testing.T) {
+	if _, err := os.Stat("/proc/locks"); err != nil {
+		t.Skip("nobody tells who holds a lock: ", err)
+	}
+	u := newUSBTree(t)
+	for n, name := range map[int]string{2: "ttyUSB2", 3: "ttyUSB3"} {
+		u.plug("1-"+strconv.Itoa(n), map[int]string{2: name})[2].Close()
+		u.must(os.WriteFile(filepath.Join(u.Dev, name), nil, 0o600)) // a file can be locked, a socket not
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHoldPort$")
+	cmd.Env = append(os.Environ(), "DYNAMOD_TEST_HOLD="+filepath.Join(u.Dev, "ttyUSB2"))
+	in, err := cmd.StdinPipe()
+	u.must(err)
+	out, err := cmd.StdoutPipe()
+	u.must(err)
+	u.must(cmd.Start())
+	defer cmd.Wait()
+	defer in.Close()
+	if _, err := io.ReadFull(out, make([]byte, len("holding"))); err != nil {
+		t.Fatal(err)
+	}
+	g := &Gateway{log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}, dialects: new(dialect.Set)}
+	g.conf.Store(config.Default())
+	names, err := g.portNames()
+	if err != nil || len(names) != 1 || filepath.Base(names[0]) != "ttyUSB3" {
+		t.Errorf("%v, %v", names, err)
+	}
+	u.must(os.Remove(filepath.Join(u.Dev, "ttyUSB3")))
+	if names, err := g.portNames(); err == nil || !strings.Contains(err.Error(), "other instances'") {
+		t.Errorf("no other modem: %v, %v", names, err)
+	}
+	u.must(os.WriteFile(filepath.Join(u.Dev, "ttyUSB3"), nil, 0o600))
+	for _, p := range g.ports(nil) {
+		ours := filepath.Base(p.Path) == "ttyUSB3"
+		if ours != strings.Contains(p.Why, "number 1 to be tried") || !ours && (p.Why != "the modem of another instance, never opened" || p.Holder == nil || p.Holder.PID != cmd.Process.Pid) {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+// A modem that is not managed is listed and never opened, whatever becomes of the one
+// that is: unplugged, plugged in again under other numbers.
+func TestUnmanagedNeverOpened(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		port  string
+		board board.Board
+	}{
+		{"[modem] port", "usb:1-2:2", board.Board{}},
+		{"the board's place", "auto", board.Board{Name: "acme", Modem: board.Modem{USB: []string{"1-2"}}}},
+	} {
+		u := newUSBTree(t)
+		u.plug("1-3", map[int]string{2: "ttyUSB0", 3: "ttyUSB1"})
+		g := &Gateway{log: slog.New(slog.DiscardHandler), opts: Options{Tree: u.Tree}, dialects: new(dialect.Set), board: tt.board}
+		cfg := config.Default()
+		cfg.Modem.Port = tt.port
+		g.conf.Store(cfg)
+		look := func(when string, want string) {
+			t.Helper()
+			names, err := g.portNames() // all that is ever opened
+			if (want == "") != (err != nil) || want != "" && filepath.Base(names[0]) != want {
+				t.Errorf("%s, %s: %v, %v", tt.name, when, names, err)
+			}
+			for _, name := range names {
+				if filepath.Base(u.Physical(name)) != "1-2" {
+					t.Errorf("%s, %s: %s is not of our modem", tt.name, when, name)
+				}
+			}
+			listed := 0
+			for _, p := range g.ports(nil) {
+				if p.Device == "1-3" {
+					listed++
+					if !strings.HasSuffix(p.Why, "never opened") {
+						t.Errorf("%s, %s: %+v", tt.name, when, p)
+					}
+				}
+			}
+			if listed != 2 {
+				t.Errorf("%s, %s: %d ports of the other one are listed", tt.name, when, listed)
+			}
+		}
+		look("not plugged in", "")
+		ours := u.plug("1-2", map[int]string{2: "ttyUSB4", 3: "ttyUSB5"})
+		look("plugged in", "ttyUSB4")
+		g.place = &port.Place{Device: "1-2", Interface: 2}
+		u.unplug("1-2", ours)
+		look("unplugged", "")
+		u.plug("1-2", map[int]string{2: "ttyUSB7", 3: "ttyUSB6"})
+		look("plugged in again, under other numbers", "ttyUSB7")
 	}
 }

@@ -30,7 +30,13 @@ func (g *Gateway) portNames() ([]string, error) {
 	case name == config.Auto:
 		names, known := g.boardPorts()
 		if !known {
-			names = g.byTables(tree.Candidates())
+			all := g.byTables(tree.Candidates())
+			if names = g.notOthers(slices.Clone(all)); len(names) == 0 && len(all) > 0 {
+				return nil, &activation.Fault{
+					Code: "no-modem", Text: "all modems that are there are other instances'",
+					Advice: "plug one more in, or end the other dynamod: `dynamod modem ports` tells who has which",
+				}
+			}
 		} else if !slices.Contains(names, at) {
 			at = ""
 		}
@@ -72,6 +78,27 @@ func (g *Gateway) portNames() ([]string, error) {
 		}
 	}
 	return []string{name}, nil // plugged in elsewhere, perhaps
+}
+
+// notOthers leaves out the ports of modems that other instances of this program have:
+// who is to look for a modem opens none that is managed.
+func (g *Gateway) notOthers(names []string) []string {
+	var theirs []string
+	for _, name := range names {
+		if other, ok := g.instance(name); ok {
+			g.log.Debug("another instance has this modem", "port", name, "pid", other.PID)
+			theirs = append(theirs, cmp.Or(g.opts.Tree.Physical(name), name))
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return slices.Contains(theirs, cmp.Or(g.opts.Tree.Physical(name), name))
+	})
+}
+
+// instance tells which other process of this program has a port.
+func (g *Gateway) instance(name string) (port.BusyError, bool) {
+	other, ok := port.Holder(name)
+	return other, ok && other.PID != os.Getpid() && other.Program == port.Program(os.Getpid())
 }
 
 // byTables puts the ports first that the tables of the modem's family name, and
