@@ -413,7 +413,13 @@ func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, err
 	if err != nil {
 		return nil, err
 	}
-	return r.g.collect(ctx, c)
+	pending, err := r.g.collect(ctx, c)
+	// The new profile is seen at once, and where the run leaves it disabled nothing
+	// else would show it.
+	if show := r.g.showChange(ctx, c); show != nil {
+		r.g.log.Warn("cannot read the list of profiles after the installation", "error", show)
+	}
+	return pending, err
 }
 
 func (r *runCard) Deliver(ctx context.Context) error {

@@ -264,10 +264,10 @@ func (g *Gateway) DeleteProfile(ctx context.Context, iccid string, force bool) e
 }
 
 // onlyWorking reports whether p, which is disabled, is the only profile that has ever
-// given a link, while the enabled one gives none now.
+// given a link, while the enabled one gives none now, or one to a portal alone.
 func (g *Gateway) onlyWorking(p status.Profile) bool {
 	snap := g.status.Snapshot()
-	if _, worked := g.learned.Worked(p.ICCID); !worked || snap.State != status.Down || p.State == euicc.Enabled.String() {
+	if _, worked := g.learned.Worked(p.ICCID); !worked || snap.State == status.Up || p.State == euicc.Enabled.String() {
 		return false
 	}
 	return !slices.ContainsFunc(snap.Card.Profiles, func(other status.Profile) bool {

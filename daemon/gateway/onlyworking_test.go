@@ -22,7 +22,8 @@ func TestOnlyWorkingProfile(t *testing.T) {
 		{"another one had a link, too", status.Down, []string{a, c}, [3]string{"disabled", "enabled", "disabled"}, false},
 		{"none is enabled", status.Down, []string{a}, [3]string{"disabled", "disabled", "disabled"}, true},
 		{"none is enabled, and a never worked", status.Down, nil, [3]string{"disabled", "disabled", "disabled"}, false},
-		{"a portal answers", status.Limited, []string{a}, [3]string{"disabled", "enabled", "disabled"}, false},
+		{"a portal answers", status.Limited, []string{a}, [3]string{"disabled", "enabled", "disabled"}, true},
+		{"a portal answers, and another one had a link, too", status.Limited, []string{a, c}, [3]string{"disabled", "enabled", "disabled"}, false},
 		{"it is enabled itself, which has a refusal of its own", status.Down, []string{a}, [3]string{"enabled", "disabled", "disabled"}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
