@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
@@ -23,6 +24,35 @@ import (
 
 // ErrNoDaemon means that no daemon answers on the socket.
 var ErrNoDaemon = errors.New("no daemon answers")
+
+// silence is the longest time in which a stream tells nothing: more than two of the
+// comments that keep it alive. What the daemon answers from memory comes sooner.
+const (
+	silence    = 70 * time.Second
+	answerTime = 30 * time.Second
+)
+
+// errSilent means a daemon that hangs or is stopped: the kernel still takes requests
+// for its socket then.
+var errSilent = &activation.Fault{
+	Code: "daemon-silent", Text: "the daemon has taken the request and says nothing", Retry: euicc.RetryLater,
+	Advice: "see whether its process hangs or is stopped, and start it again: the link stays up meanwhile",
+}
+
+// limited ends a request with errSilent when the timer fires.
+func limited(ctx context.Context, d time.Duration) (_ context.Context, t *time.Timer, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	t = time.AfterFunc(d, func() { cancel(errSilent) })
+	return ctx, t, func() {
+		t.Stop()
+		cancel(nil)
+	}
+}
+
+// fromMemory reports whether an answer waits for neither modem, card nor server.
+func fromMemory(method, path string) bool {
+	return method == http.MethodGet && (path == "/v1/status" || path == "/healthz" || strings.HasPrefix(path, "/v1/activations"))
+}
 
 // Client is a client of the API.
 type Client struct {
@@ -88,6 +118,11 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "in-process"
 // Do sends in as JSON and decodes the answer into out; both may be nil. An
 // answer that is a problem is returned as an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
+	if fromMemory(method, path) {
+		var stop func()
+		ctx, _, stop = limited(ctx, answerTime)
+		defer stop()
+	}
 	resp, err := c.send(ctx, method, path, header, in)
 	if err != nil {
 		return err
@@ -95,12 +130,20 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	defer resp.Body.Close()
 	if out == nil {
 		_, err := io.Copy(io.Discard, resp.Body)
-		return err
+		return silent(ctx, err)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if err := silent(ctx, json.NewDecoder(resp.Body).Decode(out)); err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// silent is err, or what a request was ended for.
+func silent(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return err
 }
 
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, in any) (*http.Response, error) {
@@ -130,7 +173,7 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, &activation.Fault{Code: "not-allowed", Text: "this user may not use the daemon's socket", Err: errors.Unwrap(err), Advice: "run it as root, or as a member of the group that [hook] group names", Retry: euicc.RetryNever}
 		}
-		return nil, err
+		return nil, silent(ctx, err)
 	}
 	if resp.StatusCode < 400 {
 		return resp, nil
@@ -183,6 +226,8 @@ func (c *Client) stream(ctx context.Context, path string, after uint64, f func(i
 	if after > 0 {
 		header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
 	}
+	ctx, timer, stop := limited(ctx, silence)
+	defer stop()
 	resp, err := c.send(ctx, http.MethodGet, path, header, nil)
 	if err != nil {
 		return err
@@ -195,6 +240,7 @@ func (c *Client) stream(ctx context.Context, path string, after uint64, f func(i
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		timer.Stop() // f may take its time
 		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
 		case "id":
 			id, _ = strconv.ParseUint(value, 10, 64) // ours are numbers
@@ -205,8 +251,9 @@ func (c *Client) stream(ctx context.Context, path string, after uint64, f func(i
 				return nil
 			}
 		}
+		timer.Reset(silence)
 	}
-	if err := lines.Err(); err != nil {
+	if err := silent(ctx, lines.Err()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return io.ErrUnexpectedEOF
