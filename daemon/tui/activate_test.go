@@ -94,6 +94,36 @@ func TestPasteCode(t *testing.T) {
 	}
 }
 
+// A terminal without bracketed paste types a code, none of whose characters is a key:
+// here of a code with q for leave, and e and y for enable and yes in it.
+func TestTypedCode(t *testing.T) {
+	for _, row := range []struct{ name, view, code string }{
+		{"LPA:", "3", "LPA:1$rsp.q2ey.example$SECRET"},
+		{"lower case", "3", "lpa:1$rsp.q2ey.example$SECRET"},
+		{"without LPA:", "3", "1$rsp.q2ey.example$SECRET"},
+		{"in another view", "2", "1$rsp.q2ey.example$SECRET"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newScreen(t, full, 80, 24)
+			s.accepts()
+			s.send(attachedMsg{upSnapshot()})
+			s.keys(row.view, row.code)
+			s.sees("SM-DP+ rsp.q2ey.example")
+			s.keys("enter")
+			s.asked(`POST /v1/activations {"code":"` + row.code + `"}`)
+			if s.quit {
+				t.Error("a code has left it")
+			}
+		})
+	}
+	s := newScreen(t, full, 80, 24) // beside an activation that asks
+	s.send(attachedMsg{upSnapshot()})
+	s.run(func(r *status.Run) { r.State, r.Waiting = "waiting", "consent" })
+	s.keys("3", "LPA:1$rsp.yn.example$SECRET")
+	s.asked()
+	s.sees("SM-DP+ rsp.yn.example")
+}
+
 func TestActivateRefused(t *testing.T) {
 	s := newScreen(t, full, 80, 24)
 	s.send(attachedMsg{upSnapshot()})

@@ -55,6 +55,7 @@ type model struct {
 	confirm *confirm
 	cover   func(width, height int) []string // help or a QR, over everything; nil for none
 	page    int                              // of the codes, the next one; 0 for none
+	last    string                           // text of the last key
 	note    string
 	noteIs  kind
 
@@ -231,6 +232,8 @@ func (m *model) run(msg runMsg) {
 // key gives a key to who it is for.
 func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	m.note = ""
+	last := m.last
+	m.last = k.Text
 	switch {
 	case m.prompt != nil:
 		p := m.prompt
@@ -260,6 +263,10 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	switch name := k.String(); {
+	case k.Text == "$" && last == "1":
+		return m.typed(last + k.Text)
+	case (k.Text == "L" || k.Text == "l") && m.at == viewActivate:
+		return m.typed(k.Text)
 	case key.Matches(k, keyQuit):
 		return tea.Quit
 	case key.Matches(k, keyHelp):
@@ -285,6 +292,17 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return m.views[m.at].press(name)
 	}
 	return nil
+}
+
+// typed takes the beginning of an activation code for one, LPA: or 1$. A terminal that
+// does not mark what is pasted sends it as keys, and further on one of them may leave
+// or agree to something. So it is taken also while another activation goes on, where
+// the daemon turns it down.
+func (m *model) typed(begin string) tea.Cmd {
+	cmd := m.show(viewActivate)
+	m.activate.askCode()
+	m.prompt.insert(begin)
+	return cmd
 }
 
 // paste gives pasted text to the prompt. Where a code may be pasted it opens one.
