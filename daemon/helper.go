@@ -20,7 +20,7 @@ var helperCommand = command{
 	about: `Only root may call it. The list is fixed: pppd on a port that the daemon has opened, a clock that is wrong, the
 power of a modem's USB port. A daemon of its own user asks for these over /run/dynamod-helper.sock, which dynamod-helper.socket of rootfs/systemd serves.`,
 	example: "dynamod helper usb-power 1-2.3 cycle\ndynamod helper clock 2026-11-24T12:00:00Z",
-	verbs:   []command{helperUSBPowerCommand, helperClockCommand, helperServeCommand},
+	verbs:   []command{helperPPPDCommand, helperUSBPowerCommand, helperClockCommand, helperServeCommand},
 }
 
 // asRoot is who carries verbs out, for root alone.
@@ -57,6 +57,19 @@ func helperFault(err error) error {
 		return fault{exitWaiting, err.Error(), ""}
 	}
 	return err
+}
+
+var helperPPPDCommand = command{
+	name:    "helper pppd",
+	summary: "run pppd for a daemon, on the port that it has opened: over the socket alone",
+	about: `A daemon with [bearer] ppp asks for it. On a command line there is no port that a modem was dialled on, and
+credentials would be seen by everybody, so that it is refused there.`,
+	example: "dynamod helper serve",
+	setup: func(*flag.FlagSet) action {
+		return func(ctx context.Context, _ []string, s std) error {
+			return helperDo(ctx, s, false, helper.Request{Verb: helper.PPPD, Args: make([]string, 5)})
+		}
+	},
 }
 
 var helperUSBPowerCommand = command{

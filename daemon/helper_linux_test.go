@@ -53,6 +53,8 @@ func TestHelper(t *testing.T) {
 		{"not root", ordinary, "usb-power 1-2 cycle", nothing, exitRefused, "dynamod: helper usb-power: only root may do this\nhint: `sudo dynamod helper usb-power`; the daemon's own user asks over /run/dynamod-helper.sock", ""},
 		{"not root, the clock", ordinary, "clock 2026-11-24T12:00:00Z", nothing, exitRefused, "only root may do this", ""},
 		{"not root, serving", ordinary, "serve", socket, exitRefused, "only root may do this", ""},
+		{"pppd by hand", 0, "pppd /dev/ttyUSB3", nothing, exitRefused, "pppd is run for a daemon alone, on the port that it has opened", ""},
+		{"pppd, not root", ordinary, "pppd /dev/ttyUSB3", nothing, exitRefused, "only root may do this", ""},
 		{"no such port", 0, "usb-power 200-250 cycle", nothing, exitWaiting, "there is no USB port for 200-250", ""},
 		{"a path", 0, "usb-power ../../x off", nothing, exitRefused, "is not a USB device", ""},
 		{"without a word", 0, "usb-power 1-2", nothing, exitUsage, "needs a USB device", ""},

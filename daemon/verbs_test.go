@@ -29,7 +29,7 @@ func leaves() (all []command) {
 // withoutJSON are the verbs that have no answer to print, with the reason.
 var withoutJSON = map[string]string{
 	"run": "it logs; [log] format has its form", "sim": "it is a lab that goes on; lab.json tells of it", "tui": "it is a screen",
-	"sim dynamo": "it goes on; dynamo.json tells of it", "helper serve": "its answer goes to who is connected",
+	"sim dynamo": "it goes on; dynamo.json tells of it", "helper pppd": "it is refused", "helper serve": "its answer goes to who is connected",
 	"man": "it prints a manual page", "completion": "it prints a shell's script",
 }
 

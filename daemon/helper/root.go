@@ -21,7 +21,7 @@ type Root struct {
 	SetClock func(time.Time) error
 	Sys      string // "" means /sys
 	PPPD     string // "" looks for it
-	Dir      string // for pppd's options; "" means the directory for temporary files
+	Dir      string // for pppd's options, and nothing else; "" makes one for the moment
 	Log      *slog.Logger
 }
 
@@ -87,8 +87,15 @@ func (r *Root) pppd(ctx context.Context, conn net.Conn, req Request, tty *os.Fil
 	if err != nil {
 		return lack("there is no pppd")
 	}
+	dir := r.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "dynamod-helper-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
 	begin()
-	return ppp.Host(ctx, conn, program, cmp.Or(r.Dir, os.TempDir()), tty, o, r.log())
+	return ppp.Host(ctx, conn, program, dir, tty, o, r.log())
 }
 
 func (r *Root) sys() string { return cmp.Or(r.Sys, "/sys") }
