@@ -1,7 +1,6 @@
 package main
 
-// levers are the linker's and the compiler's that the Makefile pulls, and those
-// of the code; make builds without those that have variables.
+// levers are the linker's and the compiler's that the Makefile pulls.
 var levers = []lever{
 	{"tag nodemo: simulators, demo and lab left out", []string{"TAGS=nethttpomithttp2"}, "none"},
 	{"-s -w: no symbols, no DWARF", []string{"LDFLAGS="}, "none; stack traces keep functions and lines"},
@@ -10,4 +9,14 @@ var levers = []lever{
 	{"-d=noopendefer: defer by the runtime's list", []string{"DEFER="}, "some 10 ns for each deferred call"},
 	{"tag nethttpomithttp2: no HTTP/2", []string{"TAGS=nodemo"}, "none: a request at a time"},
 	{"-R 4096: segments by the page of 32-bit routers", []string{"PAGE=65536"}, "none; kernels with larger pages do not start it"},
+}
+
+// choices are those in the code that are there for the size alone, with what each
+// saved when it was made.
+var choices = []choice{
+	{"graphemes of keys by uax29 (daemon/tui/uniseg)", 212_000, "none"},
+	{"no regexp, serial without its list of ports (atcmd/port/serial)", 197_000, "none; the scanners are faster"},
+	{"lists sorted by package sort, one copy for all", 117_000, "some 100 ns a list"},
+	{"router advertisements without x/net/ipv6", 45_000, "none"},
+	{"the bundle's headers without archive/tar", 40_000, "none"},
 }

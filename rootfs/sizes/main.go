@@ -67,8 +67,8 @@ func run(targets []string, check, measure bool) error {
 	return os.WriteFile(page, []byte(r.String()), 0o644)
 }
 
-// gains builds a binary without each of the levers in turn. What is measured is
-// the sum of the parts: files move in steps.
+// gains builds a binary without each of the levers in turn, and tells by how much
+// the file grows.
 func gains(of binary) (map[string]int, error) {
 	dir, err := os.MkdirTemp("", "dynamod-sizes-")
 	if err != nil {
