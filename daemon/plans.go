@@ -134,6 +134,9 @@ func writeVisit(w io.Writer, v hook.PortalVisit) {
 	}
 	fmt.Fprintf(w, "%s\n", clean(v.URL, ""))
 	fmt.Fprintf(w, "visit %s to %s\n", clean(v.Transaction, ""), clean(v.Brand, ""))
+	if v.Way == "" {
+		fmt.Fprintln(w, "nothing comes back by itself: `dynamod activate` takes the code or lpa: link that the portal shows")
+	}
 }
 
 // followVisit tells how a visit goes until it has come to its end.

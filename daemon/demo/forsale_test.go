@@ -165,3 +165,134 @@ func TestOperatorsForHere(t *testing.T) {
 		}
 	})
 }
+
+// TestBoughtOnATelephone has the portal opened elsewhere than in the router's page: its
+// answer comes by the directory service, also over a power cut, and nobody else's does.
+func TestBoughtOnATelephone(t *testing.T) {
+	address := netip.AddrPortFrom(netlab.SMDPAddr, 9443).String()
+	var dir string
+	story := crashStory{standing: true, power: true, set: func(c *config.Config) {
+		c.Dynamo = config.Dynamo{Directory: "https://" + address, TokenFile: filepath.Join(dir, "token"), CA: filepath.Join(dir, "directory.pem")}
+	}}
+	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
+		dir = w.dir
+		pair, ca, err := selfSigned(netlab.SMDPAddr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string][]byte{"token": []byte("token\n"), "directory.pem": ca} {
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := WritePortal(dir); err != nil {
+			t.Fatal(err)
+		}
+		service := &directory.Service{Router: func(token string) string { return token }, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+		handler := service.Handler()
+		ln, err := w.n.ListenInternet("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			srv.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
+		}()
+		defer func() { srv.Close(); <-served }()
+		w.shopOperator = w.Seller(time.Now)
+		s := &shop{crashWorld: w, shopper: &shopper{browser: inProcess{w.shopOperator.Portal()}}}
+		life := func(cut bool, f func()) {
+			t.Helper()
+			s.r = w.newReaper(nil, false)
+			err := w.daemon(s.r, func(ctx context.Context, c *hook.Client) error {
+				s.ctx, s.c = ctx, c
+				if err := w.settled(ctx, s.r, c); err != nil {
+					return err
+				}
+				f()
+				if cut {
+					s.r.Kill()
+				}
+				return nil
+			})
+			if err != nil && !s.r.Dead() {
+				t.Fatal(err)
+			}
+			if err := w.stopped(s.r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave := func(transaction, origin, text string) int {
+			t.Helper()
+			r, err := http.NewRequest(http.MethodPost, "https://directory/v1/visits/"+transaction+"/callbacks", strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Origin", origin)
+			resp, err := inProcess{handler}.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			allowed := ""
+			if resp.StatusCode == http.StatusNoContent {
+				allowed = origin
+			}
+			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != allowed {
+				t.Errorf("%d allows %q", resp.StatusCode, got)
+			}
+			return resp.StatusCode
+		}
+		var b bought
+		var v hook.PortalVisit
+		life(true, func() {
+			if err := s.c.Do(s.ctx, http.MethodPost, "/v1/dynamo/visits", nil, hook.VisitRequest{Operator: "lab-portal"}, &v); err != nil {
+				t.Fatal(err)
+			}
+			if u, err := url.Parse(v.URL); err != nil || u.Query().Get("returnUrl") != "" || u.Query().Get("state") == "" || v.Way != "directory" {
+				t.Errorf("%+v", v)
+			}
+			var err error
+			if b, err = s.buy(v.URL, "new"); err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range []struct {
+				name, transaction, origin, text string
+				status                          int
+			}{
+				{"another page", v.Transaction, "https://evil.example", b.envelope, 404},
+				{"http", v.Transaction, "http://" + PortalHost, b.envelope, 404},
+				{"no browser", v.Transaction, "", b.envelope, 404},
+				{"another visit", "x", "https://" + PortalHost, b.envelope, 404},
+				{"no JSON", v.Transaction, "https://" + PortalHost, "{", 400},
+				{"too long", v.Transaction, "https://" + PortalHost, strings.Repeat(" ", 20<<10), 400},
+				{"another state", v.Transaction, "https://" + PortalHost, strings.Replace(b.envelope, `"state":"`, `"state":"x`, 1), 204}, // which the router drops
+			} {
+				if got := leave(row.transaction, row.origin, row.text); got != row.status {
+					t.Errorf("%s: %d, want %d", row.name, got, row.status)
+				}
+			}
+			time.Sleep(time.Minute)
+			if len(s.Card.Installed()) != 1 {
+				t.Error("one came through")
+			}
+		})
+		life(false, func() {
+			if got := leave(v.Transaction, "https://"+PortalHost, b.envelope); got != 204 {
+				t.Errorf("%d", got)
+			}
+			s.done(t, s.newest())
+			n := 0
+			for leave(v.Transaction, "https://"+PortalHost, b.envelope) == 204 {
+				if n++; n > 10 {
+					t.Fatal("as many calls as one likes")
+				}
+			}
+			time.Sleep(3 * time.Hour)
+			if len(s.Card.Installed()) != 2 {
+				t.Errorf("%d profiles", len(s.Card.Installed()))
+			}
+		})
+	})
+}

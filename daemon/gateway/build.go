@@ -33,7 +33,7 @@ func build(cfg *config.Config, opts Options) (g *Gateway, closeAll func(), err e
 	}
 	g = &Gateway{
 		opts: opts, log: opts.Log, clock: &clock{floor: opts.Floor, system: opts.Now},
-		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), wanted: make(chan struct{}), mute: make(chan muteRestart), plugged: make(chan struct{}, 1), bought: make(chan struct{}, 1), life: context.Background(), // until it runs
+		cardToken: make(chan struct{}, 1), deviceChange: make(chan struct{}), wanted: make(chan struct{}), mute: make(chan muteRestart), plugged: make(chan struct{}, 1), bought: make(chan struct{}, 1), opened: make(chan struct{}, 1), life: context.Background(), // until it runs
 	}
 	g.conf.Store(cfg)
 	g.link, g.linkLeft = context.WithCancel(context.Background())

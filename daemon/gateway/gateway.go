@@ -126,6 +126,7 @@ type Gateway struct {
 	visits     *dynamo.Transactions
 	carrying   sync.Mutex    // held by who carries out what was bought
 	bought     chan struct{} // something was
+	opened     chan struct{} // a portal was, on another device
 	tracer     tracer
 	recent     bundle.Ring // lines between us and the modem
 
@@ -241,7 +242,7 @@ func start(ctx context.Context, cfg *config.Config, opts Options, listen func() 
 		{Name: "activation", Run: g.keepRuns},
 	}
 	if f == nil || opts.Standing {
-		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "visits", Run: g.keepVisits})
+		tasks = append(tasks, task.Task{Name: "fallback", Run: g.watch.Run}, task.Task{Name: "visits", Run: g.keepVisits}, task.Task{Name: "portals", Run: g.keepPolls})
 	}
 	if f == nil || opts.Walls != nil {
 		tasks = append(tasks, task.Task{Name: "garden", Run: g.keepGarden}, task.Task{Name: "balance", Run: g.keepBalance})

@@ -114,7 +114,13 @@ func (g *Gateway) BeginVisit(ctx context.Context, r hook.VisitRequest) (hook.Por
 	g.status.Update(func(s *status.Snapshot) {
 		s.Visit = &status.Visit{Transaction: l.TransactionID, Operator: op.ID, Brand: dynamo.Brand(op), State: status.VisitOpen, Begun: g.clock.now().UTC()}
 	})
-	return hook.PortalVisit{Transaction: l.TransactionID, Brand: dynamo.Brand(op), URL: url, CallbackHosts: append([]string{}, op.Portal.CallbackHosts...)}, nil
+	v := hook.PortalVisit{Transaction: l.TransactionID, Brand: dynamo.Brand(op), URL: url, CallbackHosts: append([]string{}, op.Portal.CallbackHosts...)}
+	if r.ReturnURL == "" {
+		g.expect(ctx, &v)
+	} else if len(v.CallbackHosts) > 0 {
+		v.Way = dynamo.WayOpener
+	}
+	return v, nil
 }
 
 func visitFault(err error) error {

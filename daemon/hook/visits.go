@@ -64,6 +64,9 @@ type PortalVisit struct {
 	URL         string `json:"url"` // to be opened in a browser; it holds the EID and the one-time state
 	// CallbackHosts are those whose pages may answer.
 	CallbackHosts []string `json:"callback_hosts"`
+	// Way is how the portal's answer comes: opener, to the page that opened it, which has
+	// a return URL; directory; without it nothing comes back but a code, by hand.
+	Way dynamo.Way `json:"way,omitempty"`
 }
 
 // CallbackRequest is the body of POST /v1/dynamo/callbacks: what a portal sent, and

@@ -4,7 +4,10 @@
 // page's calls to the router that opened the portal: by a message to the page that
 // opened it, and where there is none, or it does not answer, by sending the browser
 // to the router's return URL with the call behind the #, which reaches no server's
-// log. docs/dynamo.md of dynamod has the protocol.
+// log. A visit that names no return URL, because the portal was opened on another
+// device, is answered by way of the directory service, if the operator names one that
+// it trusts: <script src="/dynamo-bridge.js" data-directory="https://directory.example">.
+// docs/dynamo.md of dynamod has the protocol.
 (() => {
 "use strict";
 
@@ -14,6 +17,8 @@ const query = new URLSearchParams(location.search);
 if (query.has("transactionId"))
 	for (const name of ["transactionId", "state", "returnUrl"])
 		sessionStorage.setItem("dynamo-" + name, query.get(name) || "");
+
+const directory = document.currentScript?.dataset.directory || "";
 
 // home is the router's return URL. Whoever can have somebody open the portal can
 // name one, so only what is in a private network, or of a name that is local, is
@@ -39,10 +44,18 @@ const waiting = new Map(); // operation -> timer
 
 function send(call, args) {
 	const to = home();
-	if (!to || !stored("transactionId"))
+	const away = !stored("returnUrl") && directory;
+	if (!to && !away || !stored("transactionId"))
 		throw new Error("dynamo: this page was not opened by a router");
 	const operation = crypto.randomUUID();
 	const envelope = JSON.stringify({transactionId: stored("transactionId"), state: stored("state"), operation, call, args});
+	if (away) {
+		const told = (taken, text) => dispatchEvent(new CustomEvent("dynamo-answer", {detail: {taken, text}}));
+		// A string is text/plain: no question goes before it.
+		fetch(directory + "/v1/visits/" + encodeURIComponent(stored("transactionId")) + "/callbacks", {method: "POST", body: envelope, credentials: "omit"})
+			.then(answer => told(answer.ok, answer.ok ? "" : "the router does not expect this"), () => told(false, "the directory service cannot be reached"));
+		return {Id: operation};
+	}
 	const redirect = () => {
 		waiting.delete(operation);
 		to.hash = base64url(envelope);

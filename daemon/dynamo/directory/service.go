@@ -43,23 +43,26 @@ type Service struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 
-	seen  transactions
-	micro moapi.MicroLimits
+	seen   transactions
+	visits mailboxes
+	micro  moapi.MicroLimits
 }
 
 // Handler serves the protocol of docs/dynamo.md, over TLS that the caller ends.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, serve := range map[string]func(w http.ResponseWriter, r *http.Request, router string){
-		"GET /v1/operators":                    s.operators,
-		"GET /v1/catalogue":                    s.catalogue,
-		"GET /v1/lookup":                       s.lookup,
-		"GET /v1/sims/{sim}/balance":           s.balance,
-		"GET /v1/sims/{sim}/offers":            s.offers,
-		"GET /v1/sims/{sim}/notifications":     s.notifications,
-		"PUT /v1/sims/{sim}/microbalance":      s.grantMicroBalance,
-		"DELETE /v1/sims/{sim}/microbalance":   s.endMicroBalance,
-		"POST /v1/operators/{operator}/orders": s.order,
+		"GET /v1/operators":                      s.operators,
+		"GET /v1/catalogue":                      s.catalogue,
+		"GET /v1/lookup":                         s.lookup,
+		"GET /v1/sims/{sim}/balance":             s.balance,
+		"GET /v1/sims/{sim}/offers":              s.offers,
+		"GET /v1/sims/{sim}/notifications":       s.notifications,
+		"PUT /v1/sims/{sim}/microbalance":        s.grantMicroBalance,
+		"DELETE /v1/sims/{sim}/microbalance":     s.endMicroBalance,
+		"POST /v1/operators/{operator}/orders":   s.order,
+		"PUT /v1/visits/{transaction}":           s.expectVisit,
+		"GET /v1/visits/{transaction}/callbacks": s.visitCallbacks,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if router := s.admit(w, r); router != "" {
@@ -67,6 +70,7 @@ func (s *Service) Handler() http.Handler {
 			}
 		})
 	}
+	mux.HandleFunc("POST /v1/visits/{transaction}/callbacks", s.leaveCallback)
 	return mux
 }
 

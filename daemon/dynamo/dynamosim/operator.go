@@ -34,7 +34,10 @@ type Operator struct {
 	// Credit is called when what a line has left changes: with false where it has
 	// used all of it up and belongs into the walled garden.
 	Credit func(iccid string, open bool)
-	Now    func() time.Time
+	// Directory is the service that its pages leave their calls at, for a router whose
+	// page has not opened them; "" for none.
+	Directory string
+	Now       func() time.Time
 
 	mu     sync.Mutex
 	lines  map[string]*line

@@ -70,12 +70,12 @@ func (o *Operator) page(w http.ResponseWriter, status int, body string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; connect-src *; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
 	name := html.EscapeString(o.Name)
 	fmt.Fprintf(w, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%s</title>\n<h1>%s</h1>\n<div id=\"main\">\n%s</div>\n"+
-		"<p id=\"state\"></p><p id=\"activation\"></p><p id=\"registration\"></p>\n<script src=\"/dynamo-bridge.js\"></script>\n<script src=\"/portal.js\"></script>\n", name, name, body)
+		"<p id=\"state\"></p><p id=\"activation\"></p><p id=\"registration\"></p>\n<script src=\"/dynamo-bridge.js\" data-directory=\"%s\"></script>\n<script src=\"/portal.js\"></script>\n", name, name, body, html.EscapeString(o.Directory))
 }
 
 // wrong says what is wrong with the parameters of a visit, by the published table.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 
 	"dynamod/configs/cosa"
 	"dynamod/daemon/dynamo"
+	"dynamod/daemon/dynamo/directory"
 	"dynamod/daemon/dynamo/dynamosim"
 )
 
@@ -265,6 +267,40 @@ func TestPortalReturns(t *testing.T) {
 	}
 	if s.count() != 1 {
 		t.Errorf("%+v", s.taken[1:])
+	}
+}
+
+// TestPortalOnATelephone opens the portal on a device that has nothing to do with the
+// router's page: its script leaves the call at the directory service.
+func TestPortalOnATelephone(t *testing.T) {
+	s := newShop(t)
+	service := &directory.Service{Router: func(token string) string { return token }, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	srv := httptest.NewTLSServer(service.Handler())
+	t.Cleanup(srv.Close)
+	s.operator.Directory = srv.URL
+	c := directory.NewClient(srv.URL, "router", "", srv.Client().Transport, dynamo.NewTransactionID, time.Now)
+	for _, row := range []struct {
+		host, state string
+		n           int
+	}{{"contoso.example", "taken", 1}, {"fabrikam.example", "refused: the directory service cannot be reached", 0}} { // CORS tells a page no more
+		address, id, _ := s.launch("")
+		if err := c.ExpectVisit(t.Context(), id, []string{row.host}); err != nil {
+			t.Fatal(err)
+		}
+		s.open(address)
+		s.click("new")
+		s.wait(fmt.Sprintf(`document.getElementById("state").textContent === %q`, row.state))
+		list, err := c.VisitCallbacks(t.Context(), id, 0)
+		if err != nil || len(list) != row.n {
+			t.Fatalf("%s: %q %v", row.host, list, err)
+		}
+		if row.n == 0 {
+			continue
+		}
+		got, err := s.visits.Accept([]byte(list[0]), dynamo.Arrival{Way: dynamo.WayDirectory}, dynamo.Card{EID: portalEID}, func(string) *cosa.OperatorProfile { return s.record })
+		if err != nil || got.Code.Reveal() != "LPA:1$smdp.example$MATCHINGID" {
+			t.Errorf("%+v %v", got, err)
+		}
 	}
 }
 
