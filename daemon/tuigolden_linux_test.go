@@ -133,7 +133,10 @@ var changing = []struct {
 
 func (p *pane) steady(screen string) string {
 	screen = strings.ReplaceAll(screen, p.b.dir, "DIR")
-	screen, _, _ = strings.Cut(screen, "Last events\n") // their order is not always the same
+	screen = strings.TrimRight(screen, " \n")
+	if above, events, ok := strings.Cut(screen, "Last events\n"); ok { // their order is not always the same
+		screen = above + "Last events\n" + events[strings.LastIndexByte(events, '\n')+1:]
+	}
 	for _, c := range changing {
 		screen = c.re.ReplaceAllString(screen, c.repl)
 	}

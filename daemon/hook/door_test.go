@@ -445,6 +445,15 @@ func TestDoorUnderAttack(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Errorf("%d of %d silent connections were closed", closed.Load(), many)
 	}
+	other, err := tls.DialWithDialer(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}, "tcp", d.addr, d.clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	fmt.Fprintf(other, "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", d.tokens[access.Read])
+	if got := answer(other); !strings.Contains(got, " 200 ") {
+		t.Errorf("another address, beside a crowd of silent connections: %q", got)
+	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
