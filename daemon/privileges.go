@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"dynamod/atcmd/port"
 	"dynamod/board"
 	"dynamod/daemon/config"
@@ -85,7 +87,8 @@ func identityOf(name string) (identity, error) {
 	return id, nil
 }
 
-// may reports whether the mode bits of path let id do all of rwx, octal as in chmod.
+// may reports whether id may do all of rwx with path, octal as in chmod. Of somebody else
+// the mode bits tell; of this process the kernel, which knows ACLs, too.
 func (id identity) may(path string, rwx os.FileMode) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -94,6 +97,9 @@ func (id identity) may(path string, rwx os.FileMode) (bool, error) {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || id.uid == 0 {
 		return true, nil
+	}
+	if id.uid == os.Geteuid() {
+		return unix.Faccessat(unix.AT_FDCWD, path, uint32(rwx), unix.AT_EACCESS) == nil, nil
 	}
 	mode := info.Mode().Perm()
 	switch {
