@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -38,37 +37,25 @@ import (
 
 func init() { programs["dynamod-gated"] = gated }
 
-// gated is `dynamod run --config FILE` with a gate before its journal and its
-// kernel: at each record and each change it asks its parent, by descriptor 3, and
+// gated is main with a gate before the journal and the kernel of what `dynamod run`
+// starts: at each record and each change it asks its parent, by descriptor 3, and
 // waits. Modem and servers are the parent's, which stands before them itself.
 func gated() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	fail := func(err error) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(exitFailed)
-	}
 	syscall.CloseOnExec(3)
 	gate := walk.NewRemote(os.NewFile(3, "gate"))
-	c := configFlags{path: os.Args[1]}
-	cfg, err := c.load()
-	if err != nil {
-		fail(err)
+	beforeRun = func(opts *gateway.Options) {
+		opts.Log = slog.New(walk.Log(gate, opts.Log.Handler()))
+		kernel, err := netlink.Dial(netlink.Config{})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitFailed)
+		}
+		opts.Kernel = walk.Kernel(gate, kernel)
+		opts.Advertised = func(ctx context.Context, ifname string, identifier netip.Addr, changed func(link.Lease)) error {
+			return ra.Keep(ctx, ra.Config{Interface: ifname, IID: identifier, Log: opts.Log}, func(l ra.Link) { changed(gateway.SixOf(l)) })
+		}
 	}
-	opts := gatewayOptions(cfg, os.Stderr)
-	opts.Load, opts.ConfigFile = c.load, c.path
-	opts.Log = slog.New(walk.Log(gate, opts.Log.Handler()))
-	kernel, err := netlink.Dial(netlink.Config{})
-	if err != nil {
-		fail(err)
-	}
-	opts.Kernel = walk.Kernel(gate, kernel)
-	opts.Advertised = func(ctx context.Context, ifname string, identifier netip.Addr, changed func(link.Lease)) error {
-		return ra.Keep(ctx, ra.Config{Interface: ifname, IID: identifier, Log: opts.Log}, func(l ra.Link) { changed(gateway.SixOf(l)) })
-	}
-	if err := gateway.Run(ctx, cfg, opts); err != nil {
-		fail(err)
-	}
+	main()
 }
 
 // TestKill kills a real daemon with SIGKILL in an activation on a router whose
@@ -313,7 +300,7 @@ func (k *killWorld) tell(at func(int, walk.Point) bool, after bool) (e killEnd) 
 		}
 	})
 	k.reaper.Store(first)
-	gated := exec.Command("dynamod-gated", k.config())
+	gated := exec.Command("dynamod-gated", "run", "--config", k.config())
 	gated.ExtraFiles = []*os.File{theirs}
 	asked := make(chan struct{})
 	go func() {

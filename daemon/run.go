@@ -36,6 +36,9 @@ give, a configuration of another version of dynamod does not keep it from starti
 			if opts.ConfigFile, _, err = c.file(); err != nil {
 				return err
 			}
+			if beforeRun != nil {
+				beforeRun(&opts)
+			}
 			harden(cfg, opts.Log)
 			if id, err := ownIdentity(); err == nil {
 				for _, lack := range id.lacks(cfg, opts.ConfigFile) {
@@ -46,6 +49,10 @@ give, a configuration of another version of dynamod does not keep it from starti
 		}
 	},
 }
+
+// beforeRun is nil but in tests, which stand before the journal and the kernel of a
+// daemon that they kill.
+var beforeRun func(*gateway.Options)
 
 // gatewayOptions are those of this build, with the log in the configured form.
 func gatewayOptions(cfg *config.Config, log io.Writer) gateway.Options {
