@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,10 +43,10 @@ type bench struct {
 	client  *hook.Client
 	running *daemonProcess
 	daemons []*daemonProcess
-	later   chan struct{} // closed when the disk is full
-	env     []string      // of daemons, beside the test's own
-	flags   []string      // the same
-	run     []string      // what begins a daemon's command line
+	asked   atomic.Pointer[func(path string)] // is called before each request to the server; nil is fine
+	env     []string                          // of daemons, beside the test's own
+	flags   []string                          // the same
+	run     []string                          // what begins a daemon's command line
 }
 
 // benchTime bounds one story.
@@ -73,12 +74,21 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := demo.Open(ctx, n, demo.Options{Dir: dir, Dialect: "quectel", Earlier: earlier, Log: slog.New(slog.DiscardHandler)})
+	b := &bench{run: []string{"dynamod"}, t: t, ctx: ctx, n: n, dir: dir}
+	front := func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked := b.asked.Load(); asked != nil {
+				(*asked)(r.URL.Path)
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	b.w, err = demo.Open(ctx, n, demo.Options{Dir: dir, Dialect: "quectel", Earlier: earlier, Front: front, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Close)
-	b := &bench{run: []string{"dynamod"}, t: t, ctx: ctx, n: n, w: w, dir: dir, secrets: []string{secretID, w.Profiles[0].ID}}
+	t.Cleanup(b.w.Close)
+	b.secrets = []string{secretID, b.w.Profiles[0].ID}
 	b.client = hook.Dial(filepath.Join(dir, "run", "dynamod.sock"))
 	t.Cleanup(b.stop)
 	return b

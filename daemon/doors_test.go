@@ -68,16 +68,8 @@ func openDoors(t *testing.T, extra string) *doors {
 	d.remote = &http.Client{Transport: bearer{strings.TrimSpace(token.stdout), &http.Transport{
 		DialContext: d.n.Dial, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // a certificate of its own, on the loopback
 	}}}
-	for {
-		var snap status.Snapshot
-		if d.client.Do(d.ctx, http.MethodGet, "/v1/status", nil, nil, &snap) == nil && snap.Door != nil && snap.Door.Fingerprint != "" {
-			return d
-		}
-		if d.ctx.Err() != nil {
-			t.Fatalf("nobody listens on TCP\n%s", d.log())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	d.wait("a listener on TCP", func(s status.Snapshot) bool { return s.Door != nil && s.Door.Fingerprint != "" })
+	return d
 }
 
 // bearer adds a token to each request.
@@ -138,10 +130,8 @@ func (d *doors) post(ctx context.Context, key string, body hook.ActivationReques
 // waitEnded waits for a run's end and returns its record.
 func (d *doors) waitEnded(id string) (rec activation.Record) {
 	d.t.Helper()
-	for rec.Ended == nil {
-		d.must(d.client.Do(d.ctx, http.MethodGet, "/v1/activations/"+id, nil, nil, &rec))
-		time.Sleep(10 * time.Millisecond)
-	}
+	d.wait("the end of "+id, func(s status.Snapshot) bool { return s.Run != nil && s.Run.ID == id && s.Run.Ended != nil })
+	d.must(d.client.Do(d.ctx, http.MethodGet, "/v1/activations/"+id, nil, nil, &rec))
 	return rec
 }
 
@@ -212,10 +202,8 @@ func TestClientGone(t *testing.T) {
 	raw.Close()
 
 	var runs []activation.Record
-	for len(runs) == 0 {
-		d.must(d.client.Do(d.ctx, http.MethodGet, "/v1/activations", nil, nil, &runs))
-		time.Sleep(time.Millisecond)
-	}
+	d.wait("a run", func(s status.Snapshot) bool { return s.Run != nil })
+	d.must(d.client.Do(d.ctx, http.MethodGet, "/v1/activations", nil, nil, &runs))
 	// Somebody watches over TCP, and goes.
 	seen, gone := context.WithCancel(d.ctx)
 	r, err := http.NewRequestWithContext(seen, http.MethodGet, "https://"+doorAddr+"/v1/events", nil)
@@ -266,8 +254,11 @@ func TestWebhookSurvivesKill(t *testing.T) {
 	for left := []byte(first); bytes.Contains(left, []byte(first)); { // until it counts as taken
 		left, err = os.ReadFile(filepath.Join(d.dir, "state", "hook", "webhooks.json"))
 		d.must(err)
-		d.must(d.ctx.Err())
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-d.ctx.Done():
+			t.Fatalf("the message is still to be sent\n%s", d.log())
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -36,6 +37,8 @@ type fakeDaemon struct {
 	req      activation.Request
 	answers  chan activation.Answer
 	watched  chan struct{} // a client has its first event
+	ended    chan struct{} // a client has lastEvent
+	told     func()        // closes ended
 	hanging  chan struct{} // the story has come to where it hangs
 	tasks    sync.WaitGroup
 	stop     context.CancelFunc
@@ -44,7 +47,8 @@ type fakeDaemon struct {
 }
 
 func startFake(path, story string) (*fakeDaemon, error) {
-	f := &fakeDaemon{path: path, story: story, answers: make(chan activation.Answer, 1), hanging: make(chan struct{})}
+	f := &fakeDaemon{path: path, story: story, answers: make(chan activation.Answer, 1), hanging: make(chan struct{}), ended: make(chan struct{})}
+	f.told = sync.OnceFunc(func() { close(f.ended) })
 	var ctx context.Context
 	ctx, f.stop = context.WithCancel(context.Background())
 	f.model = status.New("v1", time.Now)
@@ -77,7 +81,7 @@ func (f *fakeDaemon) listen() error {
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v1/events" {
-				w = &firstWrite{w, func() { once.Do(func() { close(watched) }) }}
+				w = &eventWriter{ResponseWriter: w, first: func() { once.Do(func() { close(watched) }) }, last: f.told}
 			}
 			api.ServeHTTP(w, r)
 		}),
@@ -87,15 +91,32 @@ func (f *fakeDaemon) listen() error {
 	return nil
 }
 
-// firstWrite tells when the first event is sent: the subscription stands.
-type firstWrite struct {
+// eventWriter tells when the first event is sent, so that the subscription stands,
+// and when the last one of a story is on its way to the client.
+type eventWriter struct {
 	http.ResponseWriter
-	told func()
+	first, last func()
+	ending      bool // the last event is written
 }
 
-func (w *firstWrite) Write(b []byte) (int, error) { w.told(); return w.ResponseWriter.Write(b) }
+func (w *eventWriter) Write(b []byte) (int, error) {
+	w.first()
+	w.ending = w.ending || bytes.Contains(b, []byte(lastEvent))
+	return w.ResponseWriter.Write(b)
+}
 
-func (w *firstWrite) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *eventWriter) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if w.ending {
+		w.last()
+	}
+	return err
+}
+
+func (w *eventWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// lastEvent is what is logged before the connections are ended.
+const lastEvent = "something happened"
 
 func (f *fakeDaemon) close() {
 	f.stop()
@@ -148,8 +169,14 @@ func (f *fakeDaemon) play(ctx context.Context) {
 	f.mu.Unlock()
 	if !running { // status --watch
 		f.model.Update(func(s *status.Snapshot) { s.State, s.Reason = status.Up, "" })
-		f.model.Log("something happened")
-		f.stopSoon()
+		f.model.Log(lastEvent)
+		select {
+		case <-f.ended:
+		case <-ctx.Done():
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.stopHTTP()
 		return
 	}
 	f.state(activation.Authenticated)
@@ -235,11 +262,6 @@ func (f *fakeDaemon) restart(ctx context.Context) bool {
 	f.mu.Lock()
 	f.stopHTTP()
 	f.mu.Unlock()
-	select {
-	case <-time.After(20 * time.Millisecond):
-	case <-ctx.Done():
-		return false
-	}
 	f.mu.Lock()
 	f.model = status.New("v2", time.Now)
 	err := f.listen()
@@ -255,14 +277,6 @@ func (f *fakeDaemon) restart(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// stopSoon ends the connections once the last event is out.
-func (f *fakeDaemon) stopSoon() {
-	time.Sleep(50 * time.Millisecond)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.stopHTTP()
 }
 
 func (f *fakeDaemon) Submit(r activation.Request) (activation.Record, error) {

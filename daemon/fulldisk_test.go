@@ -6,7 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -44,21 +45,16 @@ func (b *bench) fillDisk() {
 
 // fillDiskLater fills the disk when the server is asked for its offer.
 func (b *bench) fillDiskLater() {
-	b.must(b.w.Server.SetFault(smdpsim.Fault{Kind: smdpsim.FaultSlow, Function: smdpsim.AuthenticateClient, Delay: time.Second}))
-	b.later = make(chan struct{})
-	go func() {
-		defer close(b.later)
-		for b.w.Server.Stats().Requests[smdpsim.AuthenticateClient] == 0 && b.ctx.Err() == nil {
-			time.Sleep(5 * time.Millisecond)
+	fill := sync.OnceFunc(b.fillDisk)
+	asked := func(path string) {
+		if strings.HasSuffix(path, "/"+string(smdpsim.AuthenticateClient)) {
+			fill()
 		}
-		b.fillDisk()
-	}()
+	}
+	b.asked.Store(&asked)
 }
 
 func (b *bench) freeDisk() {
-	if b.later != nil {
-		<-b.later
-	}
-	b.w.Server.ClearFaults()
+	b.asked.Store(nil)
 	b.must(os.Remove(b.filler()))
 }

@@ -207,12 +207,7 @@ func TestModemATPulledOut(t *testing.T) {
 	defer stop()
 	sent := func(command string) {
 		t.Helper()
-		for !strings.Contains(strings.Join(lines(), "\n"), "sent "+command) {
-			if b.ctx.Err() != nil {
-				t.Fatal(b.ctx.Err())
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		b.await("the trace", func() string { return strings.Join(lines(), "\n") }, "sent "+command)
 	}
 	b.must(b.w.Modem.SetFault("mute", atsim.Fault{Command: "+CGMR"}))
 	v := b.dynamod("AT+CSQ\nAT+CGMR\n", "modem", "at", "--timeout", "200ms", "--config", b.configPath())

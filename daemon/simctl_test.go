@@ -35,13 +35,17 @@ func TestSimScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready": func(ts *testscript.TestScript, neg bool, args []string) {
-				for range 3000 {
+				limit := time.After(30 * time.Second)
+				for {
 					if _, err := os.Stat(args[0]); err == nil {
 						return
 					}
-					time.Sleep(10 * time.Millisecond)
+					select {
+					case <-limit:
+						ts.Fatalf("%s does not appear", args[0])
+					case <-time.After(10 * time.Millisecond):
+					}
 				}
-				ts.Fatalf("%s does not appear", args[0])
 			},
 		},
 	})

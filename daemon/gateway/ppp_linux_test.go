@@ -193,7 +193,10 @@ func testPPP(t *testing.T, throughHelper bool) {
 				if now.State == status.Up && len(pids()) == runs {
 					return now, nil
 				}
-				time.Sleep(20 * time.Millisecond)
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
 			}
 		}
 		now, err := up(2) // the first was refused

@@ -112,7 +112,10 @@ func TestReopenByPlace(t *testing.T) {
 				if now.Modem != nil && now.Modem.Present == present && (!present || now.Modem.Port == filepath.Join(u.Dev, want)) {
 					return nil
 				}
-				time.Sleep(20 * time.Millisecond)
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
 			}
 		}
 		if err := port("ttyUSB2", true); err != nil {
@@ -129,7 +132,10 @@ func TestReopenByPlace(t *testing.T) {
 				}
 				break
 			}
-			time.Sleep(20 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
 		u.unplug("1-2", nodes)
 		pull()
