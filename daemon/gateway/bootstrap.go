@@ -30,7 +30,6 @@ func (g *Gateway) noteClasses(profiles []euicc.Profile) {
 	if err := g.learned.SetClasses(classes); err != nil {
 		g.log.Warn("cannot remember what the profiles are for", "error", err)
 	}
-	g.cardWasRead()
 	if enabled != "" && g.isBootstrap(enabled) != was {
 		g.bearer.Kick()
 	}

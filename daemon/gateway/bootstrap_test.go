@@ -92,7 +92,7 @@ func TestAwaitCard(t *testing.T) {
 		{"known from before", func(g *Gateway) { g.noteClasses(of(euicc.ClassProvisioning)); read(g) }, 0, true},
 		{"read meanwhile", func(g *Gateway) {
 			read(g)
-			time.AfterFunc(3*time.Second, func() { g.noteClasses(of(euicc.ClassProvisioning)) })
+			time.AfterFunc(3*time.Second, func() { g.noteClasses(of(euicc.ClassProvisioning)); g.cardWasRead() })
 		}, 3 * time.Second, true},
 		{"refused", func(g *Gateway) { read(g); time.AfterFunc(time.Second, g.cardWasRead) }, time.Second, false},
 		{"no answer", read, cardTime, false},

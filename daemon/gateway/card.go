@@ -143,6 +143,7 @@ func (g *Gateway) readCard(ctx context.Context, c *lpa.Card) (*lpa.Info, error) 
 	g.status.Update(func(s *status.Snapshot) {
 		s.Card = &status.Card{EID: info.EID.String(), SVN: info.Info2.SVN.String(), FreeMemory: int(info.Info2.FreeNVM), Default: info.DefaultSMDP, Profiles: viewProfiles(profiles)}
 	})
+	g.cardWasRead()
 	return info, nil
 }
 
