@@ -74,10 +74,10 @@ func (g *Gateway) cycleBoard(ctx context.Context) error {
 		os.Remove(mark)
 		return &activation.Fault{Code: "board-line", Text: "the board " + g.board.Name + " has no line that starts the modem again", Advice: "name one in a definition: docs/boards.md; or `dynamod modem reset --modem`", Retry: euicc.RetryNever}
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return lineAdvice(err) // the mark stays: a line may be as it must not stay
 	}
-	return errors.Join(err, os.Remove(mark))
+	return os.Remove(mark)
 }
 
 // keepBoard sets the board's lines as the modem needs them, and its LEDs as it fares,

@@ -37,7 +37,8 @@ func (g *Gateway) portNames() ([]string, error) {
 					Advice: "plug one more in, or end the other dynamod: `dynamod modem ports` tells who has which",
 				}
 			}
-		} else if !slices.Contains(names, at) {
+		}
+		if !slices.Contains(names, at) {
 			at = ""
 		}
 		if at != "" {
