@@ -23,7 +23,7 @@ func TestRecipes(t *testing.T) {
 		return string(text)
 	}
 	cross := strings.Fields(regexp.MustCompile(`(?m)^CROSS := (.*)$`).FindStringSubmatch(read("../Makefile"))[1])
-	paths := regexp.MustCompile(`(?:\$\(@D\)|\$\(DYNAMOD\)|\$\{DYNAMOD\})/((?:rootfs|configs|LICENSE)[\w./-]*)`)
+	paths := regexp.MustCompile(`(?:\$\(@D\)|\$\(DYNAMOD\)|\$\{DYNAMOD\})/((?:rootfs|configs|LICENSE)[\w./@-]*)`)
 	binaries := regexp.MustCompile(`\b(arm64|arm-[567]|mips(?:le)?-softfloat|riscv64|amd64)\b`)
 	for path, count := range map[string]int{"openwrt/Makefile": 1, "buildroot/external.mk": 5, "yocto/dynamod.bb": 3} {
 		text := read(path)

@@ -31,6 +31,7 @@ endef
 
 define DYNAMOD_INSTALL_INIT_SYSTEMD
 	$(INSTALL) -D -m 0644 $(@D)/rootfs/systemd/dynamod.service $(TARGET_DIR)/usr/lib/systemd/system/dynamod.service
+	$(INSTALL) -m 0644 $(@D)/rootfs/systemd/dynamod-helper.socket $(@D)/rootfs/systemd/dynamod-helper@.service $(TARGET_DIR)/usr/lib/systemd/system/
 	$(INSTALL) -D -m 0644 $(@D)/rootfs/udev/60-dynamod.rules $(TARGET_DIR)/usr/lib/udev/rules.d/60-dynamod.rules
 	$(INSTALL) -D -m 0644 $(TARGET_DIR)/usr/share/dynamod/dynamod.toml $(TARGET_DIR)/etc/dynamod/dynamod.toml
 endef

@@ -22,6 +22,8 @@ func (s *source) deb(t target) ([]byte, error) {
 	for name, from := range map[string]string{
 		"usr/bin/dynamod":                                filepath.Join(s.Bin, "dynamod-linux-"+t.binary),
 		"usr/lib/systemd/system/dynamod.service":         "rootfs/systemd/dynamod.service",
+		"usr/lib/systemd/system/dynamod-helper.socket":   "rootfs/systemd/dynamod-helper.socket",
+		"usr/lib/systemd/system/dynamod-helper@.service": "rootfs/systemd/dynamod-helper@.service",
 		"usr/lib/udev/rules.d/60-dynamod.rules":          "rootfs/udev/60-dynamod.rules",
 		"usr/share/dynamod/dynamod.toml":                 "configs/minimal.toml",
 		"usr/share/doc/dynamod/copyright":                "LICENSE",

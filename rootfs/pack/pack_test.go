@@ -115,6 +115,7 @@ func TestDeb(t *testing.T) {
 		control, files := unpack(t, s, parts["control.tar.gz"]), unpack(t, s, parts["data.tar.gz"])
 		for name, mode := range map[string]int64{
 			"./usr/bin/dynamod": 0o755, "./usr/lib/systemd/system/dynamod.service": 0o644, "./usr/lib/systemd/system/dynamod@.service": 0o644,
+			"./usr/lib/systemd/system/dynamod-helper.socket": 0o644, "./usr/lib/systemd/system/dynamod-helper@.service": 0o644,
 			"./usr/lib/udev/rules.d/60-dynamod.rules": 0o644, "./usr/share/dynamod/dynamod.toml": 0o644, "./usr/share/man/man8/dynamod.8.gz": 0o644,
 			"./usr/share/doc/dynamod/copyright": 0o644, "./etc/dynamod/operators.d/": 0o755,
 		} {

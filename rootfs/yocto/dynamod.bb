@@ -40,9 +40,10 @@ do_install() {
 	install -D -m 0644 ${DYNAMOD_CONFIG} ${D}${datadir}/dynamod/dynamod.toml
 	install -D -m 0644 ${DYNAMOD_CONFIG} ${D}${sysconfdir}/dynamod/dynamod.toml
 	install -D -m 0644 ${DYNAMOD}/rootfs/systemd/dynamod.service ${D}${systemd_system_unitdir}/dynamod.service
+	install -m 0644 ${DYNAMOD}/rootfs/systemd/dynamod-helper.socket ${DYNAMOD}/rootfs/systemd/dynamod-helper@.service ${D}${systemd_system_unitdir}/
 	install -D -m 0644 ${DYNAMOD}/rootfs/udev/60-dynamod.rules ${D}${nonarch_base_libdir}/udev/rules.d/60-dynamod.rules
 }
 
-FILES:${PN} += "${datadir}/dynamod ${nonarch_base_libdir}/udev"
+FILES:${PN} += "${datadir}/dynamod ${nonarch_base_libdir}/udev ${systemd_system_unitdir}"
 CONFFILES:${PN} = "${sysconfdir}/dynamod/dynamod.toml"
 INSANE_SKIP:${PN} += "already-stripped"
