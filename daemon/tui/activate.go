@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,6 +30,7 @@ type activateView struct {
 	apn     string
 	only    bool // the profile is installed, and not enabled
 	sending bool // a request is on its way
+	sellers []hook.Seller
 
 	run     string // the one that was seen while it went on
 	pace    wording.Pace
@@ -77,11 +79,15 @@ func (v *activateView) choices() []choice {
 	if c := v.m.snap.Card; c != nil && c.Default != "" {
 		smdp = "ask " + c.Default + ", which the card names"
 	}
+	visit := ""
+	if s := v.m.snap.Visit; s != nil {
+		visit = wording.Visit(s)
+	}
 	enable := "yes, and bring its link up"
 	if v.only {
 		enable = "no, install it only"
 	}
-	return []choice{
+	rows := []choice{
 		{"Activation code", "type or paste it, it is not shown", func() tea.Cmd { v.askCode(); return nil }},
 		{"Discovery server", "ask an SM-DS for the profile that waits for this card", func() tea.Cmd { return v.submit(hook.ActivationRequest{Discover: true}) }},
 		{"Default SM-DP+", smdp, func() tea.Cmd { return v.submit(hook.ActivationRequest{DefaultSMDP: true}) }},
@@ -91,7 +97,54 @@ func (v *activateView) choices() []choice {
 			return nil
 		}},
 		{"Enable it", enable, func() tea.Cmd { v.only = !v.only; return nil }},
+		{"Buy a plan", cmp.Or(visit, "in the portal of an operator, on a telephone: its QR is shown"), v.askSellers},
 	}
+	for _, s := range v.sellers[:min(len(v.sellers), maxSellers)] {
+		rows = append(rows, choice{"  Portal", "of " + s.Brand + ", as a QR", func() tea.Cmd { return v.openPortal(s) }})
+	}
+	return rows
+}
+
+// maxSellers is how many operators the form lists; `dynamod plans list` has all.
+const maxSellers = 8
+
+// askSellers lists who sells a plan here.
+func (v *activateView) askSellers() tea.Cmd {
+	var o hook.Operators
+	return v.m.ask(func(ctx context.Context) error {
+		return v.m.client.Do(ctx, http.MethodGet, "/v1/dynamo/operators", nil, nil, &o)
+	}, func(err error) tea.Cmd {
+		if err != nil {
+			return v.m.fail(err)
+		}
+		v.sellers = o.Operators
+		switch {
+		case len(v.sellers) > maxSellers:
+			v.m.say(normal, fmt.Sprintf("the first %d of %d; `dynamod plans list` has all", maxSellers, len(v.sellers)))
+		case len(v.sellers) == 0 && o.Offline:
+			v.m.say(warn, "there is no connection to the internet, and no list of operators is kept here")
+		case len(v.sellers) == 0:
+			v.m.say(warn, "no operator with a portal is known here")
+		}
+		return nil
+	})
+}
+
+// openPortal begins a visit, and shows where it is.
+func (v *activateView) openPortal(s hook.Seller) tea.Cmd {
+	var visit hook.PortalVisit
+	return v.m.ask(func(ctx context.Context) error {
+		return v.m.client.Do(ctx, http.MethodPost, "/v1/dynamo/visits", nil, hook.VisitRequest{Operator: s.ID}, &visit)
+	}, func(err error) tea.Cmd {
+		if err != nil {
+			return v.m.fail(err)
+		}
+		v.m.cover = func(width, height int) []string { return v.m.code("Portal", visit.URL, false, width, height) }
+		if visit.Way == "" {
+			v.m.say(normal, "nothing comes back by itself: give the code that the portal shows")
+		}
+		return nil
+	})
 }
 
 func (v *activateView) press(k string) tea.Cmd {

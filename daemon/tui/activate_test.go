@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"dynamod/daemon/activation"
+	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
 )
 
@@ -340,4 +341,33 @@ func FuzzPaste(f *testing.F) {
 		}
 		codeHint(string(pasted(first)))
 	})
+}
+
+// TestPortal lists the operators and shows the QR of a portal, whose address is left as
+// it is.
+func TestPortal(t *testing.T) {
+	s := newScreen(t, themes["xterm"], 200, 60)
+	s.send(attachedMsg{upSnapshot()})
+	s.keys("3")
+	s.sees("Buy a plan", "its QR is shown")
+	s.keys("up", "enter") // the last row
+	s.sees("nothing there")
+	s.daemon.answers["GET /v1/dynamo/operators"] = hook.Operators{Offline: true}
+	s.keys("enter")
+	s.sees("no list of operators is kept here")
+	s.daemon.answers["GET /v1/dynamo/operators"] = hook.Operators{Operators: []hook.Seller{{ID: "contoso", Brand: "Con\x1btoso"}, {ID: "fabrikam", Brand: "Fabrikam"}}}
+	s.keys("enter")
+	s.sees("of Con?toso, as a QR", "of Fabrikam, as a QR")
+	const portal = "https://contoso.example/mp?eid=89049032123451234512345678901235&transactionId=dynamod-1&state=aBc"
+	s.daemon.answers["POST /v1/dynamo/visits"] = hook.PortalVisit{Transaction: "dynamod-1", Brand: "Contoso", URL: portal}
+	s.keys("down", "enter")
+	const list = "GET /v1/dynamo/operators"
+	s.asked(list, list, list, `POST /v1/dynamo/visits {"operator":"contoso"}`)
+	s.sees("Portal", "contoso.example/mp?eid=")
+	s.keys("x")
+	s.sees("Buy a plan")
+	snap := upSnapshot()
+	snap.Visit = &status.Visit{Transaction: "dynamod-1", Operator: "contoso", Brand: "Contoso", Plan: "1 GB", State: status.VisitDone}
+	s.send(attachedMsg{snap})
+	s.sees("Contoso, 1 GB, bought, and carried out")
 }

@@ -82,7 +82,7 @@ func (m *model) code(name, text string, more bool, width, height int) (lines []s
 		back = "Q is the next one, any other key goes back"
 	}
 	short := text
-	if url, ok := strings.CutPrefix(text, "https://"); ok {
+	if url, ok := strings.CutPrefix(text, "https://"); ok && !strings.Contains(url, "?") {
 		short = "HTTPS://" + strings.ToUpper(url) // the letters of a smaller code
 	}
 	q, err := qrcode.New(short, qrcode.Low)
