@@ -280,20 +280,28 @@ func TestSignedByOpenSSL(t *testing.T) {
 	}
 }
 
-// A stream of events ends soon after its caller was removed.
+// A stream ends soon after its caller was removed.
 func TestEventsOfRemovedCaller(t *testing.T) {
+	for _, stream := range []string{"/v1/events", "/v1/modem/trace"} {
+		t.Run(stream, func(t *testing.T) { testStreamOfRemovedCaller(t, stream) })
+	}
+}
+
+func testStreamOfRemovedCaller(t *testing.T, stream string) {
 	path := filepath.Join(t.TempDir(), "keys")
-	token, k := access.NewToken("noc", access.Read)
+	token, k := access.NewToken("noc", access.Admin)
 	if err := access.Add(path, k, os.WriteFile); err != nil {
 		t.Fatal(err)
 	}
+	audit := access.OpenAudit(t.TempDir())
+	defer audit.Close()
 	synctest.Test(t, func(t *testing.T) {
 		s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
 		guard := access.New(s.remote, access.Options{
-			Keys: access.OpenFile(path), Log: slog.New(slog.DiscardHandler), Now: time.Now, Sane: func() bool { return true }, Refuse: refuse,
+			Keys: access.OpenFile(path), Audit: audit, Log: slog.New(slog.DiscardHandler), Now: time.Now, Sane: func() bool { return true }, Refuse: refuse,
 			Route: func(r *http.Request) string { _, pattern := s.remote.Handler(r); return pattern },
 		})
-		r := httptest.NewRequest("GET", "https://127.0.0.1/v1/events", nil).WithContext(t.Context())
+		r := httptest.NewRequest("GET", "https://127.0.0.1"+stream, nil).WithContext(t.Context())
 		r.Header.Set("Authorization", "Bearer "+token)
 		w := httptest.NewRecorder()
 		ended := false

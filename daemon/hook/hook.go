@@ -297,7 +297,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Audit != nil {
 		h = access.Record(h, s.Audit, s.Now, s.log)
 	}
-	return s.serve(ctx, l, access.Local(h, s.Hosts, refuse, s.Audit, s.Now, s.log))
+	return s.serve(ctx, access.LimitLocal(l), access.Local(h, s.Hosts, refuse, s.Audit, s.Now, s.log))
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) error {

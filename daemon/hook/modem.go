@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
 )
 
@@ -264,6 +265,9 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-keepalive.C:
+			if !access.StillKnown(r.Context()) {
+				return
+			}
 			_, err = io.WriteString(w, ":\n\n")
 		case l := <-lines:
 			var b []byte

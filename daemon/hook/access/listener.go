@@ -16,6 +16,9 @@ import (
 const (
 	maxConns     = 256
 	maxConnsFrom = 32 // of one address
+
+	maxLocal     = 256
+	maxLocalFrom = 224 // of one user: the others, root with them, still get in
 )
 
 // Rates of new connections: each begins with a TLS handshake, a few milliseconds of
@@ -34,7 +37,17 @@ var (
 // addresses that a caller came from have a share of their own. What is above it is
 // closed before a handshake.
 func Limit(l net.Listener) net.Listener {
-	return &limitListener{Listener: l, perHost: newLimiter(handshakesFrom), strangers: newLimiter(handshakes), friends: newLimiter(rate{2, friendly})}
+	return &limitListener{
+		Listener: l, most: maxConns, mostFrom: maxConnsFrom, nameOf: func(c net.Conn) string { return hostOf(c.RemoteAddr().String()) },
+		perHost: newLimiter(handshakesFrom), strangers: newLimiter(handshakes), friends: newLimiter(rate{2, friendly}),
+	}
+}
+
+// LimitLocal is Limit for the unix socket, where a user takes the place of an
+// address, whoever has sent a request is known, and nothing has a rate: who may use
+// the socket may still leave the modem without descriptors.
+func LimitLocal(l net.Listener) net.Listener {
+	return &limitListener{Listener: l, most: maxLocal, mostFrom: maxLocalFrom, nameOf: peerOf}
 }
 
 // friendly is how long, at least, an address is known for that of a caller.
@@ -42,6 +55,10 @@ const friendly = 24 * time.Hour
 
 type limitListener struct {
 	net.Listener
+	most, mostFrom int // connections, and those of one name
+	nameOf         func(net.Conn) string
+
+	// All three are nil on the unix socket.
 	perHost   *limiter
 	strangers *limiter
 	friends   *limiter // its names are those of which a caller came lately; a burst of two, so that who comes daily stays one
@@ -56,7 +73,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &limitedConn{Conn: in, host: hostOf(in.RemoteAddr().String()), from: l}
+		c := &limitedConn{Conn: in, host: l.nameOf(in), from: l}
 		if !l.mayBegin(c.host) {
 			in.Close()
 			continue
@@ -74,6 +91,9 @@ func (l *limitListener) Accept() (net.Conn, error) {
 
 // mayBegin reports whether a handshake may be spent on an address.
 func (l *limitListener) mayBegin(host string) bool {
+	if l.perHost == nil {
+		return true
+	}
 	if _, ok := l.perHost.take(host); !ok {
 		return false
 	}
@@ -97,10 +117,10 @@ func (l *limitListener) enter(c *limitedConn) (over *limitedConn, ok bool) {
 		}
 	}
 	of := anybody
-	if from >= maxConnsFrom {
+	if from >= l.mostFrom {
 		of = same
 	}
-	if from >= maxConnsFrom || len(l.conns) >= maxConns {
+	if from >= l.mostFrom || len(l.conns) >= l.most {
 		i := slices.IndexFunc(l.conns, func(o *limitedConn) bool { return of(o) && !o.known.Load() })
 		if i < 0 {
 			return nil, false
@@ -122,7 +142,7 @@ func (l *limitListener) leave(c *limitedConn) {
 
 type limitedConn struct {
 	net.Conn
-	host  string
+	host  string // or the user, of a unix socket
 	from  *limitListener
 	known atomic.Bool // a caller was let in on it
 
@@ -131,12 +151,13 @@ type limitedConn struct {
 
 type connKey struct{}
 
-// withLimited keeps the connection below TLS for known.
+// withLimited keeps the connection, that below TLS if there is one, for known.
 func withLimited(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
-		if limited, ok := t.NetConn().(*limitedConn); ok {
-			return context.WithValue(ctx, connKey{}, limited)
-		}
+		c = t.NetConn()
+	}
+	if limited, ok := c.(*limitedConn); ok {
+		return context.WithValue(ctx, connKey{}, limited)
 	}
 	return ctx
 }
@@ -144,7 +165,7 @@ func withLimited(ctx context.Context, c net.Conn) context.Context {
 // keep says that somebody who is known uses the connection of ctx.
 func keep(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*limitedConn); ok {
-		if !c.known.Swap(true) {
+		if !c.known.Swap(true) && c.from.friends != nil {
 			c.from.friends.take(c.host)
 		}
 	}
@@ -164,6 +185,15 @@ func (c *limitedConn) Write(b []byte) (int, error) {
 func (c *limitedConn) SetWriteDeadline(t time.Time) error {
 	c.bounded.Store(!t.IsZero())
 	return c.Conn.SetWriteDeadline(t)
+}
+
+// CloseWrite lets net/http send the last answer of a unix socket's connection to its
+// end before it closes. TLS has its own.
+func (c *limitedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
 }
 
 func (c *limitedConn) Close() error {

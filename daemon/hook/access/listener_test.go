@@ -218,3 +218,38 @@ func TestHostOf(t *testing.T) {
 		}
 	}
 }
+
+// On the unix socket one user leaves room for the others, and who has said nothing
+// gives his place to who comes.
+func TestLimitLocal(t *testing.T) {
+	l := LimitLocal(nil).(*limitListener)
+	enter := func(user string) (c, over *limitedConn, ok bool) {
+		c = &limitedConn{host: user, from: l}
+		over, ok = l.enter(c)
+		return c, over, ok
+	}
+	silent, _, _ := enter("uid 1000")
+	for range maxLocalFrom - 1 {
+		c, _, _ := enter("uid 1000")
+		keep(context.WithValue(t.Context(), connKey{}, c))
+	}
+	if _, over, ok := enter("uid 1000"); !ok || over != silent {
+		t.Errorf("the silent one did not give way: %v", ok)
+	}
+	for _, c := range l.conns {
+		c.known.Store(true)
+	}
+	if _, _, ok := enter("uid 1000"); ok {
+		t.Error("one user has more than his share")
+	}
+	for range maxLocal - maxLocalFrom {
+		if c, over, ok := enter("uid 0"); !ok || over != nil {
+			t.Fatal("another user does not get in")
+		} else {
+			c.known.Store(true)
+		}
+	}
+	if _, _, ok := enter("uid 1001"); ok {
+		t.Error("there is no bound for all")
+	}
+}

@@ -11,9 +11,13 @@ import (
 type peerKey struct{}
 
 // WithPeer is for http.Server's ConnContext: it keeps who is at the other end of
-// a unix socket for Record, and a connection of Limit's for Guard.
+// a unix socket for Record, and a connection of Limit's and its like for Guard and Local.
 func WithPeer(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(withLimited(ctx, c), peerKey{}, peerOf(c))
+	ctx = withLimited(ctx, c)
+	if limited, ok := c.(*limitedConn); ok {
+		return context.WithValue(ctx, peerKey{}, limited.host)
+	}
+	return context.WithValue(ctx, peerKey{}, peerOf(c))
 }
 
 // Record writes down what is changed over the unix socket, where the file system

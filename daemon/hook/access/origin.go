@@ -32,6 +32,7 @@ func Local(next http.Handler, hosts []string, refuse func(http.ResponseWriter, R
 			refuse(w, *f)
 			return
 		}
+		keep(r.Context())
 		next.ServeHTTP(w, r)
 	})
 }
