@@ -3,6 +3,7 @@ package activation
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,12 @@ func TestValidateWay(t *testing.T) {
 		{"discovery elsewhere", Request{Discover: true, SMDS: "smds.example.com"}, ""},
 		{"default SM-DP+", Request{DefaultSMDP: true}, ""},
 		{"nothing", Request{}, "no-code"},
+		{"matching ID with the fields behind it", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: "ABC$1.2.3"}}, "bad-activation-code"},
+		{"matching ID with a $", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: "a$b"}}, "bad-activation-code"},
+		{"matching ID beyond ASCII", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: "é"}}, "bad-activation-code"},
+		{"matching ID of blanks", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: "a "}}, "bad-activation-code"},
+		{"matching ID that is encoded", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: "a%24b"}}, "bad-activation-code"},
+		{"matching ID too long", Request{Code: euicc.ActivationCode{Address: "smdp.example.com", MatchingID: euicc.MatchingID(strings.Repeat("A", 250))}}, "bad-activation-code"},
 		{"code and discovery", Request{Code: code, Discover: true}, "bad-way"},
 		{"discovery and default SM-DP+", Request{Discover: true, DefaultSMDP: true}, "bad-way"},
 		{"SM-DS without discovery", Request{Code: code, SMDS: "smds.example.com"}, "bad-way"},

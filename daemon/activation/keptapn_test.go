@@ -89,6 +89,10 @@ func TestValidateAPN(t *testing.T) {
 		{APN{APN: "a.test", Auth: "pap", Username: "me", Password: strings.Repeat("x", maxLogin)}, ""},
 		{APN{APN: long}, "APN"}, {APN{APN: "a", Username: long}, "user name"}, {APN{APN: "a", Password: long}, "password"},
 		{APN{APN: "a", Auth: long}, "authentication"}, {APN{APN: "a", IPType: long}, "IP type"},
+		// TS 23.003, 9.1: labels of letters, digits and hyphens.
+		{APN{APN: "a b"}, "APN"}, {APN{APN: "a\r\nAT+CFUN=0"}, "APN"}, {APN{APN: `a"`}, "APN"},
+		{APN{APN: "a", Username: "x\r"}, "user name"}, {APN{APN: "a", Password: "\xff"}, "password"},
+		{APN{APN: "a", Auth: "zz"}, "authentication"}, {APN{APN: "a", IPType: "ipx"}, "IP type"},
 	} {
 		err := Request{Code: code, APN: &tt.apn}.Validate()
 		if (err != nil) != (tt.text != "") || err != nil && (!strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "s3cret")) {

@@ -7,8 +7,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"dynamod/configs/cosa"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -75,6 +79,31 @@ func (a APN) String() string { return a.APN }
 // GoString hides the credentials.
 func (a APN) GoString() string { return fmt.Sprintf("%q", a.APN) }
 
+// Connection reads the APN; the error is a Fault, bad-apn.
+func (a APN) Connection() (cosa.Connection, error) {
+	c := cosa.Connection{APN: a.APN, Username: a.Username, Password: cosa.Secret(a.Password)}
+	bad := func(text, advice string) (cosa.Connection, error) {
+		return c, &Fault{Code: "bad-apn", Text: text, Advice: advice}
+	}
+	const see = "see what the operator gave"
+	if why := cosa.CheckAPN(a.APN); why != "" {
+		return bad("the APN of the request cannot be one: it "+why, see)
+	}
+	for _, login := range []string{a.Username, a.Password} {
+		if len(login) > maxLogin || strings.ContainsFunc(login, unicode.IsControl) || !utf8.ValidString(login) {
+			return bad(fmt.Sprintf("the user name or password of the request has more than %d bytes, or control characters", maxLogin), see)
+		}
+	}
+	var ok bool
+	if c.IPType, ok = cosa.ParseIPType(a.IPType); !ok && a.IPType != "" {
+		return bad("the IP type of the request is none", "ipv4, ipv6 or ipv4v6")
+	}
+	if c.Auth, ok = cosa.ParseAuth(a.Auth); !ok && a.Auth != "" {
+		return bad("the authentication of the request is none", "none, pap or chap")
+	}
+	return c, nil
+}
+
 // Answer is what a waiting run is told.
 type Answer struct {
 	Consent          *bool // nil leaves the question open
@@ -85,7 +114,6 @@ type Answer struct {
 // Limits of a request. A key comes from outside and is journalled.
 const (
 	maxKey      = 128
-	maxAPN      = 100 // TS 23.003, 9.1
 	maxLogin    = 127 // of a user name or password: what modems take
 	minDeadline = 10 * time.Second
 	maxDeadline = 24 * time.Hour
@@ -124,20 +152,16 @@ func (r Request) Validate() error {
 	if len(r.Key) > maxKey {
 		return &Fault{Code: "bad-key", Text: fmt.Sprintf("the idempotency key has %d bytes, at most %d", len(r.Key), maxKey), Advice: "use a UUID"}
 	}
-	if a := r.APN; a != nil {
-		for _, field := range []struct {
-			name string
-			n    int
-			most int
-		}{{"APN", len(a.APN), maxAPN}, {"user name", len(a.Username), maxLogin}, {"password", len(a.Password), maxLogin}} {
-			if field.n > field.most {
-				return &Fault{Code: "bad-apn", Text: fmt.Sprintf("the %s of the request has %d bytes, at most %d", field.name, field.n, field.most), Advice: "see what the operator gave"}
-			}
+	// The code is sealed as text and has to come back as it is now: a matching ID with
+	// a $ would be two fields.
+	if r.Code.Address != "" {
+		if code, err := euicc.ParseActivationCode(r.Code.Reveal()); err != nil || code != r.Code {
+			return &Fault{Code: "bad-activation-code", Text: "the matching ID of the request cannot be one", Advice: "it is what stands behind the second $ of an activation code: letters, digits and hyphens"}
 		}
-		for _, word := range []string{a.IPType, a.Auth} {
-			if len(word) > 16 {
-				return &Fault{Code: "bad-apn", Text: "the IP type or authentication of the request is none", Advice: "ipv4, ipv6, ipv4v6; none, pap, chap"}
-			}
+	}
+	if r.APN != nil {
+		if _, err := r.APN.Connection(); err != nil {
+			return err
 		}
 	}
 	if r.Deadline != 0 && (r.Deadline < minDeadline || r.Deadline > maxDeadline) {

@@ -95,7 +95,7 @@ func (b *Bearer) plan(iccid string, apn *activation.APN) (*plan, error) {
 func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) {
 	var given []cosa.Given
 	if apn != nil {
-		c, err := connectionOf(*apn)
+		c, err := apn.Connection()
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 	}
 	if apn == nil && b.Keeper != nil {
 		if kept, ok := b.Keeper.KeptAPN(iccid); ok {
-			c, err := connectionOf(kept)
+			c, err := kept.Connection()
 			if err != nil {
 				b.Log.Warn("the APN of the activation cannot be used", "error", err)
 			} else {
@@ -123,22 +123,6 @@ func (b *Bearer) given(iccid string, apn *activation.APN) ([]cosa.Given, error) 
 		given = append(given, configured...)
 	}
 	return given, nil
-}
-
-// connectionOf reads the APN of a request.
-func connectionOf(apn activation.APN) (cosa.Connection, error) {
-	c := cosa.Connection{APN: apn.APN, Username: apn.Username, Password: cosa.Secret(apn.Password)}
-	var ok bool
-	if why := cosa.CheckAPN(apn.APN); why != "" {
-		return c, &activation.Fault{Code: "bad-apn", Text: "the APN of the request cannot be one: " + why}
-	}
-	if c.IPType, ok = cosa.ParseIPType(apn.IPType); !ok && apn.IPType != "" {
-		return c, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown IP type %q in the request", apn.IPType), Advice: "ipv4, ipv6 or ipv4v6"}
-	}
-	if c.Auth, ok = cosa.ParseAuth(apn.Auth); !ok && apn.Auth != "" {
-		return c, &activation.Fault{Code: "bad-apn", Text: fmt.Sprintf("unknown authentication %q in the request", apn.Auth), Advice: "none, pap or chap"}
-	}
-	return c, nil
 }
 
 func simOf(f modem.SIMFacts) cosa.SIM {

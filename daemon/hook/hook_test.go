@@ -255,6 +255,8 @@ func TestRequests(t *testing.T) {
 		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
 		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},
 		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "bad-activation-code"},
+		{"matching ID with a field", "POST", "/v1/activations", ActivationRequest{SMDP: "a.example", MatchingID: "SECRET$1.2.3"}, nil, "bad-activation-code"},
+		{"APN that cannot be one", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", APN: &activation.APN{APN: "a b"}}, nil, "bad-apn"},
 		{"unknown field", "POST", "/v1/activations", map[string]string{"cod": "SECRET"}, nil, "bad-body"},
 		{"wrong type", "POST", "/v1/activations", map[string]int{"code": 1}, nil, "bad-body"},
 		{"too large", "POST", "/v1/activations", ActivationRequest{Code: strings.Repeat("SECRET", maxBody)}, nil, "bad-body"},
