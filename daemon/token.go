@@ -58,16 +58,21 @@ A scope of activate includes read, and admin everything.`,
 			}
 			var k access.Key
 			secret, word := "", "token"
+			bySubject := false
+			fs.Visit(func(f *flag.Flag) { bySubject = bySubject || f.Name == "subject" })
 			switch {
-			case *sign && *subject != "":
+			case *sign && bySubject:
 				return usageError{errors.New("--sign and --subject exclude each other"), hint}
 			case *sign:
 				k = access.NewSignatureKey(args[0], may)
 				secret, word = k.Value, "key"
-			case *subject != "":
+			case bySubject: // also where it is empty, as an unset variable of a script is: that shall make no token
 				k = access.Key{Name: args[0], Scope: may, Kind: access.Certificate, Value: *subject}
 			default:
 				secret, k = access.NewToken(args[0], may)
+			}
+			if err := k.Check(); err != nil {
+				return usageError{err, "--subject takes the certificate's common name as it is; `openssl x509 -noout -subject` shows it"}
 			}
 			path, err := keysFile(&c)
 			if err != nil {

@@ -267,7 +267,7 @@ func (s *Server) deleteProfile(w http.ResponseWriter, r *http.Request) {
 
 // nicknameRequest is the body of PUT /v1/profiles/{iccid}/nickname.
 type nicknameRequest struct {
-	Nickname string `json:"nickname"` // at most 64 bytes; "" takes it away
+	Nickname *string `json:"nickname"` // at most 64 bytes; "" takes it away
 }
 
 func (s *Server) nickname(w http.ResponseWriter, r *http.Request) {
@@ -276,8 +276,12 @@ func (s *Server) nickname(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body nicknameRequest
-	if s.read(w, r, &body) {
-		s.done(w, s.daemon.NicknameProfile(r.Context(), iccid, body.Nickname))
+	switch {
+	case !s.read(w, r, &body):
+	case body.Nickname == nil:
+		writeProblem(w, http.StatusUnprocessableEntity, &status.Problem{Code: "bad-nickname", Text: "the body names no nickname", Advice: `{"nickname": "spare"}, or "" for none`})
+	default:
+		s.done(w, s.daemon.NicknameProfile(r.Context(), iccid, *body.Nickname))
 	}
 }
 
@@ -349,6 +353,8 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	case errors.Is(err, activation.ErrClosed):
 		code, p.Retry = http.StatusServiceUnavailable, string(euicc.RetryLater)
 		w.Header().Set("Retry-After", "10")
+	case p.Code == "nickname-too-long", p.Code == "bad-address": // the card was not asked
+		code = http.StatusUnprocessableEntity
 	case errors.As(err, new(*activation.Fault)):
 		code = http.StatusConflict
 		// 409 to a key would mean that its request is under way: try again.

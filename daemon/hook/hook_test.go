@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,27 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// What the daemon turns down without having asked the card is the client's mistake,
+// 422; what the card, the modem or a server says is 502.
+func TestStatusOfErrors(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want int
+	}{
+		{&euicc.Error{Stage: euicc.StageNickname, Code: "nickname-too-long", Text: "x"}, http.StatusUnprocessableEntity},
+		{&euicc.Error{Stage: euicc.StageSetDefaultSMDP, Code: "bad-address", Text: "x"}, http.StatusUnprocessableEntity},
+		{&euicc.Error{Stage: euicc.StageSetDefaultSMDP, Code: "not-kept", Text: "x"}, http.StatusBadGateway},
+		{&activation.Fault{Code: "bad-deadline", Text: "x"}, http.StatusUnprocessableEntity},
+		{&activation.Fault{Code: "last-profile", Text: "x"}, http.StatusConflict},
+	} {
+		w := httptest.NewRecorder()
+		(&Server{}).fail(w, row.err)
+		if w.Code != row.want {
+			t.Errorf("%#v: %d, want %d", row.err, w.Code, row.want)
+		}
+	}
+}
+
 // checked holds what c sends and gets against the description of the API.
 func checked(t *testing.T, next http.RoundTripper) http.RoundTripper {
 	t.Helper()
@@ -270,6 +292,10 @@ func TestRequests(t *testing.T) {
 		{"card error", "GET", "/v1/profiles", nil, &euicc.Error{Stage: "open", Code: "sw-6A82", Text: "no ISD-R", Advice: "not an eUICC"}, "sw-6A82"},
 		{"enable", "POST", "/v1/profiles/" + iccid + "/enable", nil, nil, ""},
 		{"bad iccid", "POST", "/v1/profiles/12x/enable", nil, nil, "bad-iccid"},
+		{"nickname", "PUT", "/v1/profiles/" + iccid + "/nickname", map[string]string{"nickname": "spare"}, nil, ""},
+		{"no nickname any more", "PUT", "/v1/profiles/" + iccid + "/nickname", map[string]string{"nickname": ""}, nil, ""},
+		{"nickname left out", "PUT", "/v1/profiles/" + iccid + "/nickname", map[string]string{}, nil, "bad-nickname"},
+		{"nickname that is null", "PUT", "/v1/profiles/" + iccid + "/nickname", json.RawMessage("null"), nil, "bad-nickname"},
 		{"delete asks twice", "DELETE", "/v1/profiles/" + iccid, nil, nil, "confirm-delete"},
 		{"delete", "DELETE", "/v1/profiles/" + iccid + "?confirm=" + iccid, nil, nil, ""},
 		{"not ready", "GET", "/readyz", nil, nil, "link-down"},

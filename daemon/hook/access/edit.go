@@ -18,6 +18,9 @@ var ErrCaller = errors.New("there is a caller of that name already")
 
 // Add adds a caller to the keys file of that path, and makes the file.
 func Add(path string, k Key, write func(path string, data []byte, mode fs.FileMode) error) error {
+	if err := k.Check(); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
 	return edit(path, write, func(keys Keys) (Keys, error) {
 		if keys.named(k.Name) != nil {
 			return nil, fmt.Errorf("%w: %s", ErrCaller, k.Name)

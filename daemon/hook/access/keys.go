@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"unicode"
 
 	"dynamod/daemon/config"
 )
@@ -100,11 +101,16 @@ func ParseKeys(text string) (Keys, error) {
 }
 
 func parseKey(line string) (Key, error) {
-	words := strings.Fields(line)
-	if len(words) < 4 {
-		return Key{}, errors.New("not NAME SCOPE KIND VALUE")
+	var words [3]string
+	rest := line // what is behind the words is the value as it is: a common name may have two blanks in a row
+	for i := range words {
+		end := strings.IndexFunc(rest, unicode.IsSpace)
+		if end < 0 {
+			return Key{}, errors.New("not NAME SCOPE KIND VALUE")
+		}
+		words[i], rest = rest[:end], strings.TrimSpace(rest[end:])
 	}
-	k := Key{Name: words[0], Kind: Kind(words[2]), Value: strings.Join(words[3:], " ")}
+	k := Key{Name: words[0], Kind: Kind(words[2]), Value: rest}
 	if err := CheckName(k.Name); err != nil {
 		return Key{}, err
 	}
@@ -122,13 +128,22 @@ func parseKey(line string) (Key, error) {
 			return Key{}, fmt.Errorf("a signature's key is base64 of %d to %d bytes", keyBytes, 2*keyBytes)
 		}
 	case Certificate:
-		if len(k.Value) > 128 {
-			return Key{}, errors.New("a common name has at most 128 bytes")
+		if k.Value == "" || len(k.Value) > 128 || strings.ContainsFunc(k.Value, unicode.IsControl) {
+			return Key{}, errors.New("a common name has 1 to 128 bytes, none of them a control character")
 		}
 	default:
 		return Key{}, fmt.Errorf("kind is none of %s, %s, %s", Token, Signature, Certificate)
 	}
 	return k, nil
+}
+
+// Check tells why a key cannot be in a file: its line has to be read as the same key,
+// and as no other's beside it.
+func (k Key) Check() error {
+	if keys, err := ParseKeys(Keys{k}.String()); err != nil || len(keys) != 1 || keys[0] != k {
+		return fmt.Errorf("the %s of %.40q cannot be kept: it is empty or too long, has blanks around it or control characters", k.Kind, k.Name)
+	}
+	return nil
 }
 
 // CheckName tells what is wrong with a caller's name.

@@ -141,3 +141,22 @@ func TestFile(t *testing.T) {
 		t.Errorf("removed: %v %v", keys, err)
 	}
 }
+
+// What is added is one caller, and the same when it is read.
+func TestKeyCheck(t *testing.T) {
+	for value, ok := range map[string]bool{
+		"site.example": true, "Site 7": true, "two  blanks": true, "Müller": true, strings.Repeat("x", 128): true,
+		"": false, " ": false, " x": false, "x ": false, "x\t": false, "a\tb": false, "\u00a0x": false, strings.Repeat("x", 129): false,
+		"x\nevil admin certificate y": false, "x\r": false, "x\x1b[2J": false,
+	} {
+		k := Key{Name: "site", Scope: Admin, Kind: Certificate, Value: value}
+		path := filepath.Join(t.TempDir(), "keys")
+		if err := Add(path, k, os.WriteFile); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+		keys, err := OpenFile(path).Keys()
+		if err != nil || ok && (len(keys) != 1 || keys[0] != k) || !ok && len(keys) != 0 {
+			t.Errorf("%q: the file has %v, %v", value, keys, err)
+		}
+	}
+}
