@@ -15,9 +15,10 @@ var balanceCommand = command{
 	name:    "balance",
 	summary: "what the operator says is left on the line in use",
 	about: `It asks the operator, where its record of operators.d has an API with credentials,
-else the service of [dynamo] directory: at most once a minute, and not before the
-operator allows it. In between, and where nobody answers, it is the last balance
-with its time. Where none was ever known the exit code is 5.`,
+else the service of [dynamo] directory, else it dials the USSD code of the record:
+at most once a minute, and not before the operator allows it. In between, and where
+nobody answers, it is the last balance with its time. Where none was ever known the
+exit code is 5.`,
 	example: "dynamod balance\ndynamod balance --json",
 	setup: func(fs *flag.FlagSet) action {
 		var r reach

@@ -179,7 +179,7 @@ dynamod sim ctl --dir /tmp/lab modem unplug for=5s
 dynamod sim ctl --dir /tmp/lab modem replug
 dynamod sim ctl --dir /tmp/lab network set no-data
 dynamod sim ctl --dir /tmp/lab network credit 8900101000000000016 1.5
-dynamod sim ctl --dir /tmp/lab network garden portal=https://portal.lab.test/ open=192.0.2.20
+dynamod sim ctl --dir /tmp/lab network garden portal=http://pay.test/
 dynamod sim ctl --dir /tmp/lab order add discover=inside held=yes
 dynamod sim ctl --dir /tmp/lab order release 2
 dynamod sim ctl --dir /tmp/lab order expire 2`,

@@ -146,9 +146,13 @@ func (e Ext) Sort() {
 
 // Ext keys that the embedded database uses on an OperatorProfile. USSD codes
 // are separated by blanks; CODE in a top-up code stands for the voucher's
-// number; an SMS is "NUMBER" or "NUMBER TEXT", several are separated by "; ".
+// number; an SMS is "NUMBER" or "NUMBER TEXT", several are separated by "; ". The
+// pattern is of the answer to the first balance code: its words around {KB}, {MB} or
+// {GB}; the embedded database has none.
 const (
 	ExtBalanceUSSD = "balance-ussd"
 	ExtBalanceSMS  = "balance-sms"
 	ExtTopUpUSSD   = "topup-ussd"
+
+	ExtBalancePattern = "balance-pattern"
 )

@@ -7,8 +7,12 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"dynamod/atcmd/atsim"
 )
 
 // Account is what knows the credit of a line. *dynamosim.Operator is one.
@@ -143,6 +147,28 @@ func (o *operator) SetCredit(iccid string, mb float64) {
 	o.own.mb[iccid] = mb
 	o.own.mu.Unlock()
 	o.Meter(iccid, o.own)
+}
+
+// Codes that the network answers a subscriber with an account of the lab's own.
+const (
+	balanceCode = "*100#"
+	balanceMenu = "*101#" // the same, and it waits for a choice
+)
+
+// ussd is the network's service behind codes.
+func (o *operator) ussd(s atsim.Subscriber, code string) atsim.USSDReply {
+	iccid := strings.TrimRight(s.ICCID, "Ff")
+	o.own.mu.Lock()
+	mb, ok := o.own.mb[iccid]
+	o.own.mu.Unlock()
+	if !ok || code != balanceCode && code != balanceMenu {
+		return atsim.USSDReply{}
+	}
+	text := "Credit: 12,50 EUR\nData: " + strconv.FormatFloat(mb, 'f', 2, 64) + " MB"
+	if code == balanceMenu {
+		return atsim.USSDReply{Text: text + "\n1 Top up", More: true}
+	}
+	return atsim.USSDReply{Text: text}
 }
 
 // creditState is a line with an account of the lab's own.

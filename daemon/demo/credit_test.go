@@ -4,6 +4,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,4 +131,62 @@ func TestCreditIsUsedUp(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A line whose operator has no API is asked about by the code of its record, by a
+// person's wish alone, and not while the eUICC is used.
+func TestBalanceByCode(t *testing.T) {
+	for _, tt := range []struct {
+		name, ext, problem, text string
+		mb                       float64
+	}{
+		{"a pattern", `"balance-ussd": "*100# *999#", "balance-pattern": "Data: {MB} MB"`, "", "Credit: 12,50 EUR Data: 250.00 MB", 250},
+		{"no pattern", `"balance-ussd": "*100#"`, "", "Credit: 12,50 EUR Data: 250.00 MB", -1},
+		{"a pattern of other words", `"balance-ussd": "*100#", "balance-pattern": "{GB} GB"`, "", "Credit: 12,50 EUR Data: 250.00 MB", -1},
+		{"a menu", `"balance-ussd": "*101#", "balance-pattern": "Data: {MB} MB"`, "", "Credit: 12,50 EUR Data: 250.00 MB 1 Top up", 250},
+		{"an unknown code", `"balance-ussd": "*999#"`, "balance-unknown", "", -1},
+		{"none", `"topup-ussd": "*1*CODE#"`, "no-balance-source", "", -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inCrashWorld(t, crashStory{}, func(t *testing.T, w *crashWorld) {
+				record := fmt.Sprintf(`{"id": "lab", "name": %q, "targets": [{"mccmnc": [%q]}], "connections": [{"apn": %q}], "ext": {%s}}`, Operator, PLMN, APN, tt.ext)
+				if err := os.WriteFile(filepath.Join(w.dir, "operators.d", "lab.json"), []byte(record), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				w.Operator.SetCredit(w.old, 250)
+				r := w.newReaper(nil, false)
+				err := w.daemon(r, func(ctx context.Context, c *hook.Client) error {
+					if err := w.settled(ctx, r, c); err != nil {
+						return err
+					}
+					time.Sleep(time.Hour)
+					var s status.Snapshot
+					if err := c.Do(ctx, "GET", "/v1/status", nil, nil, &s); err != nil {
+						return err
+					}
+					if s.Balance != nil {
+						t.Errorf("without being asked for: %+v", s.Balance)
+					}
+					var b status.Balance
+					err := c.Do(ctx, "GET", "/v1/balance", nil, nil, &b)
+					if tt.problem != "" {
+						if p, ok := errors.AsType[*hook.Error](err); !ok || p.Code != tt.problem {
+							t.Errorf("%+v, %v", b, err)
+						}
+						return nil
+					}
+					if err != nil {
+						return err
+					}
+					if b.Text != tt.text || b.Source != status.BalanceUSSD || !strings.Contains(b.Words, "EUR\nData") || (b.DataMB != nil) != (tt.mb >= 0) || b.DataMB != nil && *b.DataMB != tt.mb || b.UsedUp || b.Low {
+						t.Errorf("%+v", b)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

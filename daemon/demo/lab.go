@@ -159,7 +159,7 @@ func New(o Options) (_ *Lab, err error) {
 	}
 	l.Modem, err = atsim.New(atsim.Config{
 		Personality: o.Dialect, Card: l.Card.APDU, Network: l.Operator, RawIP: o.RawIP, Logger: o.Log,
-		Baud: o.Baud, APDUDelay: o.APDUDelay, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown, Wrap: o.Wrap,
+		Baud: o.Baud, APDUDelay: o.APDUDelay, USSD: l.Operator.ussd, DataUp: l.Operator.dataUp, DataDown: l.Operator.dataDown, Wrap: o.Wrap,
 	})
 	if err != nil {
 		return nil, err

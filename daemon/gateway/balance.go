@@ -27,10 +27,10 @@ func (g *Gateway) Balance(ctx context.Context) (status.Balance, error) {
 	if iccid == "" {
 		return status.Balance{}, &activation.Fault{Code: "no-sim", Text: "there is no line whose balance could be asked for", Advice: "`dynamod status` shows the SIM", Retry: euicc.RetryLater}
 	}
-	if !g.knowsBalance(iccid) {
+	if g.balanceSource(snap) == "" {
 		return status.Balance{}, &activation.Fault{
 			Code: "no-balance-source", Text: "nobody is named who knows this line's balance", Retry: euicc.RetryAsk,
-			Advice: "set [dynamo] directory, or put moApi with credentials and iccidRanges into the operator's record, see docs/operators.md",
+			Advice: "set [dynamo] directory, or put moApi with credentials and iccidRanges, or the USSD code balance-ussd, into the operator's record, see docs/operators.md",
 		}
 	}
 	if limited := snap.State == status.Limited; g.wasLimited.Swap(limited) != limited {
@@ -81,7 +81,7 @@ func (g *Gateway) showBalance(b status.Balance) {
 
 func balanceOf(iccid string, r dynamo.Reading) (out status.Balance) {
 	defer func() { out.Text = wording.Balance(out) }()
-	out = status.Balance{ICCID: iccid, At: r.At, Stale: r.Stale(), NextIn: int((r.Next + time.Second - 1) / time.Second)}
+	out = status.Balance{ICCID: iccid, Source: status.BalanceAPI, At: r.At, Stale: r.Stale(), NextIn: int((r.Next + time.Second - 1) / time.Second)}
 	if r.Err != nil {
 		out.Error = r.Err.Error()
 	}
@@ -91,6 +91,9 @@ func balanceOf(iccid string, r dynamo.Reading) (out status.Balance) {
 	}
 	b := r.Balances[0]
 	out.Type, out.DataMB, out.UsedUp, out.Locations = string(b.Type), b.Data, b.UsedUp(), b.Locations
+	if b.Words != "" {
+		out.Words, out.Source = b.Words, status.BalanceUSSD
+	}
 	if b.Type == moapi.TypePostpaid || b.Type == moapi.TypeNotSupported {
 		out.DataMB = nil // what is there is no number to show
 		return out
@@ -148,6 +151,11 @@ func (a balanceAsker) Balances(ctx context.Context, iccid string, q moapi.Balanc
 		rt.DialContext = g.dial
 		defer rt.CloseIdleConnections()
 		return moapi.New(op.MOAPI, rt, dynamo.NewTransactionID, g.clock.now).Balances(ctx, iccid, q)
+	}
+	if g.config().Dynamo.Directory == "" {
+		if code, _ := g.balanceCode(g.status.Snapshot()); code != "" {
+			return g.balanceByUSSD(ctx, iccid)
+		}
 	}
 	c, done, err := g.directory()
 	if err != nil {

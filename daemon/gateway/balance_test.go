@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -9,10 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"dynamod/configs/cosa"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/dynamo"
+	"dynamod/daemon/dynamo/call"
 	"dynamod/daemon/status"
 )
 
@@ -106,5 +109,53 @@ func TestCreditor(t *testing.T) {
 	_, err = g.Balance(t.Context())
 	if f, ok := errors.AsType[*activation.Fault](err); !ok || f.Code != "balance-no-api" || !strings.Contains(err.Error(), "/nonexistent/c.pem") {
 		t.Errorf("%v", err)
+	}
+}
+
+// No code is dialled while somebody uses the eUICC, and the records have to agree on it.
+func TestBalanceCode(t *testing.T) {
+	g := newGateway(t)
+	base := cosa.OperatorProfile{Source: cosa.SourceLocal, Rank: cosa.DefaultRank, Targets: []cosa.Target{{MCCMNC: []string{"99970"}}}}
+	record := func(id, code string) cosa.OperatorProfile {
+		p := base
+		p.ID, p.Name = id, id
+		if code != "" {
+			p.Ext = cosa.Ext{{Key: cosa.ExtBalancePattern, Value: "{MB} MB"}, {Key: cosa.ExtBalanceUSSD, Value: code}}
+		}
+		return p
+	}
+	snap := status.Snapshot{SIM: &status.SIM{ICCID: "8999970000000000018", HomePLMN: "99970"}}
+	for _, tt := range []struct {
+		name    string
+		records []cosa.OperatorProfile
+		want    string
+	}{
+		{"one", []cosa.OperatorProfile{record("a", "*100# *101#")}, "*100#"},
+		{"one of two has a code", []cosa.OperatorProfile{record("a", ""), record("b", "*100#")}, "*100#"},
+		{"both have the same", []cosa.OperatorProfile{record("a", "*100#"), record("b", "*100# *5#")}, "*100#"},
+		{"they do not agree", []cosa.OperatorProfile{record("a", "*100#"), record("b", "*5#")}, ""},
+		{"none", []cosa.OperatorProfile{record("a", "")}, ""},
+	} {
+		db, err := cosa.New(tt.records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.mu.Lock()
+		g.operators = db
+		g.mu.Unlock()
+		if code, _ := g.balanceCode(snap); code != tt.want {
+			t.Errorf("%s: %q", tt.name, code)
+		}
+	}
+	if code, _ := g.balanceCode(status.Snapshot{}); code != "" {
+		t.Errorf("without a SIM: %q", code)
+	}
+	g.cardToken <- struct{}{}
+	life, end := context.WithCancel(t.Context())
+	g.life = life
+	time.AfterFunc(10*time.Millisecond, end) // else it waits for a minute
+	_, err := g.balanceByUSSD(t.Context(), snap.SIM.ICCID)
+	if e, ok := errors.AsType[*call.Error](err); !ok || e.Code != call.CodeBusy {
+		t.Errorf("while the eUICC is used: %v", err)
 	}
 }

@@ -6,8 +6,11 @@ import "time"
 // when something has happened to the line.
 type Balance struct {
 	ICCID string `json:"iccid"`
-	// Text says it in words.
-	Text string `json:"text"`
+	// Text says it in one line. Words are the operator's own as they came, where it
+	// has said so itself.
+	Text   string `json:"text"`
+	Words  string `json:"words,omitempty"`
+	Source string `json:"source"` // api, ussd
 	// Type is the operator's: MODIRECT (an account without a number), MODIRECTPAYG
 	// and PAYG (prepaid), NONE (nothing is left), NOTSUPPORTED (no balance for this
 	// SIM); "" where the operator names none, or another one.
@@ -24,6 +27,12 @@ type Balance struct {
 	// NextIn is how many seconds nobody is asked again.
 	NextIn int `json:"next_in,omitempty"`
 }
+
+// Where a balance comes from.
+const (
+	BalanceAPI  = "api"  // the operator's, or the directory service
+	BalanceUSSD = "ussd" // a code of the operator's record
+)
 
 // Garden is the walled garden of a line that only reaches its operator's portal, while
 // it does and a record of operators.d has that portal.

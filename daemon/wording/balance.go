@@ -13,6 +13,9 @@ import (
 
 // Balance says what is left on a line.
 func Balance(b status.Balance) string {
+	if b.Words != "" {
+		return strings.Join(strings.Fields(b.Words), " ")
+	}
 	switch moapi.Type(b.Type) {
 	case moapi.TypePostpaid:
 		return "a contract: there is no balance to count"

@@ -18,6 +18,7 @@ const (
 	CodeServer       = "server"       // 5xx, and any other status
 	CodeUnreachable  = "unreachable"
 	CodeMalformed    = "malformed"
+	CodeBusy         = "busy" // the modem, where it is asked by a code
 )
 
 // Error is why a call came to nothing. Neither field nor text has an ICCID, a
@@ -56,7 +57,7 @@ func (e *Error) Hint() string {
 		return "compare token, user, password and certificate with what was given out"
 	case CodeUnknown:
 		return "compare iccidRanges of the operator's record with its cards"
-	case CodeTooMany:
+	case CodeTooMany, CodeBusy:
 		return "wait"
 	case CodeUnreachable, CodeServer:
 		return "try again later"

@@ -38,6 +38,9 @@ type Balance struct {
 	Time *time.Duration
 	// Locations are where it can be used, ISO 3166-1 alpha-2; none is everywhere.
 	Locations []string
+	// Words are the operator's own, where a person is meant to read them: the answer to
+	// a USSD code. An API has none.
+	Words string
 }
 
 // UsedUp tells whether nothing is left: also where time is left and no data, or the
