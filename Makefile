@@ -32,7 +32,7 @@ CROSS := arm-5 arm-6 arm-7 arm-7+notui arm64 mipsle-softfloat mips-softfloat ris
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
 DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin mandoc:mandoc zsh:zsh chromium:chromium tmux:tmux \
-  busybox:busybox shellcheck:shellcheck nft:nftables
+  busybox:busybox shellcheck:shellcheck nft:nftables qemu-arm-static:qemu-user-static
 
 # The same for services. They are installed only where nothing starts them (no
 # systemd: a container), or with CI=true: ModemManager on somebody's machine
@@ -58,6 +58,7 @@ demo: build
 
 check: deps lint test packages
 	$(GO) run ./rootfs/sizes -check $(LIMITS)
+	@$(MAKE) --no-print-directory emulated CROSS_TEST=$(firstword $(CROSS_TEST))
 
 deps:
 	@missing=; services=; \
@@ -102,7 +103,30 @@ sizes:
 packages: cross man
 	bin/dynamod completion bash >bin/dynamod.bash
 	bin/dynamod completion zsh >bin/dynamod.zsh
+	rm -rf bin/packages
 	$(GO) run ./rootfs/pack -version '$(VERSION)' -built $(BUILT)
+
+# The packages that ask the kernel, tested as the router's processor would run them,
+# compiled as the binaries are, and then the packages' programs themselves. CROSS_TEST
+# has GOARCH, variant and qemu's name for it; make check takes the first.
+SYSCALLS := ./atcmd/port/... ./board/... ./daemon/durable ./daemon/helper ./daemon/journal ./netlink/...
+CROSS_TEST := arm-7:arm arm64:aarch64 mipsle-softfloat:mipsel riscv64:riscv64
+# What qemu's emulation of a process cannot: start another program of the router's,
+# rules of routing, the filter of ICMPv6, error numbers in netlink messages on MIPS.
+EMULATED_NOT := ^(TestBusyNamesTheOtherProcess|TestHolder|TestInhibitEndsWithTheProcess|TestHelperProcess|TestHelperPPPD|TestAttacks)$$|^(TestDialer|TestPeerAddress|TestKeepOnWire)$$|^(TestForeign|TestNoInterface|TestWatch)$$/^linux$$|^(TestApply|TestApplyFrom)$$/./^linux$$|^(TestApply|TestApplyFrom)$$/././^linux$$|^TestErrors$$
+cross-test: deps packages
+	@$(MAKE) --no-print-directory emulated
+
+emulated:
+	@for t in $(CROSS_TEST); do \
+	  q=$${t##*:}; t=$${t%%:*}; arch=$${t%%-*}; v=$${t#*-}; env="GOOS=linux GOARCH=$$arch"; \
+	  case $$t in arm-*) env="$$env GOARM=$$v";; mips*) env="$$env GOMIPS=$$v";; esac; \
+	  if ! command -v qemu-$$q-static >/dev/null 2>&1; then echo "linux/$$t: qemu-$$q-static is not installed, its tests are skipped"; continue; fi; \
+	  echo "linux/$$t by qemu-$$q"; \
+	  env $$env CGO_ENABLED=0 $(GO) test -trimpath -tags "$(TAGS)" $(ROUTER) -exec qemu-$$q-static -skip '$(EMULATED_NOT)' -timeout 10m $(SYSCALLS) | grep -v 'no test files' | tee bin/cross-test.log; \
+	  if grep -q '^FAIL' bin/cross-test.log; then exit 1; fi; \
+	done
+	DYNAMOD_PACKAGES=$(CURDIR)/bin $(GO) test -count=1 -run '^TestPackaged$$' ./rootfs/pack
 
 # Every fuzz target in turn, each for FUZZTIME.
 fuzz:
@@ -117,7 +141,7 @@ bench:
 
 # The long runs: small tests many times over, walks to their end, with the tables
 # that they print.
-soak:
+soak: cross-test
 	DYNAMOD_SOAK=1 $(GO) test -race -count=5 -timeout 60m $$($(GO) list ./... | grep -v -e /daemon$$ -e /daemon/demo$$)
 	DYNAMOD_SOAK=1 $(GO) test -race -v -timeout 4h -skip TestFaultWalk ./daemon ./daemon/demo
 	DYNAMOD_SOAK=1 $(GO) test -v -run TestFaultWalk -timeout 4h ./daemon/demo

@@ -240,7 +240,7 @@ func asUSB(t *testing.T, sys string, f *os.File, place string) {
 	must(t, unix.Stat(f.Name(), &stat))
 	must(t, os.MkdirAll(filepath.Join(sys, place), 0o755))
 	must(t, os.MkdirAll(filepath.Join(sys, "dev/char"), 0o755))
-	link := filepath.Join(sys, "dev/char", fmt.Sprintf("%d:%d", unix.Major(stat.Rdev), unix.Minor(stat.Rdev)))
+	link := filepath.Join(sys, "dev/char", fmt.Sprintf("%d:%d", unix.Major(uint64(stat.Rdev)), unix.Minor(uint64(stat.Rdev))))
 	os.Remove(link)
 	must(t, os.Symlink(filepath.Join(sys, place), link))
 }
