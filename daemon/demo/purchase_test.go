@@ -13,6 +13,8 @@ import (
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/hook"
 	"dynamod/daemon/status"
+	"dynamod/euicc/euiccsim"
+	"dynamod/euicc/smdpsim"
 )
 
 // shop is a router whose user buys in the lab operator's portal.
@@ -161,6 +163,57 @@ func TestPurchases(t *testing.T) {
 			s.done(t, second)
 			if n := len(s.Server.Orders()); n != orders {
 				t.Errorf("%d orders were made", n-orders)
+			}
+		})
+	})
+	t.Run("existing profile re-used, while another run waits, and the power is cut", func(t *testing.T) {
+		second := ""
+		inShop(t, func(w *crashWorld) {
+			var err error
+			if second, err = w.another(2, false); err != nil {
+				w.t.Fatal(err)
+			}
+			w.shopOperator.AddLine(second, "prepaid", 0, 0)
+		}, func(t *testing.T, s *shop) {
+			if err := s.c.Do(s.ctx, http.MethodPost, "/v1/activations", nil, hook.ActivationRequest{Code: s.Profiles[0].Code}, nil); err != nil {
+				t.Fatal(err)
+			}
+			s.await(t, "it waits for consent", func(n status.Snapshot) bool { return n.Run != nil && n.Run.Waiting == "consent" })
+			if _, _, a := s.take(t, "existing"); a.Run != "" {
+				t.Errorf("%+v", a)
+			}
+		}, func(t *testing.T, s *shop) {
+			time.Sleep(10 * time.Minute)
+			got := s.await(t, "it is still wanted", visitIs(status.VisitBusy))
+			if s.enabled() != s.old {
+				t.Errorf("%s is enabled", s.enabled())
+			}
+			if err := s.c.Do(s.ctx, http.MethodDelete, "/v1/activations/"+got.Run.ID, nil, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			s.done(t, second)
+		})
+	})
+	t.Run("existing profile that could never be disabled again", func(t *testing.T) {
+		const second = "8900101000009999902"
+		inShop(t, func(w *crashWorld) {
+			upp, err := smdpsim.TestProfile(smdpsim.ProfileData{ICCID: second, IMSI: "001010000009902", SPN: Operator})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			raw, err := euiccsim.Metadata{ICCID: second, Provider: Operator, Name: "For good", Class: euiccsim.ClassOperational, Rules: euiccsim.PPR1}.Encode()
+			if err == nil {
+				err = w.Card.Preload(upp, raw, false)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.shopOperator.AddLine(second, "prepaid", 0, 0)
+		}, func(t *testing.T, s *shop) {
+			s.take(t, "existing")
+			got := s.await(t, "it is refused", visitIs(status.VisitFailed))
+			if got.Visit.Error.Code != "no-way-back" || got.Visit.Activation.Result != "policyViolation" || s.enabled() != s.old {
+				t.Errorf("%+v %+v", got.Visit.Error, got.Visit.Activation)
 			}
 		})
 	})

@@ -314,11 +314,13 @@ func (g *Gateway) begin(ctx context.Context, p dynamo.Pending) bool {
 	var err error
 	iccid := p.ICCID
 	switch {
-	case p.Kind == dynamo.KindUseProfile && !g.embedded():
-		// A SIM that is no eUICC: the plan is on the line that is in use.
-		g.balances.Event(iccid)
 	case p.Kind == dynamo.KindUseProfile:
-		rec, err = g.beginSwitch(ctx, iccid, hook.EnableOptions{})
+		var card dynamo.Card // which may not be read yet, just after a start
+		if card, err = g.buyer(ctx); err == nil && card.EID != "" {
+			rec, err = g.beginSwitch(ctx, iccid, hook.EnableOptions{})
+		} else if err == nil { // a SIM that is no eUICC: the plan is on the line that is in use
+			g.balances.Event(iccid)
+		}
 	case p.Run != "":
 		if rec, err = g.runs.Get(p.Run); err == nil {
 			iccid = rec.ICCID
@@ -356,11 +358,13 @@ func (g *Gateway) embedded() bool {
 	return card != nil && card.EID != ""
 }
 
-// later reports whether an error passes by itself.
+// later reports whether an error may pass by itself: all but a no to what is asked for.
 func later(err error) bool {
-	r := activation.Problem("", err).Retry
-	return r == string(euicc.RetryLater) || r == string(euicc.RetryNow) || errors.Is(err, activation.ErrBusy) || errors.Is(err, activation.ErrClosed) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	f, ok := errors.AsType[*activation.Fault](err)
+	if !ok || f.Code == "no-modem" {
+		return true
+	}
+	return f.Code != activation.NoWayBack().Code && (f.Retry == euicc.RetryLater || f.Retry == euicc.RetryNow)
 }
 
 // noteEnd notes the end of a run, if it has ended.
