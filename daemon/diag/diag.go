@@ -210,11 +210,11 @@ func (w *walk) board(ctx context.Context) (string, error) {
 		return "", broken("", "the kernel knows no port of a modem")
 	}
 	text := b.Model
+	if b.Definition != "" {
+		text = strings.TrimPrefix(text+", board "+b.Definition, ", ")
+	}
 	if text == "" {
 		text = "unknown board"
-	}
-	if b.Definition != "" {
-		text += ", board " + b.Definition
 	}
 	if n := len(b.Ports); n > 0 {
 		text += fmt.Sprintf(", ports that may be a modem's: %d", n)

@@ -202,3 +202,21 @@ func TestWalkCancelled(t *testing.T) {
 		}
 	})
 }
+
+// The first node says which box it is and what is known of it.
+func TestBoardText(t *testing.T) {
+	for _, tt := range []struct {
+		board Board
+		want  string
+	}{
+		{Board{Model: "Teltonika RUT955", Definition: "teltonika-rut955 (untested)", Ports: []string{"a", "b"}}, "Teltonika RUT955, board teltonika-rut955 (untested), ports that may be a modem's: 2"},
+		{Board{Model: "LENOVO 20L6", Fixed: true}, "LENOVO 20L6"},
+		{Board{Definition: "acme-m1", Fixed: true}, "board acme-m1"},
+		{Board{Fixed: true}, "unknown board"},
+	} {
+		w := &walk{World: &fake{board: tt.board, errs: map[string]error{}}}
+		if got, err := w.board(t.Context()); got != tt.want || err != nil {
+			t.Errorf("%q, %v; want %q", got, err, tt.want)
+		}
+	}
+}

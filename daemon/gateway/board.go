@@ -64,17 +64,15 @@ func CycleBoard(ctx context.Context, cfg *config.Config, opts Options) (by strin
 
 // cycleBoard starts the modem again by a line of the board.
 func (g *Gateway) cycleBoard(ctx context.Context) error {
+	if g.board.Switch() == "" {
+		return &activation.Fault{Code: "board-line", Text: "the board " + g.board.Name + " has no line that starts the modem again", Advice: "name one in a definition: docs/boards.md; or `dynamod modem reset --modem`", Retry: euicc.RetryNever}
+	}
 	mark := filepath.Join(g.config().State.Run, cycleMark)
 	if err := durable.WriteFile(mark, []byte(g.board.Name), 0o600); err != nil {
 		return err
 	}
 	g.log.Warn("the board starts the modem again", "by", g.board.Switch())
-	err := g.board.Cycle(ctx, g.lines())
-	if errors.Is(err, board.ErrNoSwitch) {
-		os.Remove(mark)
-		return &activation.Fault{Code: "board-line", Text: "the board " + g.board.Name + " has no line that starts the modem again", Advice: "name one in a definition: docs/boards.md; or `dynamod modem reset --modem`", Retry: euicc.RetryNever}
-	}
-	if err != nil {
+	if err := g.board.Cycle(ctx, g.lines()); err != nil {
 		return lineAdvice(err) // the mark stays: a line may be as it must not stay
 	}
 	return os.Remove(mark)
