@@ -59,6 +59,8 @@ type Card interface {
 	// Deliver offers what the outbox holds to its receivers, and removes what
 	// they took from the card.
 	Deliver(ctx context.Context) error
+	// Show has the status tell the card's profiles, where no switch does.
+	Show(ctx context.Context) error
 	// Unreported reports whether the server of a profile may not know yet that it
 	// is installed.
 	Unreported(iccid string) bool

@@ -236,6 +236,11 @@ func (r *run) installed(ctx context.Context) (State, error) {
 // way back: a line that is never activated would be the last one.
 func (r *run) report(ctx context.Context) (State, error) {
 	err := r.o.Card.Deliver(ctx)
+	if r.rec.Cancelled || r.rec.InstallOnly {
+		if err := r.o.Card.Show(ctx); err != nil {
+			r.o.Log.Warn("cannot read the list of profiles after the installation", "run", r.rec.ID, "error", err)
+		}
+	}
 	if !r.rec.Cancelled && r.rec.InstallOnly {
 		return r.leaveDisabled(), nil // with what could not be delivered
 	}

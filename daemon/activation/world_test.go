@@ -235,6 +235,8 @@ func (w *world) Deliver(ctx context.Context) error {
 	return w.do(ctx, "deliver", func() error { w.delivered += len(w.pending); w.pending = nil; return nil })
 }
 
+func (w *world) Show(context.Context) error { return nil }
+
 func (w *world) Unreported(string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

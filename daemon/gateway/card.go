@@ -414,13 +414,11 @@ func (r *runCard) Collect(ctx context.Context) ([]euicc.PendingNotification, err
 	if err != nil {
 		return nil, err
 	}
-	pending, err := r.g.collect(ctx, c)
-	// The new profile is seen at once, and where the run leaves it disabled nothing
-	// else would show it.
-	if show := r.g.showChange(ctx, c); show != nil {
-		r.g.log.Warn("cannot read the list of profiles after the installation", "error", show)
-	}
-	return pending, err
+	return r.g.collect(ctx, c)
+}
+
+func (r *runCard) Show(ctx context.Context) error {
+	return r.use(ctx, func(c *lpa.Card) error { return r.g.showChange(ctx, c) })
 }
 
 func (r *runCard) Deliver(ctx context.Context) error {
