@@ -64,7 +64,7 @@ var helperPPPDCommand = command{
 	summary: "run pppd for a daemon, on the port that it has opened: over the socket alone",
 	about: `A daemon with [bearer] ppp asks for it. On a command line there is no port that a modem was dialled on, and
 credentials would be seen by everybody, so that it is refused there.`,
-	example: "dynamod helper serve",
+	example: "dynamod helper pppd --help",
 	setup: func(*flag.FlagSet) action {
 		return func(ctx context.Context, _ []string, s std) error {
 			return helperDo(ctx, s, false, helper.Request{Verb: helper.PPPD, Args: make([]string, 5)})
@@ -115,7 +115,7 @@ var helperServeCommand = command{
 	name:    "helper serve",
 	summary: "answer one request on standard input, a unix socket",
 	about:   `systemd starts it for each connection to /run/dynamod-helper.sock. The verb pppd is possible here alone.`,
-	example: "systemd-socket-activate --accept --inetd -l /run/dynamod-helper.sock dynamod helper serve",
+	example: "dynamod helper serve --user dynamod",
 	setup: func(fs *flag.FlagSet) action {
 		name := fs.String("user", "dynamod", "the user who may ask beside root, a `NAME` or number")
 		return func(ctx context.Context, args []string, s std) error {
