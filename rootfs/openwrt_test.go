@@ -160,7 +160,7 @@ event '{"interface":"usb0","addresses":["10.0.0.2/30"],"gateway":"10.0.0.1","dns
 until [ -e "$BOX/end" ]; do sleep 0.1; done
 echo '{"type":"status","data":{"version":"v","state":"down"}}'; exec "$BOX/bin/busybox" sleep 1000 ;;
 esac`)
-	b.vars = append(b.vars, "GRACE=1000")
+	b.vars = append(b.vars, "GRACE=60")
 	script := filepath.Join(b.dir, "usr/libexec/dynamod/netifd")
 	cmd := exec.Command(filepath.Join(b.bin, "ash"), script, "wwan", "lte2")
 	cmd.Env = b.vars
