@@ -91,7 +91,7 @@ func (f *fakeDaemon) Balance(context.Context) (status.Balance, error) {
 	}
 	left := 512.5
 	return status.Balance{
-		ICCID: newICCID, Type: "MODIRECTPAYG", DataMB: &left, TimeRemaining: "P23DT23H", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		ICCID: newICCID, Type: "MODIRECTPAYG", DataMB: &left, TimeRemaining: "P23DT23H", Text: "512.5 MB left, for another 23 d 23 h", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Stale: true, Error: "the operator's API gave no answer\x1b[2J", NextIn: 60,
 	}, nil
 }
