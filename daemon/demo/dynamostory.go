@@ -142,6 +142,7 @@ func (d *dealer) serve() (end func(), err error) {
 			return d.n.Dial(ctx, network, net.JoinHostPort(netlab.PortalAddr.String(), port))
 		},
 	}
+	d.cfg.Reach.Interval = time.Second // nobody wants to wait for the next look at the internet, of which a router has few
 	c := &d.cfg.Dynamo
 	c.Directory, c.TokenFile, c.CA = fmt.Sprintf("https://%s:%d", netlab.PortalAddr, directoryPort), filepath.Join(d.dir, "directory.token"), filepath.Join(d.dir, "directory.pem")
 	// The record is the router's own too: where it may go without credit is not for a
