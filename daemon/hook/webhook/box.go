@@ -189,23 +189,30 @@ func (b *Box) shrink() {
 	}
 }
 
-// Due returns the message to send now, and else how long there is none; 0 if none
-// waits.
-func (b *Box) Due() (m Message, wait time.Duration, ok bool) {
+// Due returns the message to send now, of those that are due that with the fewest
+// tries: a receiver that is dead shall not be before one that was never tried. Else it
+// returns how long there is none, 0 if none waits. It leaves out the hosts of busy.
+func (b *Box) Due(busy map[string]bool) (m Message, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	for _, m := range b.Queue {
-		left := m.Next.Sub(now)
+	for _, x := range b.Queue {
+		left := x.Next.Sub(now)
+		switch {
+		case busy[hostOf(x.URL)]:
 		// A time that lies further ahead than any pause was written under a wrong clock.
-		if m.Next.IsZero() || left <= 0 || left > slices.Max(Backoff) {
-			return m, 0, true
-		}
-		if wait == 0 || left < wait {
+		case x.Next.IsZero() || left <= 0 || left > slices.Max(Backoff):
+			if !ok || x.Tries < m.Tries {
+				m, ok = x, true
+			}
+		case wait == 0 || left < wait:
 			wait = left
 		}
 	}
-	return Message{}, wait, false
+	if ok {
+		wait = 0
+	}
+	return m, wait, ok
 }
 
 // Done takes a message out: its receiver has it, or never will.

@@ -101,6 +101,7 @@ func TestCheck(t *testing.T) {
 		"http://noc.example/": false, "https://127.0.0.1/": false, "https://[::1]:443/": false, "https://192.168.8.1/": false, "https://u:p@noc.example/": false,
 		"https:noc.example": false, "https://": false, "file:///etc/passwd": false, "gopher://noc.example/": false, "https://noc.example/#x": false, "": false,
 		"https://noc.example/\nSECRET": false, "https://noc.example/" + strings.Repeat("x", 600): false, "https://noc.example\x00/": false,
+		"https://noc.example:99999/": false, "https://noc.example:0/": false, "https://noc.example:x/": false,
 	} {
 		if err := s.Check(text); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)

@@ -17,17 +17,20 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"dynamod/daemon/activation"
 	"dynamod/daemon/status"
+	"dynamod/daemon/task"
 )
 
 // Limits of one try.
 const (
 	tryTime   = 20 * time.Second
+	atOnce    = 4 // receivers that are tried at the same time, each with one message
 	maxAnswer = 4 << 10
 	maxURL    = 512
 	clockWait = time.Minute // until the clock is looked at again
@@ -61,12 +64,16 @@ type Options struct {
 // Sender sends what waits in a Box.
 type Sender struct {
 	Options
-	box  *Box
-	wake chan struct{}
+	box   *Box
+	wake  chan struct{}
+	ended chan string     // hosts that were tried
+	busy  map[string]bool // hosts that are being tried; Run's
 }
 
 // New returns a sender of what is in box.
-func New(box *Box, o Options) *Sender { return &Sender{o, box, make(chan struct{}, 1)} }
+func New(box *Box, o Options) *Sender {
+	return &Sender{o, box, make(chan struct{}, 1), make(chan string, atOnce), map[string]bool{}}
+}
 
 // Check is what is wrong with the receiver that a request names, nil for nothing.
 func (s *Sender) Check(text string) error {
@@ -96,6 +103,8 @@ func (s *Sender) parse(text string, set Settings) (*url.URL, error) {
 		return nil, errors.New("it is no URL with a host")
 	case u.Scheme != "https" && (u.Scheme != "http" || !set.AllowHTTP):
 		return nil, errors.New("it is not https")
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, errors.New("its port is not from 1 to 65535")
 	case u.User != nil:
 		return nil, errors.New("it has a user name or password")
 	case u.Fragment != "":
@@ -123,6 +132,10 @@ func (s *Sender) Keep(run, url string) error {
 func (s *Sender) Run(ctx context.Context) error {
 	sub := s.Status.Subscribe(0)
 	defer sub.Close()
+	defer func() {
+		for ; len(s.busy) > 0; delete(s.busy, <-s.ended) {
+		}
+	}()
 	last := ""
 	for {
 		wait, err := s.pass(ctx)
@@ -146,6 +159,9 @@ func (s *Sender) Run(ctx context.Context) error {
 				again = e.Type == "run"
 			case <-s.wake:
 				again = true
+			case host := <-s.ended:
+				delete(s.busy, host)
+				again = true
 			case <-later:
 				again = true
 			}
@@ -164,8 +180,8 @@ func (s *Sender) tell() {
 	})
 }
 
-// pass makes the messages that are due and sends them. It returns how long there is
-// nothing to do, 0 for until something happens.
+// pass makes the messages that are due and begins to send them. It returns how long
+// there is nothing to do, 0 for until something happens.
 func (s *Sender) pass(ctx context.Context) (time.Duration, error) {
 	set, err := s.Settings()
 	if err != nil {
@@ -178,15 +194,23 @@ func (s *Sender) pass(ctx context.Context) (time.Duration, error) {
 	if err := s.box.Scan(s.Runs, to, s.body); err != nil {
 		s.Log.Warn("webhooks", "error", err) // they are in memory
 	}
-	for ctx.Err() == nil {
-		m, wait, due := s.box.Due()
+	for ctx.Err() == nil && len(s.busy) < atOnce {
+		m, wait, due := s.box.Due(s.busy)
 		if !due {
 			return wait, nil
 		}
 		if !s.Sane() || set.Secret == nil {
 			return clockWait, nil // no certificate could be checked, nor a time be believed
 		}
-		s.send(ctx, m, set)
+		host := hostOf(m.URL)
+		s.busy[host] = true
+		go func() {
+			if p := task.Contain("webhooks", func() { s.send(ctx, m, set) }); p != nil {
+				s.Log.Error("webhooks", "panic", p.Value, "stack", p.Stack)
+				s.box.PutOff(m, slices.Max(Backoff))
+			}
+			s.ended <- host
+		}()
 	}
 	return 0, nil
 }
@@ -305,6 +329,11 @@ func ParseSecret(text string) ([]byte, error) {
 		return nil, errors.New("the secret is not base64 of 24 to 64 bytes: openssl rand -base64 32 makes one")
 	}
 	return b, nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 func hostOf(text string) string {

@@ -332,6 +332,57 @@ func TestDeadReceiver(t *testing.T) {
 	})
 }
 
+// However many are dead, a message to a living one comes within a minute of its run's
+// end, and at once where the dead have been tried.
+func TestManyDeadReceivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		h := newHouse(t, r)
+		h.dial = func(ctx context.Context, n, a string) (net.Conn, error) {
+			if strings.Contains(a, "dead") {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return r.dial(ctx, n, a)
+		}
+		h.start()
+		keep := func(run, url string) {
+			t.Helper()
+			h.with(func() { h.runs = append(h.runs, activation.Record{ID: run, State: activation.Accepted}) })
+			if err := h.s.Keep(run, url); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end := func() {
+			now := time.Now()
+			h.with(func() {
+				for i := range h.runs {
+					h.runs[i].State, h.runs[i].Ended = activation.Done, &now
+				}
+			})
+			h.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: "A"} })
+		}
+		for i := range 10 {
+			keep(string(rune('A'+i)), "http://dead"+string(rune('a'+i))+".example/")
+		}
+		keep("K", "http://noc.example/")
+		end()
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		if r.calls() != 1 {
+			t.Errorf("the living one was told %d times within a minute", r.calls())
+		}
+		time.Sleep(time.Hour)
+		keep("L", "http://noc2.example/")
+		end()
+		time.Sleep(tryTime + time.Second) // at worst four are being tried just now
+		synctest.Wait()
+		if r.calls() != 2 {
+			t.Errorf("told %d times", r.calls())
+		}
+	})
+}
+
 // Runs that ended before there was a receiver are no news to it, nor those of while
 // it was taken out.
 func TestNewReceiver(t *testing.T) {
