@@ -353,20 +353,20 @@ func TestManyDeadReceivers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		end := func() {
+		end := func(run string) {
 			now := time.Now()
 			h.with(func() {
 				for i := range h.runs {
 					h.runs[i].State, h.runs[i].Ended = activation.Done, &now
 				}
 			})
-			h.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: "A"} })
+			h.status.Update(func(s *status.Snapshot) { s.Run = &status.Run{ID: run} })
 		}
 		for i := range 10 {
 			keep(string(rune('A'+i)), "http://dead"+string(rune('a'+i))+".example/")
 		}
 		keep("K", "http://noc.example/")
-		end()
+		end("K")
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
 		if r.calls() != 1 {
@@ -374,7 +374,7 @@ func TestManyDeadReceivers(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		keep("L", "http://noc2.example/")
-		end()
+		end("L")
 		time.Sleep(tryTime + time.Second) // at worst four are being tried just now
 		synctest.Wait()
 		if r.calls() != 2 {
