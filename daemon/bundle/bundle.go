@@ -30,6 +30,7 @@ func JSON(name string, get func(ctx context.Context) (any, error)) Part {
 		}
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false) // a secret with an & is known as it is
 		return e.Encode(v)
 	}}
 }

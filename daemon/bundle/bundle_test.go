@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"dynamod/atcmd"
+	"dynamod/daemon/config"
 )
 
 // unpack returns the files of an archive by name.
@@ -190,4 +191,27 @@ func FuzzRedact(f *testing.F) {
 			t.Errorf("%q became %q", text, once)
 		}
 	})
+}
+
+// The path of the configured receiver is in no part, however it is written there.
+func TestWebhookURL(t *testing.T) {
+	for url, secret := range map[string]string{
+		"https://hooks.example/T000/B000?key=S3CRET&x=<y>": "S3CRET",
+		"https://hooks.example/T-S3CRET":                   "S3CRET",
+		"https://hooks.example/":                           "",
+		"":                                                 "",
+	} {
+		cfg := config.Default()
+		cfg.Webhook.URL = url
+		var r Redactor
+		r.Secrets(cfg)
+		var b bytes.Buffer
+		if err := JSON("settings.json", func(context.Context) (any, error) { return cfg, nil }).Write(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		text := string(r.Redact(append(b.Bytes(), "url = \""+url+"\""...)))
+		if secret != "" && strings.Contains(text, secret) || !strings.Contains(text, "Webhook") || secret == "" && !strings.Contains(text, url) {
+			t.Errorf("%s: %s", url, text)
+		}
+	}
 }

@@ -99,4 +99,8 @@ func (r *Redactor) Secrets(cfg *config.Config) {
 			r.Keep(s)
 		}
 	}
+	// Who knows the path of some receivers can write to them.
+	if _, rest, ok := strings.Cut(cfg.Webhook.URL, "://"); ok && strings.Contains(strings.TrimSuffix(rest, "/"), "/") {
+		r.Keep(rest)
+	}
 }

@@ -24,7 +24,7 @@ import (
 // names are as long as SGP.22 allows, a run that failed, a link that limps, and a
 // modem that was mended at every rung.
 func fullStatus() status.Snapshot {
-	text := func(n int) string { return strings.Repeat("x", n) }
+	text := func(n int) string { return strings.Repeat("&", n) } // of operators, who may have HTML's characters in their names
 	now := time.Date(2026, 11, 24, 11, 50, 52, 123456789, time.UTC)
 	whole, dbm := 301, -87.5
 	problem := &status.Problem{Code: text(30), Text: text(400), Advice: text(300), Retry: string(euicc.RetryNewCode), Stage: "authenticated", Cause: &status.Cause{Function: text(30), Subject: "8.2.6", Reason: "3.8", SW: "6A82"}}

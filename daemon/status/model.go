@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -180,12 +181,14 @@ func (s *Subscription) offer(e *Event) {
 }
 
 func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // an & of an operator's name would be six bytes; no JSON is put into HTML
+	if err := e.Encode(v); err != nil {
 		// Snapshots hold only strings, numbers and times.
 		panic("status: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 func (s Snapshot) clone() Snapshot {
