@@ -23,8 +23,8 @@ import (
 // fullStatus is as much as a router ever has to say: a card full of profiles whose
 // names are as long as SGP.22 allows, a run that failed, a link that limps, and a
 // modem that was mended at every rung.
-func fullStatus() status.Snapshot {
-	text := func(n int) string { return strings.Repeat("&", n) } // of operators, who may have HTML's characters in their names
+func fullStatus(fill string) status.Snapshot {
+	text := func(n int) string { return strings.Repeat(fill, n/len(fill)) }
 	now := time.Date(2026, 11, 24, 11, 50, 52, 123456789, time.UTC)
 	whole, dbm := 301, -87.5
 	problem := &status.Problem{Code: text(30), Text: text(400), Advice: text(300), Retry: string(euicc.RetryNewCode), Stage: "authenticated", Cause: &status.Cause{Function: text(30), Subject: "8.2.6", Reason: "3.8", SW: "6A82"}}
@@ -49,7 +49,14 @@ func fullStatus() status.Snapshot {
 		Recovery:     &status.Recovery{State: status.GivenUp, Symptom: text(30), Reason: text(200), Advice: text(200), Next: &now},
 		Fallback:     &status.Fallback{Preferred: text(20), Reason: text(200), Next: &now},
 		SIMChange:    &status.SIMChange{From: text(20), To: text(20), At: now},
-		Door:         &status.Door{Listen: text(30), Fingerprint: text(64), Error: text(200)},
+		Balance: &status.Balance{
+			ICCID: text(20), Text: text(200), Type: "MODIRECTPAYG", DataMB: &dbm, TimeRemaining: "P23DT23H", Locations: strings.Fields(strings.Repeat("DE ", 27)), At: now, Stale: true, Error: text(100), NextIn: 1800,
+		},
+		Visit: &status.Visit{
+			Transaction: text(26), Operator: text(32), Brand: text(32), State: status.VisitFailed, Begun: now, Plan: text(64), Due: &now, Run: text(13), Error: problem,
+			Activation: &status.VisitActivation{Result: text(30), ICCID: text(20)}, Registration: &status.VisitRegistration{},
+		},
+		Door: &status.Door{Listen: text(30), Fingerprint: text(64), Error: text(200)},
 	}
 	for range 16 { // what cards hold
 		s.Card.Profiles = append(s.Card.Profiles, status.Profile{ICCID: text(20), State: "disabled", Class: "operational", Provider: text(32), Name: text(64), Nickname: text(64), PolicyRules: "ppr1+ppr2"})
@@ -69,21 +76,31 @@ func fullStatus() status.Snapshot {
 	return s
 }
 
-// TestStatusSize: a status is small enough for a poll over the cellular link itself.
+// TestStatusSize: a status is small enough for a poll over the cellular link itself,
+// whatever others choose for names: there is nothing but texts to cut off.
 func TestStatusSize(t *testing.T) {
-	c, m, _ := serve(t, &fakeDaemon{})
-	full := fullStatus()
-	m.Update(func(s *status.Snapshot) { *s = full })
-	var text json.RawMessage
-	if err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, &text); err != nil {
-		t.Fatal(err)
-	}
-	var got status.Snapshot
-	if err := json.Unmarshal(text, &got); err != nil || len(got.Card.Profiles) != 16 || got.Webhooks == nil || len(got.Recovery.Rungs) != 8 {
-		t.Fatalf("not what was put in: %v", err)
-	}
-	if t.Logf("%d bytes", len(text)); len(text) > 20_000 {
-		t.Errorf("a status has %d bytes", len(text))
+	for _, row := range []struct{ name, fill string }{
+		{"letters", "x"}, {"of HTML", "&"}, {"quotes", `"`}, {"control characters", "\x01"}, {"two bytes", "ü"}, {"line separators", "\u2028"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c, m, _ := serve(t, &fakeDaemon{})
+			full := fullStatus(row.fill)
+			m.Update(func(s *status.Snapshot) { *s = full })
+			var text json.RawMessage
+			if err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, &text); err != nil {
+				t.Fatal(err)
+			}
+			var got status.Snapshot
+			if err := json.Unmarshal(text, &got); err != nil || len(got.Card.Profiles) != 16 || got.Webhooks == nil || got.Visit == nil || len(got.Recovery.Rungs) != 8 {
+				t.Fatalf("not what was put in: %v", err)
+			}
+			if row.fill == "x" && (got.Door.Fingerprint != full.Door.Fingerprint || got.Card.EID != full.Card.EID || got.Link.APN != full.Link.APN) {
+				t.Errorf("an identity is cut off: %+v %+v %+v", got.Door, got.Card, got.Link)
+			}
+			if t.Logf("%d bytes", len(text)); len(text) > status.MaxJSON {
+				t.Errorf("a status has %d bytes", len(text))
+			}
+		})
 	}
 }
 
@@ -140,7 +157,7 @@ func BenchmarkStatus(b *testing.B) {
 	for _, network := range []string{"socket", "TLS"} {
 		b.Run(network, func(b *testing.B) {
 			model, client := opened(b, network)
-			full := fullStatus()
+			full := fullStatus("x")
 			model.Update(func(s *status.Snapshot) { *s = full })
 			c := client()
 			b.ReportAllocs()
