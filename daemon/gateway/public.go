@@ -19,6 +19,9 @@ var inside = []netip.Prefix{
 // nat64 is what a translator puts before an IPv4 address (RFC 6052).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
+// sixToFour is before an IPv4 address to which the rest is sent in a tunnel (RFC 3056, 2).
+var sixToFour = netip.MustParsePrefix("2002::/16")
+
 // checkPublic is an *es9p.AddressError for an address of this machine, of a link or
 // of a private network.
 func checkPublic(a netip.Addr) error {
@@ -26,6 +29,9 @@ func checkPublic(a netip.Addr) error {
 	if nat64.Contains(to) {
 		b := to.As16()
 		to = netip.AddrFrom4([4]byte(b[12:]))
+	} else if sixToFour.Contains(to) {
+		b := to.As16()
+		to = netip.AddrFrom4([4]byte(b[2:6]))
 	}
 	if !to.IsGlobalUnicast() || to.IsPrivate() || slices.ContainsFunc(inside, func(p netip.Prefix) bool { return p.Contains(to) }) {
 		return &es9p.AddressError{Address: a}

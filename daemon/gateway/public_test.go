@@ -42,6 +42,8 @@ func TestServerAddresses(t *testing.T) {
 		{"a name", "smdp.example.net:443", nil, false, "smdp.example.net:443"},
 		{"loopback", "127.0.0.1:443", nil, false, ""},
 		{"IPv6 loopback", "[::1]:443", nil, false, ""},
+		{"6to4 of loopback", "[2002:7f00:1::]:443", nil, false, ""},
+		{"6to4 of a public address", "[2002:c000:201::1]:443", nil, false, "[2002:c000:201::1]:443"},
 		{"cloud metadata", "169.254.169.254:80", nil, false, ""},
 		{"the LAN", "192.168.8.1:80", nil, false, ""},
 		{"the LAN, allowed", "192.168.8.1:80", nil, true, "192.168.8.1:80"},

@@ -32,6 +32,9 @@ const refusedBody = 2 * time.Second
 // refuse answers a request that the guard turned down.
 func refuse(w http.ResponseWriter, f access.Refusal) {
 	p := &status.Problem{Code: f.Code, Text: f.Text, Advice: f.Advice, Retry: string(euicc.RetryNever)}
+	if f.Code == "stale-signature" {
+		p.Retry = string(euicc.RetryNow) // signed anew
+	}
 	if f.Wait > 0 {
 		p.Retry = string(euicc.RetryLater)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.Wait.Seconds()))))

@@ -67,8 +67,8 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		code, _, err = euicc.ParseLaterActivationCode(body.Code)
 	case body.Code != "":
 		code, err = euicc.ParseActivationCode(body.Code)
-	case (body.Discover || body.DefaultSMDP) && body.SMDP == "" && body.MatchingID == "":
-		// There is no code to parse.
+	case body.SMDP == "" && body.MatchingID == "":
+		// There is no code to parse; Submit tells whether there is another way.
 	default:
 		code.MatchingID = euicc.MatchingID(body.MatchingID)
 		code.Address, err = euicc.ParseAddress(body.SMDP)
@@ -303,8 +303,10 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
-	if err == nil && d.More() {
-		err = errors.New("more than one JSON value")
+	if err == nil {
+		if _, end := d.Token(); end != io.EOF { // More would be false before a ] or }
+			err = cmp.Or(end, errors.New("more than one JSON value"))
+		}
 	}
 	if err == nil {
 		return true
@@ -313,9 +315,10 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, v any) bool {
 	if errors.As(err, new(*http.MaxBytesError)) {
 		code = http.StatusRequestEntityTooLarge
 	}
-	// Decoding errors may quote the body, and the body holds a code.
+	// Decoding errors may quote the body, and the body holds a code, perhaps in the wrong
+	// place: only what looks like our names is shown.
 	text := "the body is not the JSON object that this route takes"
-	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(field) < 40 {
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(field) < 40 && strings.Trim(field, `"_abcdefghijklmnopqrstuvwxyz`) == "" {
 		text = "the body has an unknown field " + field
 	}
 	writeProblem(w, code, &status.Problem{Code: "bad-body", Text: text, Advice: "docs/hook.md shows the bodies"})

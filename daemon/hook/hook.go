@@ -220,10 +220,11 @@ func route(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	h, pattern := mux.Handler(r)
 	if pattern == "" {
 		code := http.StatusNotFound
-		probe := httpStatus{ResponseWriter: discard{}}
+		probe := httpStatus{ResponseWriter: discard{http.Header{}}}
 		h.ServeHTTP(&probe, r)
 		if probe.code == http.StatusMethodNotAllowed {
 			code = probe.code
+			w.Header().Set("Allow", probe.Header().Get("Allow"))
 		}
 		writeProblem(w, code, &status.Problem{Code: "no-route", Text: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path), Advice: "docs/hook.md lists the routes"})
 		return
@@ -329,9 +330,9 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) erro
 	return fmt.Errorf("hook: %w", err)
 }
 
-type discard struct{}
+type discard struct{ header http.Header }
 
-func (discard) Header() http.Header         { return http.Header{} }
+func (d discard) Header() http.Header       { return d.header }
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int)             {}
 

@@ -276,7 +276,9 @@ func TestRequests(t *testing.T) {
 		{"AT while busy", "POST", "/v1/modem/at", ATRequest{}, &activation.Fault{Code: "busy", Text: "the modem is in use", Err: activation.ErrBusy}, "busy"},
 		{"bad code", "POST", "/v1/activations", ActivationRequest{Code: "LPB:SECRET"}, nil, "bad-activation-code"},
 		{"both forms", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", SMDP: "a.example"}, nil, "bad-activation-code"},
-		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "bad-activation-code"},
+		{"nothing", "POST", "/v1/activations", ActivationRequest{}, nil, "no-code"},
+		{"no default SM-DP+", "POST", "/v1/activations", map[string]bool{"default_smdp": false}, nil, "no-code"},
+		{"a code for a field's name", "POST", "/v1/activations", map[string]int{"LPA:1$a.example$SECRET": 1}, nil, "bad-body"},
 		{"matching ID with a field", "POST", "/v1/activations", ActivationRequest{SMDP: "a.example", MatchingID: "SECRET$1.2.3"}, nil, "bad-activation-code"},
 		{"APN that cannot be one", "POST", "/v1/activations", ActivationRequest{Code: "LPA:1$a.example$SECRET", APN: &activation.APN{APN: "a b"}}, nil, "bad-apn"},
 		{"unknown field", "POST", "/v1/activations", map[string]string{"cod": "SECRET"}, nil, "bad-body"},
@@ -448,6 +450,34 @@ func TestInProcess(t *testing.T) {
 	}
 	if err := c.Do(t.Context(), "GET", "/v1/status", nil, nil, nil); err == nil {
 		t.Error("answered after its end")
+	}
+}
+
+// A body is one JSON value and nothing behind it.
+func TestOneValue(t *testing.T) {
+	s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+	for body, want := range map[string]int{
+		`{"discover": true}`: 202, "{\"discover\": true}\n ": 202,
+		`{"discover": true} ]`: 400, `{"discover": true} }`: 400, `{"discover": true} {}`: 400, `{"discover": true},`: 400, `{"discover": true} x`: 400, ``: 400,
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/v1/activations", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		if s.remote.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", body, w.Code, want, w.Body)
+		}
+	}
+}
+
+// Who asks a route by a method that it does not have is told those that it has.
+func TestAllow(t *testing.T) {
+	s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+	for path, want := range map[string]string{"/v1/status": "GET, HEAD", "/v1/activations": "GET, HEAD, POST"} {
+		w := httptest.NewRecorder()
+		route(s.remote, w, httptest.NewRequest("PATCH", path, nil))
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != want {
+			t.Errorf("%s: %d, Allow %q", path, w.Code, w.Header().Get("Allow"))
+		}
 	}
 }
 

@@ -126,6 +126,9 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 		g.unknown(w, r, e, err)
 		return nil, nil
 	}
+	if pattern == "" && caller.Scope > None {
+		need = Read // who is known is told that there is no such route, which changes nothing
+	}
 	if caller.Scope < need {
 		g.deny(w, e, Refusal{http.StatusForbidden, "wrong-scope", "this needs the scope " + need.String() + ", the caller has " + caller.Scope.String(),
 			"`dynamod token add` makes a token with another scope", 0}, nil)
@@ -158,7 +161,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *E
 		return nil, nil
 	}
 	// A bundle or a trace is worth as much as a change.
-	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && need < Admin {
+	if pattern == "" || (r.Method == http.MethodGet || r.Method == http.MethodHead) && need < Admin {
 		return r, nil
 	}
 	return r, &e

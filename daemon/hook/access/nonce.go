@@ -18,8 +18,9 @@ const (
 	early = time.Minute
 	// nonceLife is how long a nonce of ours may be used.
 	nonceLife = time.Minute
-	// maxNonces bounds what is remembered. As each caller is held to a rate,
-	// only many callers together could fill it.
+	// maxNonces bounds what is remembered. A caller is held to a rate, and three who
+	// sign 10 requests a second for six minutes fill it: then who signs is refused
+	// until the oldest are forgotten.
 	maxNonces = 8192
 	ourNonce  = "d."
 )
