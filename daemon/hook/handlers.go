@@ -160,7 +160,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	sub := s.model.Subscribe(after)
 	defer sub.Close()
 	rc := http.NewResponseController(w)
-	rc.SetReadDeadline(time.Time{}) // the server's read limit is for requests, not for streams
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	if (after == 0 || sub.Lost) && s.firstEvent(w, sub.Last) != nil {

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dynamod/configs/cosa"
@@ -479,6 +480,44 @@ func TestAllow(t *testing.T) {
 			t.Errorf("%s: %d, Allow %q", path, w.Code, w.Header().Get("Allow"))
 		}
 	}
+}
+
+type slowDaemon struct{ *fakeDaemon }
+
+func (slowDaemon) ResetModem(ctx context.Context, kind string) (ModemReset, error) {
+	select {
+	case <-ctx.Done():
+		return ModemReset{}, ctx.Err()
+	case <-time.After(10 * time.Minute):
+		return ModemReset{Kind: kind}, nil
+	}
+}
+
+// The minute for reading a request does not end an answer that takes longer, nor a
+// stream: net/http takes it back when the request was read to its end.
+func TestLongAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, l := InProcess()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		m := status.New("test", time.Now)
+		go func() { done <- New(slowDaemon{&fakeDaemon{}}, m, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+		var got ModemReset
+		if err := c.Do(ctx, "POST", "/v1/modem/reset", nil, ModemResetRequest{Kind: ResetSIM, Confirm: true}, &got); err != nil || got.Kind != ResetSIM {
+			t.Errorf("%+v, %v", got, err)
+		}
+		go func() {
+			time.Sleep(10 * time.Minute)
+			m.Log("late")
+		}()
+		if err := c.Events(ctx, func(kind string, _ []byte) bool { return kind != "log" }); err != nil {
+			t.Errorf("events: %v", err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestContentType(t *testing.T) {

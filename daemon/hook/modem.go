@@ -209,7 +209,6 @@ func (s *Server) modemPorts(w http.ResponseWriter, r *http.Request) {
 func (s *Server) at(w http.ResponseWriter, r *http.Request) {
 	var body ATRequest
 	if s.read(w, r, &body) {
-		long(w)
 		list(s, w, func() ([]ATAnswer, error) { return s.daemon.AT(r.Context(), body) })
 	}
 }
@@ -217,7 +216,6 @@ func (s *Server) at(w http.ResponseWriter, r *http.Request) {
 func (s *Server) apdu(w http.ResponseWriter, r *http.Request) {
 	var body APDURequest
 	if s.read(w, r, &body) {
-		long(w)
 		answer(s, w, func() (APDUAnswers, error) { return s.daemon.APDU(r.Context(), body) })
 	}
 }
@@ -229,14 +227,9 @@ func (s *Server) resetModem(w http.ResponseWriter, r *http.Request) {
 	case !body.Confirm:
 		writeProblem(w, http.StatusPreconditionRequired, &status.Problem{Code: "confirm-reset", Text: "the link goes down while the modem is reset", Advice: `say so: {"kind": "sim", "confirm": true}`})
 	default:
-		long(w)
 		answer(s, w, func() (ModemReset, error) { return s.daemon.ResetModem(r.Context(), body.Kind) })
 	}
 }
-
-// long takes the server's read limit off a request that has been read and whose
-// answer may take minutes: it would end the request's context.
-func long(w http.ResponseWriter) { http.NewResponseController(w).SetReadDeadline(time.Time{}) }
 
 func answer[T any](s *Server, w http.ResponseWriter, get func() (T, error)) {
 	v, err := get()
@@ -250,7 +243,6 @@ func answer[T any](s *Server, w http.ResponseWriter, get func() (T, error)) {
 // trace streams the AT lines as Server-Sent Events.
 func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 	lines := s.daemon.Trace(r.Context())
-	long(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	rc := http.NewResponseController(w)
