@@ -1,10 +1,12 @@
 package hook
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,7 +56,11 @@ func TestSilentDaemon(t *testing.T) {
 						return
 					}
 					defer conn.Close()
-					go io.Copy(io.Discard, conn)
+					in := bufio.NewReader(conn)
+					if _, err := http.ReadRequest(in); err != nil { // what comes before it is no answer to it
+						return
+					}
+					go io.Copy(io.Discard, in)
 					row.serve(conn)
 					<-t.Context().Done()
 				}()
