@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,13 +33,19 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], std{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// floor is the time of the build.
+// floor is the time of the build, of its commit where the linker was not told.
 func floor() time.Time {
-	sec, err := strconv.ParseInt(builtAt, 10, 64)
-	if err != nil || sec == 0 {
-		return time.Time{} // not known
+	if sec, err := strconv.ParseInt(builtAt, 10, 64); err == nil && sec != 0 {
+		return time.Unix(sec, 0)
 	}
-	return time.Unix(sec, 0)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, set := range info.Settings {
+			if at, err := time.Parse(time.RFC3339, set.Value); set.Key == "vcs.time" && err == nil {
+				return at
+			}
+		}
+	}
+	return time.Time{} // not known
 }
 
 // std are a command's standard streams.

@@ -79,7 +79,8 @@ func Renewed(c tls.Certificate, certFile, keyFile string, changed func(tls.Certi
 
 // OwnCertificate returns the self-made certificate of dir, which it makes at the
 // first time. now is a time from which it is valid: not after any that a wrong
-// clock may show later.
+// clock may show later. Of a build that does not know its own time, now is in or
+// before 1970, and the certificate is valid from 2026, before which there was no dynamod.
 func OwnCertificate(dir string, now time.Time, hosts []string, write func(path string, data []byte, mode fs.FileMode) error) (tls.Certificate, error) {
 	path := filepath.Join(dir, "tls.pem")
 	c, err := LoadCertificate(path, path)
@@ -106,6 +107,9 @@ func OwnCertificate(dir string, now time.Time, hosts []string, write func(path s
 }
 
 func makeCertificate(now time.Time, hosts []string) ([]byte, error) {
+	if now.Year() <= 1970 {
+		now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

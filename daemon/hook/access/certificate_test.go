@@ -126,3 +126,16 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Error("without its key there is another one")
 	}
 }
+
+// A build that does not know its time makes no certificate that has run out already.
+func TestCertificateWithoutFloor(t *testing.T) {
+	for _, now := range []time.Time{{}, time.Unix(0, 0)} {
+		c, err := OwnCertificate(t.TempDir(), now, nil, os.WriteFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Leaf.NotBefore.Year() != 2026 || c.Leaf.NotAfter.Year() < 2045 {
+			t.Errorf("floor %v: valid from %v to %v", now, c.Leaf.NotBefore, c.Leaf.NotAfter)
+		}
+	}
+}
