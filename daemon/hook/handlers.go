@@ -344,9 +344,9 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	code := http.StatusBadGateway // the card, the modem or a server said no
 	switch {
 	case errors.Is(err, activation.ErrNoRun):
-		code, p.Code, p.Advice = http.StatusNotFound, "no-such-activation", "GET /v1/activations lists those that are known"
+		code, p.Code, p.Advice = http.StatusNotFound, "no-such-activation", "the list of activations has those that are known"
 	case errors.Is(err, activation.ErrNotWaiting):
-		code, p.Code, p.Advice = http.StatusConflict, "not-waiting", "GET /v1/activations/ID tells what it is at"
+		code, p.Code, p.Advice = http.StatusConflict, "not-waiting", "its record tells what it is at"
 	case errors.Is(err, activation.ErrTooLate):
 		code, p.Code, p.Advice = http.StatusConflict, "too-late", "wait for its end; a profile can be enabled and deleted then"
 	case errors.Is(err, activation.ErrBusy):

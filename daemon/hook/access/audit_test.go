@@ -1,6 +1,9 @@
 package access
 
 import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,5 +123,32 @@ func TestAuditOfStrangers(t *testing.T) {
 	}
 	if size > strangersSize {
 		t.Errorf("%d bytes", size)
+	}
+}
+
+// The log has which run a request began, and what was forced.
+func TestRecordOfRunsAndForce(t *testing.T) {
+	a := OpenAudit(t.TempDir())
+	defer a.Close()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/activations", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/v1/activations/RUN1")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	mux.HandleFunc("DELETE /v1/profiles/{iccid}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	h := Record(mux, a, time.Now, slog.New(slog.DiscardHandler))
+	for _, row := range []struct{ method, url, what, object string }{
+		{"POST", "/v1/activations", "POST /v1/activations", "RUN1"},
+		{"DELETE", "/v1/profiles/89?confirm=89&force=true", "DELETE /v1/profiles/{iccid} force", "89"},
+		{"DELETE", "/v1/profiles/89?force=false&x=force", "DELETE /v1/profiles/{iccid}", "89"},
+	} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(row.method, row.url, nil))
+		all, err := a.Entries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := all[len(all)-1]; e.What != row.what || e.Object != row.object {
+			t.Errorf("%s: %+v", row.url, e)
+		}
 	}
 }

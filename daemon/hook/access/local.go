@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -48,8 +49,16 @@ func (a *Audit) record(next http.Handler, w http.ResponseWriter, r *http.Request
 			e.Object = v
 		}
 	}
+	if run, ok := strings.CutPrefix(w.Header().Get("Location"), "/v1/activations/"); ok && seen.status == http.StatusAccepted {
+		e.Object = run // that began
+	}
 	if e.What == "" {
 		return nil
+	}
+	for _, name := range []string{"force", "no_way_back", "accept_limited"} {
+		if r.URL.Query().Get(name) == "true" {
+			e.What += " " + name
+		}
 	}
 	return a.Write(e)
 }
