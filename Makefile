@@ -11,10 +11,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What keeps the binaries of routers small: HTTP/2 is left out, which neither an
 # SM-DP+ needs nor the API offers, and the compiler inlines only where that is
 # worth its room: in what counts bytes and bits, without COLD, which runs once a
-# handshake or a request. Elsewhere a deferred call is not laid out at each return.
+# handshake, a request or a system call. Elsewhere a deferred call is not laid out at each return.
 TAGS := nodemo,nethttpomithttp2
 COLD := crypto/tls crypto/x509/... crypto/ecdsa crypto/rsa crypto/ecdh crypto/elliptic crypto/hpke \
-  crypto/internal/fips140/ecdsa crypto/internal/fips140/rsa encoding/asn1 encoding/json encoding/pem encoding/xml
+  crypto/internal/fips140/ecdsa crypto/internal/fips140/rsa encoding/asn1 encoding/json encoding/pem encoding/xml \
+  crypto/mlkem crypto/internal/fips140/mlkem crypto/ed25519 crypto/internal/fips140/ed25519 crypto/internal/fips140/drbg \
+  crypto/internal/fips140/hkdf crypto/internal/fips140/tls12 crypto/internal/fips140/tls13 crypto/des crypto/rc4 crypto/dsa crypto/rand \
+  internal/poll internal/godebug internal/syscall/unix internal/fmtsort internal/strconv
 DEFER := -d=noopendefer=1
 ROUTER := -gcflags=all='-l $(DEFER)' \
   $(foreach p,bytes slices crypto/... encoding/... internal/... runtime/... sync/...,-gcflags=$(p)=) \

@@ -191,7 +191,12 @@ func (db *DB) Lookup(dst []Match, sim SIM) []Match {
 			dst = l.try(dst, start, r, &sim, home)
 		}
 	}
-	slices.SortFunc(dst[start:], compareMatches)
+	// By insertion: the matches of a SIM are few and nearly in order.
+	for i := start + 1; i < len(dst); i++ {
+		for j := i; j > start && compareMatches(dst[j], dst[j-1]) < 0; j-- {
+			dst[j], dst[j-1] = dst[j-1], dst[j]
+		}
+	}
 	return dst
 }
 
