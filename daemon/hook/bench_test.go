@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ func fullStatus(fill string) status.Snapshot {
 	text := func(n int) string { return strings.Repeat(fill, n/len(fill)) }
 	now := time.Date(2026, 11, 24, 11, 50, 52, 123456789, time.UTC)
 	whole, dbm := 301, -87.5
+	many := slices.Repeat([]string{text(64)}, 200) // hosts and places, as many as an operator likes
 	problem := &status.Problem{Code: text(30), Text: text(400), Advice: text(300), Retry: string(euicc.RetryNewCode), Stage: "authenticated", Cause: &status.Cause{Function: text(30), Subject: "8.2.6", Reason: "3.8", SW: "6A82"}}
 	s := status.Snapshot{
 		Version: "v1.2.3-45-g0123456-dirty", Time: now, Started: now, State: status.Limited, Reason: text(300), Advice: text(300),
@@ -49,8 +51,9 @@ func fullStatus(fill string) status.Snapshot {
 		Recovery:     &status.Recovery{State: status.GivenUp, Symptom: text(30), Reason: text(200), Advice: text(200), Next: &now},
 		Fallback:     &status.Fallback{Preferred: text(20), Reason: text(200), Next: &now},
 		SIMChange:    &status.SIMChange{From: text(20), To: text(20), At: now},
+		Garden:       &status.Garden{Operator: text(60), Name: text(100), Portal: text(200), Interface: "wwan0", Hosts: many, Missing: many, Error: text(100)},
 		Balance: &status.Balance{
-			ICCID: text(20), Text: text(200), Type: "MODIRECTPAYG", DataMB: &dbm, TimeRemaining: "P23DT23H", Locations: strings.Fields(strings.Repeat("DE ", 27)), At: now, Stale: true, Error: text(100), NextIn: 1800,
+			ICCID: text(20), Text: text(200), Type: "MODIRECTPAYG", DataMB: &dbm, TimeRemaining: "P23DT23H", Locations: many, At: now, Stale: true, Error: text(100), NextIn: 1800,
 		},
 		Visit: &status.Visit{
 			Transaction: text(26), Operator: text(32), Brand: text(32), State: status.VisitFailed, Begun: now, Plan: text(64), Due: &now, Run: text(13), Error: problem,

@@ -10,8 +10,11 @@ import (
 // itself.
 const MaxJSON = 20_000
 
-// small encodes s with its longest texts cut off where it would have more than
-// MaxJSON bytes: operators, modems and cards choose names as they like. Identities
+// mostTexts is how many texts a list keeps then: countries, hosts, warnings.
+const mostTexts = 8
+
+// small encodes s with its longest texts and lists of texts cut off where it would
+// have more than MaxJSON bytes: operators, modems and cards choose names as they like. Identities
 // are shorter than what is cut.
 func small(s Snapshot) []byte {
 	b := encode(s)
@@ -26,7 +29,7 @@ func small(s Snapshot) []byte {
 	return b
 }
 
-// clip cuts texts in v, and in what it points to, down to most bytes, and takes out
+// clip cuts lists of texts in v, and in what it points to, and texts down to most bytes, and takes out
 // what JSON has to escape with up to six for one.
 func clip(v reflect.Value, most int) {
 	switch v.Kind() {
@@ -41,6 +44,9 @@ func clip(v reflect.Value, most int) {
 			}
 		}
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.String && v.Len() > mostTexts {
+			v.SetLen(mostTexts)
+		}
 		for i := range v.Len() {
 			clip(v.Index(i), most)
 		}
