@@ -198,6 +198,7 @@ func TestWebhookURL(t *testing.T) {
 	for url, secret := range map[string]string{
 		"https://hooks.example/T000/B000?key=S3CRET&x=<y>": "S3CRET",
 		"https://hooks.example/T-S3CRET":                   "S3CRET",
+		"https://hooks.example?key=S3CRET":                 "S3CRET",
 		"https://hooks.example/":                           "",
 		"":                                                 "",
 	} {

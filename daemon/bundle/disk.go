@@ -100,7 +100,7 @@ func (r *Redactor) Secrets(cfg *config.Config) {
 		}
 	}
 	// Who knows the path of some receivers can write to them.
-	if _, rest, ok := strings.Cut(cfg.Webhook.URL, "://"); ok && strings.Contains(strings.TrimSuffix(rest, "/"), "/") {
+	if _, rest, ok := strings.Cut(cfg.Webhook.URL, "://"); ok && strings.ContainsAny(strings.TrimSuffix(rest, "/"), "/?") {
 		r.Keep(rest)
 	}
 }
