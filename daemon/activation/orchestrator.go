@@ -149,6 +149,8 @@ type Orchestrator struct {
 	// executing stays true where a panic has ended Run.
 	executing bool
 	closed    bool
+	// unwritten are the IDs of runs whose last record is not in the journal.
+	unwritten map[string]bool
 	// compactions of the journal that runs accounts for
 	compactions int
 }
@@ -158,8 +160,9 @@ func New(c Config) (*Orchestrator, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	o := &Orchestrator{Config: c, wake: make(chan struct{}, 1), runs: Runs(c.Journal.Records())}
+	o := &Orchestrator{Config: c, wake: make(chan struct{}, 1), runs: Runs(c.Journal.Records()), unwritten: map[string]bool{}}
 	c.Journal.WhenFull(o.makeRoom)
+	o.endOrphans()
 	keep := ""
 	if n := len(o.runs); n > 0 {
 		last := o.runs[n-1]
@@ -415,39 +418,6 @@ func (o *Orchestrator) reopen() {
 	case o.wake <- struct{}{}:
 	default:
 	}
-}
-
-// append journals a record. The lock is held.
-func (o *Orchestrator) append(rec Record) error {
-	if _, err := o.Journal.Append(Kind, rec); err != nil {
-		return err
-	}
-	o.remember(rec)
-	if n := o.Journal.Compactions(); n != o.compactions {
-		o.compactions = n
-		o.forget()
-	}
-	return nil
-}
-
-// remember makes a record the one that is told. The lock is held.
-func (o *Orchestrator) remember(rec Record) {
-	if i := slices.IndexFunc(o.runs, func(r Record) bool { return r.ID == rec.ID }); i >= 0 {
-		o.runs[i] = rec
-	} else {
-		o.runs = append(o.runs, rec)
-	}
-}
-
-// record journals a run's new state. From installed on a run has to go on even
-// when the journal cannot be written: the card has changed already.
-func (o *Orchestrator) record(rec Record) error {
-	o.mu.Lock()
-	err := o.append(rec)
-	o.remember(rec) // what is so is told, also when it cannot be written
-	o.mu.Unlock()
-	o.publish(rec)
-	return err
 }
 
 func (o *Orchestrator) publish(rec Record) {

@@ -32,6 +32,8 @@ type run struct {
 	tries   int   // confirmation codes that the server has refused
 	failed  error // why a further session was begun
 
+	wayBack string // Previous, as the journal has it
+
 	locked map[string]bool // ICCIDs whose card asked for a PIN or PUK on the way back
 
 	there     *euicc.Profile // the profile, if it is on the card already
@@ -53,7 +55,7 @@ type run struct {
 }
 
 func newRun(o *Orchestrator, rec Record) *run {
-	return &run{o: o, rec: rec, answers: make(chan Answer, 1), enough: make(chan struct{})}
+	return &run{o: o, rec: rec, wayBack: rec.Previous, answers: make(chan Answer, 1), enough: make(chan struct{})}
 }
 
 func (r *run) state() State {
@@ -149,7 +151,12 @@ func (r *run) execute(ctx context.Context) (ended bool) {
 	for !state.Ended() {
 		if r.fresh {
 			r.fresh = false // Submit has journalled this state
-		} else if err := r.enter(state); err != nil && before(state, Installed) {
+		} else if err := r.enter(state); err != nil && (before(state, Installed) || state == Enabling && r.wayBack != r.rec.Previous) {
+			// Nothing was switched yet. Of a profile that was on the card this is the
+			// first record with the way back: after a power cut there would be none.
+			if state == Enabling {
+				state = Agreed
+			}
 			state = r.fail(state, stateFault(err))
 			continue
 		}
@@ -284,8 +291,10 @@ func (r *run) enter(s State) error {
 	err := r.o.record(rec)
 	if err != nil {
 		r.o.Log.Error("cannot write the journal", "run", rec.ID, "state", s, "error", err)
+		return err
 	}
-	return err
+	r.wayBack = rec.Previous
+	return nil
 }
 
 // fail records an error and names the state that it leads to.

@@ -22,18 +22,20 @@ func (r *run) earlier() []Record {
 	return list
 }
 
-// known is the profile that an earlier run of the same order has brought to the
-// card, nil if none. The server would not give it a second time.
-func (r *run) known(profiles []euicc.Profile) *euicc.Profile {
+// onCard reports whether an earlier run of the same order has brought its profile to
+// the card, and takes it. The server would not give it a second time.
+func (r *run) onCard(profiles []euicc.Profile) bool {
 	for _, rec := range r.earlier() {
 		for _, p := range profiles {
 			if p.ICCID.String() == rec.ICCID {
 				p.Metadata.ICCID = p.ICCID
-				return &p
+				r.there = &p
+				r.describe(p.Metadata)
+				return true
 			}
 		}
 	}
-	return nil
+	return false
 }
 
 // spent is the error of an order that the server has refused for good: each

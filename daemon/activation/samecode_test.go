@@ -38,6 +38,15 @@ func TestSameCodeAgain(t *testing.T) {
 		asked   bool // the server, the second time
 	}{
 		{"rolled back: the profile is there, and enabled", noLink, nil, status.Committed, "", false},
+		{"rolled back: the profile is there, and no way to a server", noLink, func(w *world, _ *Request) {
+			fail := w.fail
+			w.fail = func(call string) error {
+				if call == "preflight" {
+					return &Fault{Code: "no-way", Text: "no way to a server"}
+				}
+				return fail(call)
+			}
+		}, status.Committed, "", false},
 		{"rolled back, and the profile was deleted since", noLink, func(w *world, _ *Request) { delete(w.profiles, newICCID) }, status.Committed, "", true},
 		{"rolled back, and enabled by hand since", noLink, func(w *world, _ *Request) {
 			w.profiles[oldICCID], w.profiles[newICCID] = euicc.Disabled, euicc.Enabled

@@ -12,14 +12,18 @@ import (
 
 func (r *run) preflight(ctx context.Context) (State, error) {
 	r.abandon(ctx)
+	if len(r.earlier()) > 0 { // what is on the card already needs no way to a server
+		if profiles, err := r.o.Card.Profiles(ctx); err == nil && r.onCard(profiles) {
+			return Agreed, nil
+		}
+	}
 	if err := r.o.Card.Preflight(ctx, r.req.Code); err != nil {
 		return "", err
 	}
 	// A session would cost the order an attempt. What cannot be read now is read
 	// again when the offer is known.
 	if profiles, err := r.o.Card.Profiles(ctx); err == nil {
-		if r.there = r.known(profiles); r.there != nil {
-			r.describe(r.there.Metadata)
+		if r.onCard(profiles) {
 			return Agreed, nil
 		}
 		if err := checkEnabled(profiles, euicc.ICCID{}); err != nil && !r.rec.InstallOnly {
