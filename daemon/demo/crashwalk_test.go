@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -402,15 +403,23 @@ func TestCrashWalk(t *testing.T) {
 				}
 			}
 			var table walk.Table
-			missed, polls := 0, 0
+			var missed, polls []string
 			for i, stops := range story.stops(points) {
 				for _, after := range stops {
-					_, met, took, err := crash(t, story, walk.Like(points, i), after, nil)
+					var (
+						met  bool
+						took time.Duration
+						err  error
+					)
+					for telling := 0; telling < 3 && !met && err == nil; telling++ { // tasks beside the run take turns
+						_, met, took, err = crash(t, story, walk.Like(points, i), after, nil)
+					}
 					if !met && err == nil {
-						if points[i].Kind == walk.AT { // day-two work beside the run asks this or that
-							polls++
+						point := fmt.Sprintf("%d (%v), after %v", i, points[i], after)
+						if points[i].Kind == walk.AT { // the look at the modem beside the run asks this or that
+							polls = append(polls, point)
 						} else {
-							missed++
+							missed = append(missed, point)
 						}
 						continue
 					}
@@ -426,14 +435,18 @@ func TestCrashWalk(t *testing.T) {
 					}
 				}
 			}
-			if tried := table.Tried(""); missed > tried/50 {
-				t.Errorf("%d points were not met again, and only %d were", missed, tried)
+			if len(missed) > 0 || len(polls) > lookLines {
+				t.Errorf("not met again in three tellings: points %s", strings.Join(append(missed, polls...), "; "))
 			}
 			publish(t, "crash walk, "+story.name, fmt.Sprintf("in one process, simulated time: %d points, stopped before and after them, %d not met again, %v in real time\n%s",
-				len(points), missed+polls, time.Since(begin).Round(time.Second), table.Text(time.Second)))
+				len(points), len(missed)+len(polls), time.Since(begin).Round(time.Second), table.Text(time.Second)))
 		})
 	}
 }
+
+// lookLines are the lines of one look at the modem, which falls elsewhere in a telling
+// that takes another time.
+const lookLines = 13
 
 // publish tells people what was tried.
 func publish(t *testing.T, name, text string) {
