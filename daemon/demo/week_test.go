@@ -34,6 +34,7 @@ type week struct {
 	random *rand.Rand
 	reaper *reaper
 	faults []weekFault
+	next   time.Time // fault
 	end    time.Time
 	only   string        // faults that begin like this
 	fixed  time.Duration // how long each lasts, 0 for at random
@@ -90,9 +91,15 @@ func (w *week) sample() {
 	}
 }
 
-// between is the time to the next fault: two hours on average.
-func (w *week) between() time.Duration {
-	return time.Duration(w.random.ExpFloat64() * float64(2*time.Hour))
+// untilNext waits for the next fault: two hours after the beginning of the last one
+// on average, but not before the link is back, whose time would not be known else:
+// one that is late makes those that follow it none the later.
+func (w *week) untilNext() {
+	if w.next.IsZero() {
+		w.next = time.Now()
+	}
+	w.next = w.next.Add(time.Duration(w.random.ExpFloat64() * float64(2*time.Hour)))
+	w.sleep(time.Until(w.next))
 }
 
 // lasts is how long a fault does: a quarter of an hour on average.
@@ -112,7 +119,7 @@ func (w *week) live(ctx context.Context, c *hook.Client) (*weekFault, error) {
 		}
 		w.tidy(ctx, c)
 		w.measure()
-		w.sleep(w.between())
+		w.untilNext()
 		if !time.Now().Before(w.end) || w.count > 0 && len(w.seen) == w.count {
 			return nil, errors.Join(w.delivered(ctx, c), w.reported())
 		}
@@ -205,7 +212,7 @@ func (w *week) awaitLink(ctx context.Context, c *hook.Client) error {
 
 // measure notes goroutines and memory of the whole lab, in the first day and last.
 func (w *week) measure() {
-	if len(w.seen) < 3 || len(w.seen)%5 != 0 {
+	if len(w.seen) == 0 || len(w.seen)%3 != 0 {
 		return
 	}
 	runtime.GC()
