@@ -26,26 +26,20 @@ func Amount(words, pattern string) (mb float64, ok bool) {
 		before, after = strings.TrimSpace(before), strings.TrimSpace(after)
 		for rest := words; ; {
 			at := strings.Index(rest, before)
+			if before == "" { // the next number, with its sign
+				if at = strings.IndexFunc(rest, isDigit); at > 0 {
+					at = len(strings.TrimRight(rest[:at], ".,-"))
+				}
+			}
 			if at < 0 {
 				return 0, false
 			}
-			rest = rest[at+len(before):]
-			n, tail, ok := leadingNumber(strings.TrimSpace(rest))
+			n, tail, ok := leadingNumber(strings.TrimSpace(rest[at+len(before):]))
 			if ok && strings.HasPrefix(strings.TrimSpace(tail), after) {
 				return n * u.mb, true
 			}
-			if rest == "" {
-				return 0, false
-			}
-			if before == "" { // from the next number on
-				i := strings.IndexFunc(rest, isDigit)
-				if i < 0 {
-					return 0, false
-				}
-				if i == 0 {
-					i = len(rest) - len(strings.TrimLeft(rest, "0123456789.,"))
-				}
-				rest = rest[i:]
+			if rest = rest[at+len(before):]; before == "" {
+				rest = tail
 			}
 		}
 	}
@@ -56,15 +50,30 @@ func oneBlank(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func isDigit(r rune) bool { return r >= '0' && r <= '9' }
 
-// leadingNumber reads a number with at most one point or comma.
+// leadingNumber reads a number with at most one point or comma. One with a sign, or in
+// groups of three digits ("1 234", "1'234"), is none, and rest is what comes after it.
 func leadingNumber(s string) (n float64, rest string, ok bool) {
-	end := len(s) - len(strings.TrimLeft(s, "0123456789.,"))
-	digits := strings.TrimRight(s[:end], ".,") // those end a sentence
+	end := len(s) - len(strings.TrimLeft(s, "0123456789.,-"))
+	digits := strings.TrimRight(s[:end], ".,-") // those end a sentence
 	rest = s[len(digits):]
+	grouped := false
+	for g := group(rest); g > 0; g = group(rest) {
+		rest, grouped = rest[g:], true
+	}
 	whole, part, has := strings.Cut(strings.ReplaceAll(digits, ",", "."), ".")
-	if whole == "" || len(digits) > 15 || has && (len(part) == 3 || strings.Contains(part, ".")) {
+	if grouped || whole == "" || len(digits) > 15 || strings.Contains(digits, "-") || has && (len(part) == 3 || strings.Contains(part, ".")) {
 		return 0, rest, false
 	}
 	n, err := strconv.ParseFloat(strings.TrimSuffix(whole+"."+part, "."), 64)
 	return n, rest, err == nil
+}
+
+// group is the length of a further group of three digits, with what is before it.
+func group(s string) int {
+	for _, by := range []string{" ", "'", "\u2019"} {
+		if d, ok := strings.CutPrefix(s, by); ok && len(d)-len(strings.TrimLeft(d, "0123456789")) == 3 {
+			return len(by) + 3
+		}
+	}
+	return 0
 }
