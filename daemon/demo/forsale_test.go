@@ -23,6 +23,27 @@ import (
 	"dynamod/daemon/hook"
 )
 
+var (
+	directoryAddr = netip.AddrPortFrom(netlab.SMDPAddr, directoryPort).String()
+	directoryURL  = "https://" + directoryAddr
+)
+
+// serveDirectory has h at the directory's address, until end.
+func (w *crashWorld) serveDirectory(pair tls.Certificate, h http.Handler) (end func()) {
+	w.t.Helper()
+	ln, err := w.n.ListenInternet("tcp", directoryAddr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		srv.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
+	}()
+	return func() { srv.Close(); <-served }
+}
+
 // TestOperatorsForHere lists who sells a plan: by the directory service, by its last
 // list, by the signed catalogue, by the router's own records, and with no connection.
 func TestOperatorsForHere(t *testing.T) {
@@ -30,13 +51,12 @@ func TestOperatorsForHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := netip.AddrPortFrom(netlab.SMDPAddr, 9443).String()
 	var dir string
 	withDirectory, withCatalogue := true, false
 	story := crashStory{set: func(c *config.Config) {
 		c.Dynamo = config.Dynamo{Country: "de"}
 		if withDirectory {
-			c.Dynamo.Directory, c.Dynamo.TokenFile, c.Dynamo.CA = "https://"+address, filepath.Join(dir, "token"), filepath.Join(dir, "directory.pem")
+			c.Dynamo.Directory, c.Dynamo.TokenFile, c.Dynamo.CA = directoryURL, filepath.Join(dir, "token"), filepath.Join(dir, "directory.pem")
 		}
 		if withCatalogue {
 			c.Dynamo.Catalogue, c.Dynamo.CatalogueKey = filepath.Join(dir, "catalogue.json"), string(public)
@@ -76,19 +96,6 @@ func TestOperatorsForHere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		serve := func() (end func()) {
-			ln, err := w.n.ListenInternet("tcp", address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			srv := &http.Server{Handler: service.Handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-			served := make(chan struct{})
-			go func() {
-				defer close(served)
-				srv.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
-			}()
-			return func() { srv.Close(); <-served }
-		}
 		for _, row := range []struct {
 			name                                  string
 			directory, up, catalogue, cut, online bool
@@ -108,7 +115,7 @@ func TestOperatorsForHere(t *testing.T) {
 			withDirectory, withCatalogue = row.directory, row.catalogue
 			end := func() {}
 			if row.up {
-				end = serve()
+				end = w.serveDirectory(pair, service.Handler())
 			}
 			if row.cut {
 				if err := os.RemoveAll(filepath.Join(dir, "box", "state", "dynamo")); err != nil {
@@ -169,10 +176,9 @@ func TestOperatorsForHere(t *testing.T) {
 // TestBoughtOnATelephone has the portal opened elsewhere than in the router's page: its
 // answer comes by the directory service, also over a power cut, and nobody else's does.
 func TestBoughtOnATelephone(t *testing.T) {
-	address := netip.AddrPortFrom(netlab.SMDPAddr, 9443).String()
 	var dir string
 	story := crashStory{standing: true, power: true, set: func(c *config.Config) {
-		c.Dynamo = config.Dynamo{Directory: "https://" + address, TokenFile: filepath.Join(dir, "token"), CA: filepath.Join(dir, "directory.pem")}
+		c.Dynamo = config.Dynamo{Directory: directoryURL, TokenFile: filepath.Join(dir, "token"), CA: filepath.Join(dir, "directory.pem")}
 	}}
 	inCrashWorld(t, story, func(t *testing.T, w *crashWorld) {
 		dir = w.dir
@@ -190,40 +196,9 @@ func TestBoughtOnATelephone(t *testing.T) {
 		}
 		service := &directory.Service{Router: func(token string) string { return token }, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 		handler := service.Handler()
-		ln, err := w.n.ListenInternet("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			srv.Serve(tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
-		}()
-		defer func() { srv.Close(); <-served }()
+		defer w.serveDirectory(pair, handler)()
 		w.shopOperator = w.Seller(time.Now)
 		s := &shop{crashWorld: w, shopper: &shopper{browser: inProcess{w.shopOperator.Portal()}}}
-		life := func(cut bool, f func()) {
-			t.Helper()
-			s.r = w.newReaper(nil, false)
-			err := w.daemon(s.r, func(ctx context.Context, c *hook.Client) error {
-				s.ctx, s.c = ctx, c
-				if err := w.settled(ctx, s.r, c); err != nil {
-					return err
-				}
-				f()
-				if cut {
-					s.r.Kill()
-				}
-				return nil
-			})
-			if err != nil && !s.r.Dead() {
-				t.Fatal(err)
-			}
-			if err := w.stopped(s.r); err != nil {
-				t.Fatal(err)
-			}
-		}
 		leave := func(transaction, origin, text string) int {
 			t.Helper()
 			r, err := http.NewRequest(http.MethodPost, "https://directory/v1/visits/"+transaction+"/callbacks", strings.NewReader(text))
@@ -235,18 +210,14 @@ func TestBoughtOnATelephone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			allowed := ""
-			if resp.StatusCode == http.StatusNoContent {
-				allowed = origin
-			}
-			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != allowed {
-				t.Errorf("%d allows %q", resp.StatusCode, got)
+			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+				t.Errorf("%d: read by %q: the page cannot tell why", resp.StatusCode, got)
 			}
 			return resp.StatusCode
 		}
 		var b bought
 		var v hook.PortalVisit
-		life(true, func() {
+		s.live(t, true, func() {
 			if err := s.c.Do(s.ctx, http.MethodPost, "/v1/dynamo/visits", nil, hook.VisitRequest{Operator: "lab-portal"}, &v); err != nil {
 				t.Fatal(err)
 			}
@@ -278,7 +249,7 @@ func TestBoughtOnATelephone(t *testing.T) {
 				t.Error("one came through")
 			}
 		})
-		life(false, func() {
+		s.live(t, false, func() {
 			if got := leave(v.Transaction, "https://"+PortalHost, b.envelope); got != 204 {
 				t.Errorf("%d", got)
 			}

@@ -41,26 +41,32 @@ func inShop(t *testing.T, prepare func(*crashWorld), lives ...func(*testing.T, *
 		}
 		s := &shop{crashWorld: w, shopper: &shopper{browser: inProcess{operator.Portal()}}}
 		for i, life := range lives {
-			s.r = w.newReaper(nil, false)
-			err := w.daemon(s.r, func(ctx context.Context, c *hook.Client) error {
-				s.ctx, s.c = ctx, c
-				if err := w.settled(ctx, s.r, c); err != nil {
-					return err
-				}
-				life(t, s)
-				if i < len(lives)-1 {
-					s.r.Kill()
-				}
-				return nil
-			})
-			if err != nil && !s.r.Dead() {
-				t.Fatal(err)
-			}
-			if err := w.stopped(s.r); err != nil {
-				t.Fatal(err)
-			}
+			s.live(t, i < len(lives)-1, func() { life(t, s) })
 		}
 	})
+}
+
+// live calls f with a daemon of its own; the power is cut then, or the daemon told to end.
+func (s *shop) live(t *testing.T, cut bool, f func()) {
+	t.Helper()
+	s.r = s.newReaper(nil, false)
+	err := s.daemon(s.r, func(ctx context.Context, c *hook.Client) error {
+		s.ctx, s.c = ctx, c
+		if err := s.settled(ctx, s.r, c); err != nil {
+			return err
+		}
+		f()
+		if cut {
+			s.r.Kill()
+		}
+		return nil
+	})
+	if err != nil && !s.r.Dead() {
+		t.Fatal(err)
+	}
+	if err := s.stopped(s.r); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *shop) visit(t *testing.T) hook.PortalVisit {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ func TestVisits(t *testing.T) {
 	h := s.Handler()
 	n := 0
 	client := func(router string) *Client {
-		return NewClient("https://directory.example", router, "", handler{h}, func() string { n++; return fmt.Sprint("call-", n) }, s.Now)
+		return NewClient("https://directory.example", router, "", wire{h: h}, func() string { n++; return fmt.Sprint("call-", n) }, s.Now)
 	}
 	leave := func(id, text string) int {
 		r := httptest.NewRequest("POST", "https://directory.example/v1/visits/"+id+"/callbacks", strings.NewReader(text))
@@ -71,13 +70,4 @@ func TestVisits(t *testing.T) {
 		t.Error("after a day")
 	}
 	unknown(one, "visit")
-}
-
-// handler is a transport to a server in the same process.
-type handler struct{ http.Handler }
-
-func (h handler) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result(), nil
 }
