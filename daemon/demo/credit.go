@@ -67,12 +67,8 @@ func (o *operator) meter() {
 	o.meters.Lock()
 	defer o.meters.Unlock()
 	o.mu.Lock()
-	iccid, carrier, garden, was := o.caller, o.carrier, o.garden, o.walled
-	account := o.accounts[iccid]
-	if !o.isUp || carrier == nil {
-		account = nil
-	}
-	since := o.metered
+	iccid, carrier, garden, was, up := o.caller, o.carrier, o.garden, o.walled, o.isUp
+	account, since := o.accounts[iccid], o.metered
 	o.mu.Unlock()
 	total, err := carrierTraffic(carrier)
 	walled := false
@@ -82,7 +78,7 @@ func (o *operator) meter() {
 		if !was {
 			mb = float64(total-since) / 1e6
 		}
-		walled = !account.Use(iccid, mb)
+		walled = !account.Use(iccid, mb) && up
 	}
 	if walled != was && carrier != nil {
 		to := ""

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"dynamod/atcmd/atsim"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/dynamo/dynamosim"
 	"dynamod/daemon/hook"
@@ -188,5 +191,33 @@ func TestBalanceByCode(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// countingCarrier is one whose traffic the test makes up.
+type countingCarrier struct {
+	noTraffic
+	bytes int64
+}
+
+func (c *countingCarrier) Traffic() (int64, error) { return c.bytes, nil }
+
+// What crosses between the last look and the end of a data connection is charged.
+func TestCreditOfTheLastMoment(t *testing.T) {
+	c := &countingCarrier{}
+	o := newOperator(c, atsim.Lease{}, slog.New(slog.DiscardHandler))
+	defer o.stopMeter()
+	o.caller = "8900101000000000019"
+	o.SetCredit(o.caller, 1)
+	for _, left := range []float64{0.7, 0.4} {
+		if err := o.dataUp(1, atsim.Lease{}); err != nil {
+			t.Fatal(err)
+		}
+		c.bytes += 300_000
+		o.dataDown(1)
+		c.bytes += 300_000 // of a line that does not pay by volume
+		if got := o.own.mb[o.caller]; math.Abs(got-left) > 1e-9 {
+			t.Errorf("%v MB are left, not %v", got, left)
+		}
 	}
 }
