@@ -3,13 +3,13 @@
 package demo
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -140,20 +140,7 @@ func (s *shopper) ask(method, target string, form url.Values) (string, error) {
 type inProcess struct{ http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &answerWriter{header: http.Header{}, code: http.StatusOK}
+	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
-	return &http.Response{
-		StatusCode: w.code, Status: fmt.Sprint(w.code, " ", http.StatusText(w.code)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(&w.text), Request: r,
-	}, nil
+	return w.Result(), nil
 }
-
-type answerWriter struct {
-	header http.Header
-	text   bytes.Buffer
-	code   int
-}
-
-func (w *answerWriter) Header() http.Header         { return w.header }
-func (w *answerWriter) Write(b []byte) (int, error) { return w.text.Write(b) }
-func (w *answerWriter) WriteHeader(code int)        { w.code = code }

@@ -145,7 +145,7 @@ func (b *Balances) question(s *kept, iccid, location string) {
 			switch e.Code {
 			case call.CodeUnknown:
 				wait = balanceUnknown
-			case call.CodeNoAPI, call.CodeBusy: // nobody was asked: a file here is wrong
+			case call.CodeNoAPI, call.CodeBusy: // nobody was asked
 				wait, s.failures = 0, 0
 			}
 			wait = max(wait, e.RetryAfter)

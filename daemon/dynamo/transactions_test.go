@@ -429,10 +429,8 @@ func TestFailuresAreToldOnce(t *testing.T) {
 	bad := d.id
 	d.id, d.state = d.begin()
 	d.must(d.accept(d.download(), fromPortal))
-	for id, status := range map[string]ESimOperationStatus{bad: EIDMismatch} {
-		if err := d.Ended(id, Failure{Status: status, Time: d.now}); err != nil {
-			t.Error(err)
-		}
+	if err := d.Ended(bad, Failure{Status: EIDMismatch, Time: d.now}); err != nil {
+		t.Error(err)
 	}
 	if err := d.Ended(d.id, Failure{}); err != nil {
 		t.Error(err)
