@@ -282,7 +282,7 @@ func TestPortalOnATelephone(t *testing.T) {
 	for _, row := range []struct {
 		host, state string
 		n           int
-	}{{"contoso.example", "taken", 1}, {"fabrikam.example", "refused: the directory service cannot be reached", 0}} { // CORS tells a page no more
+	}{{"contoso.example", "taken", 1}, {"fabrikam.example", "refused: the router does not expect this", 0}} {
 		address, id, _ := s.launch("")
 		if err := c.ExpectVisit(t.Context(), id, []string{row.host}); err != nil {
 			t.Fatal(err)
