@@ -111,15 +111,44 @@ func (id identity) may(path string, rwx os.FileMode) (bool, error) {
 	return mode&rwx == rwx, nil
 }
 
-// ofAnother refuses root a state that is another user's: what root writes there that
-// user's daemon could not read.
-func ofAnother(dir string) error {
+// stranger is the owner of a directory that root would change, nil where that is root's
+// own affair.
+func stranger(dir string) *syscall.Stat_t {
 	info, err := os.Stat(dir)
 	if err != nil || os.Geteuid() != 0 {
 		return nil
 	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || s.Uid == 0 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 {
+		return s
+	}
+	return nil
+}
+
+// becomeOwner has root go on as the user whose the directory is, for good: what he has
+// put there, links to other files among it, is used with his rights.
+func becomeOwner(dir string) error {
+	s := stranger(dir)
+	if s == nil {
+		return nil
+	}
+	err := syscall.Setgroups(nil)
+	if err == nil {
+		err = syscall.Setgid(int(s.Gid))
+	}
+	if err == nil {
+		err = syscall.Setuid(int(s.Uid))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot become user %d, whose %s is: %w", s.Uid, dir, err)
+	}
+	return nil
+}
+
+// ofAnother refuses root a state that is another user's: what root writes there that
+// user's daemon could not read.
+func ofAnother(dir string) error {
+	s := stranger(dir)
+	if s == nil {
 		return nil
 	}
 	uid := strconv.Itoa(int(s.Uid))

@@ -20,13 +20,14 @@ reads the file at each request, so that a caller who is removed is out at once. 
 	verbs:   []command{tokenAddCommand, tokenListCommand, tokenRemoveCommand},
 }
 
-// keysFile is where the callers of the configured daemon are.
+// keysFile is where the callers of the configured daemon are. Root has become that
+// daemon's user then.
 func keysFile(c *configFlags) (string, error) {
 	cfg, err := c.loadOrDefault()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(cfg.State.Dir, "hook", "keys"), nil
+	return filepath.Join(cfg.State.Dir, "hook", "keys"), becomeOwner(cfg.State.Dir)
 }
 
 var tokenAddCommand = command{

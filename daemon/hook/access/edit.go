@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // ErrNoCaller means that the keys file has no such caller.
@@ -39,15 +40,15 @@ func Remove(path, name string, write func(path string, data []byte, mode fs.File
 	})
 }
 
+// lockTime is how long an edit waits for another one.
+const lockTime = 5 * time.Second
+
 // edit changes the file as a whole. Who edits at the same time waits. Comments
-// that somebody wrote into it are lost.
+// that somebody wrote into it are lost. The directory may be another user's only for
+// who has become that user: its names may be links to anywhere.
 func edit(path string, write func(path string, data []byte, mode fs.FileMode) error, change func(Keys) (Keys, error)) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	// Root may edit what a daemon of another user has to read.
-	if err := giveTo(dir, filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	d, err := os.Open(dir)
@@ -55,10 +56,7 @@ func edit(path string, write func(path string, data []byte, mode fs.FileMode) er
 		return fmt.Errorf("keys: %w", err)
 	}
 	defer d.Close() // and with it the lock
-	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
-		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
+	if err := lock(d); err != nil {
 		return fmt.Errorf("keys: %s: %w", dir, err)
 	}
 	keys, err := OpenFile(path).Keys()
@@ -75,20 +73,19 @@ func edit(path string, write func(path string, data []byte, mode fs.FileMode) er
 	if err := write(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	if err := giveTo(path, dir); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
 	return nil
 }
 
-// giveTo gives path to the owner of dir, where root has made it.
-func giveTo(path, dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil || os.Geteuid() != 0 {
-		return err
+// lock locks a directory. One that stays locked is an error: a blocking flock would
+// hear no ^C.
+func lock(d *os.File) error {
+	for end := time.Now().Add(lockTime); ; time.Sleep(lockTime / 100) {
+		err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EWOULDBLOCK) && time.Now().After(end):
+			return errors.New("another program has it locked")
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			return err
+		}
 	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 {
-		return os.Lchown(path, int(s.Uid), int(s.Gid))
-	}
-	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -139,6 +141,30 @@ func TestFile(t *testing.T) {
 	write("", 0o600, at.Add(4))
 	if keys, err := f.Keys(); err != nil || len(keys) != 0 {
 		t.Errorf("removed: %v %v", keys, err)
+	}
+}
+
+// An edit waits for another one, and not for ever.
+func TestEditWaits(t *testing.T) {
+	for _, held := range []time.Duration{lockTime / 2, 2 * lockTime} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			other, err := os.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(held, func() { other.Close() })
+			_, k := NewToken("noc", Read)
+			begin := time.Now()
+			err = Add(filepath.Join(dir, "keys"), k, os.WriteFile)
+			if waited := time.Since(begin); (err == nil) != (held < lockTime) || waited < min(held, lockTime) || waited > lockTime+lockTime/50 {
+				t.Errorf("held for %v: after %v %v", held, waited, err)
+			}
+			time.Sleep(held)
+		})
 	}
 }
 
