@@ -67,7 +67,7 @@ credentials would be seen by everybody, so that it is refused there.`,
 	example: "dynamod helper pppd --help",
 	setup: func(*flag.FlagSet) action {
 		return func(ctx context.Context, _ []string, s std) error {
-			return helperDo(ctx, s, false, helper.Request{Verb: helper.PPPD, Args: make([]string, 5)})
+			return helperDo(ctx, s, false, helper.Request{Verb: helper.PPPD, Args: make([]string, 4)})
 		}
 	},
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // arguments is how many each verb has.
-var arguments = map[string]int{PPPD: 5, Clock: 1, USBPower: 2}
+var arguments = map[string]int{PPPD: 4, Clock: 1, USBPower: 2}
 
 // Request is one thing to do.
 type Request struct {

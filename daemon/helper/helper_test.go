@@ -10,7 +10,7 @@ import (
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		"clock 1764000000", "usb-power 1-2.3 cycle", "usb-power 1-2.3 cycle extra", "pppd IPV4V6 2 me%40net p+w%23 %2Bipv6", "pppd IP 0   ", "",
+		"clock 1764000000", "usb-power 1-2.3 cycle", "usb-power 1-2.3 cycle extra", "pppd IPV4V6 2 me%40net p+w%23", "pppd IP 0  ", "",
 		" clock 1", "clock  1", "clock 1 ", "clock %31", "clock %zz", "CLOCK 1", "sh -c id", "clock 1\r", "usb-power ..%2F..%2F on", "pppd IP 0 a b c\x00",
 	} {
 		f.Add(s)
@@ -30,9 +30,9 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzRequest(f *testing.F) {
-	f.Add("IPV4V6", "2", "me@net", "p w#%'x\n\x00ä", "")
-	f.Fuzz(func(t *testing.T, a, b, c, d, e string) {
-		want := Request{PPPD, []string{a, b, c, d, e}}
+	f.Add("IPV4V6", "2", "me@net", "p w#%'x\n\x00ä")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		want := Request{PPPD, []string{a, b, c, d}}
 		line := want.String()
 		if len(line) > maxLine {
 			return

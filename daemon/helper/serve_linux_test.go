@@ -267,7 +267,7 @@ func TestAttacks(t *testing.T) {
 	must(t, os.Symlink("/dev/null", link))
 	regular := filepath.Join(dir, "file")
 	must(t, os.WriteFile(regular, nil, 0o666))
-	good := "pppd IPV4V6 0   \n"
+	good := "pppd IPV4V6 0  \n"
 	const usb = "devices/usb1/1-2/1-2:1.4/ttyUSB3/tty/ttyUSB3"
 	for _, tt := range []struct {
 		name, line string
@@ -299,10 +299,9 @@ func TestAttacks(t *testing.T) {
 		{name: "a directory", line: good, place: usb, fds: []*os.File{open(dir, os.O_RDONLY)}, want: "no device that is open for reading and writing"},
 		{name: "open for reading alone", line: good, place: usb, fds: []*os.File{open(tty.Name(), os.O_RDONLY)}, want: "no device that is open for reading and writing"},
 		{name: "a name without rights", line: good, place: usb, fds: []*os.File{open(tty.Name(), unix.O_PATH)}, want: "no device that is open for reading and writing"},
-		{name: "a script of the caller's", line: "pppd IP 0   connect\n", place: usb, fds: []*os.File{tty}, want: "an option that pppd has to have"},
-		{name: "pppd without its safety", line: "pppd IP 0   noauth\n", place: usb, fds: []*os.File{tty}, want: "an option that pppd has to have"},
-		{name: "a password with a NUL", line: "pppd IP 2 u p%00 \n", place: usb, fds: []*os.File{tty}, want: "a byte that pppd does not take"},
-		{name: "a long password", line: "pppd IP 2 u " + strings.Repeat("p", 256) + " \n", place: usb, fds: []*os.File{tty}, want: "is too long"},
+		{name: "pppd without an option", line: "pppd IP 0   ip-up-script\n", place: usb, fds: []*os.File{tty}, want: "pppd has 4 arguments, not 5"},
+		{name: "a password with a NUL", line: "pppd IP 2 u p%00\n", place: usb, fds: []*os.File{tty}, want: "a byte that pppd does not take"},
+		{name: "a long password", line: "pppd IP 2 u " + strings.Repeat("p", 256) + "\n", place: usb, fds: []*os.File{tty}, want: "is too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			os.RemoveAll(filepath.Join(sys, "dev"))

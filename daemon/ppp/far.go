@@ -59,52 +59,69 @@ func follow(wire net.Conn, log *slog.Logger) *process {
 
 // Host runs pppd for the Line at the other end of a wire, as its Far, on a tty that
 // the line has opened and dialled on. It returns when pppd has ended, which it does
-// when the wire is hung up or ctx ends. dir takes pppd's options for a moment.
+// when the wire is hung up or ctx ends. dir takes pppd's options for a moment. Which of
+// them this pppd does not know is found out here: whoever is at the other end must not
+// choose what it is run without.
 func Host(ctx context.Context, wire net.Conn, program, dir string, tty *os.File, o Options, log *slog.Logger) error {
-	file, err := write(dir, o)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file)
 	say := func(line string) {
 		wire.SetWriteDeadline(time.Now().Add(wireTime))
 		fmt.Fprintln(wire, line)
 	}
 	defer keepMode(tty)()
-	p, err := start(program, file, tty, log, func(line string) { say(sayLog + line) })
-	if err != nil {
-		return err
-	}
-	heard := make(chan struct{})
+	gone := make(chan struct{})
+	defer close(gone)
+	heard := make(chan string)
 	go func() {
 		defer close(heard)
 		for lines := bufio.NewScanner(wire); lines.Scan(); {
-			switch lines.Text() {
-			case sayTerm:
-				p.end(false)
-			case sayKill:
-				p.end(true)
+			select {
+			case heard <- lines.Text():
+			case <-gone:
+				return
 			}
 		}
 	}()
-	for read := false; ; {
-		select {
-		case <-p.changed:
-			if !read && p.says().Interface != "" {
-				read = true
-				os.Remove(file)
-			}
-			continue
-		case <-heard:
-			p.stop(context.Background())
-		case <-ctx.Done():
-			p.stop(context.Background())
-		case <-p.over:
+	var without []string
+	for told := false; ; {
+		file, err := write(dir, o.text(without))
+		if err != nil {
+			return err
 		}
-		break
+		defer os.Remove(file)
+		p, err := start(program, file, tty, log, func(line string) { say(sayLog + line) })
+		if err != nil {
+			return err
+		}
+		for read := false; p.alive(); {
+			select {
+			case <-p.changed:
+				if !read && p.says().Interface != "" {
+					read = true
+					os.Remove(file)
+				}
+			case word, ok := <-heard:
+				told = true
+				switch {
+				case !ok:
+					p.stop(context.Background())
+				case word == sayTerm:
+					p.end(false)
+				case word == sayKill:
+					p.end(true)
+				}
+			case <-ctx.Done():
+				told = true
+				p.stop(context.Background())
+			case <-p.over:
+			}
+		}
+		option := p.unneeded(p.err, without)
+		if told || option == "" {
+			say(sayEnd + strconv.Itoa(p.err.Code))
+			return nil
+		}
+		without = append(without, option)
 	}
-	say(sayEnd + strconv.Itoa(p.err.Code))
-	return nil
 }
 
 // keepMode returns what gives a tty the mode back that it has now: pppd takes the

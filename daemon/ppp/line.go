@@ -170,7 +170,7 @@ func (l *Line) speak(ctx context.Context, program, path string, tty *os.File, ca
 	l.mu.Lock()
 	without := slices.Clone(l.without)
 	l.mu.Unlock()
-	o := Options{call.Context.Type, call.Auth, without}
+	o := Options{call.Context.Type, call.Auth}
 	var p *process
 	file := ""
 	if l.Far != nil {
@@ -181,7 +181,7 @@ func (l *Line) speak(ctx context.Context, program, path string, tty *os.File, ca
 		p = follow(wire, l.Log)
 	} else {
 		var err error
-		if file, err = write(l.Dir, o); err != nil {
+		if file, err = write(l.Dir, o.text(without)); err != nil {
 			return nil, Link{}, err
 		}
 		defer os.Remove(file)
@@ -202,7 +202,7 @@ func (l *Line) speak(ctx context.Context, program, path string, tty *os.File, ca
 
 // write puts pppd's options where nobody else reads them. What a process that was
 // killed has left there goes.
-func write(dir string, o Options) (string, error) {
+func write(dir, text string) (string, error) {
 	old, _ := filepath.Glob(filepath.Join(dir, "ppp-options-*"))
 	for _, name := range old {
 		os.Remove(name)
@@ -211,7 +211,7 @@ func write(dir string, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(o.text())
+	_, err = f.WriteString(text)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -222,21 +222,20 @@ func write(dir string, o Options) (string, error) {
 	return f.Name(), nil
 }
 
-// retry reports whether pppd ended only for an option that it can do without.
+// retry reports whether pppd ended only for an option that it can do without. Host
+// has tried that by itself.
 func (l *Line) retry(c *conn, err error) bool {
 	end, ok := errors.AsType[*EndError](err)
-	if !ok || end.Code != codeOptions {
+	if !ok || l.Far != nil {
 		return false
 	}
-	option := c.says().unknown
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(dispensable, option) || slices.Contains(l.without, option) {
-		return false
+	option := c.unneeded(end, l.without)
+	if option != "" {
+		l.without = append(l.without, option)
 	}
-	l.Log.Debug("this pppd does not know an option", "option", option)
-	l.without = append(l.without, option)
-	return true
+	return option != ""
 }
 
 // agreed waits for an address of each family that was asked for. The network may

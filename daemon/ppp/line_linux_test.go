@@ -155,7 +155,11 @@ func TestOldPPPD(t *testing.T) {
 		if runs != 9 {
 			t.Errorf("%d runs", runs)
 		}
-		if _, err := b.Up(t.Context(), b.port, call); err != nil || len(b.saw()) != runs+1 {
+		more := 1
+		if b.Far != nil {
+			more = runs // a helper lives for one connection
+		}
+		if _, err := b.Up(t.Context(), b.port, call); err != nil || len(b.saw()) != runs+more {
 			t.Errorf("the second time: %v, %d runs more", err, len(b.saw())-runs)
 		}
 	})

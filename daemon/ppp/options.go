@@ -19,9 +19,8 @@ var dispensable = []string{
 
 // Options are what a caller may choose of how pppd is run; everything else is fixed.
 type Options struct {
-	Type    modem.PDPType
-	Auth    modem.Auth
-	Without []string // options that this pppd does not know, all of them dispensable
+	Type modem.PDPType
+	Auth modem.Auth
 }
 
 // maxCredential is what pppd takes of a user or password (MAXNAMELEN, MAXSECRETLEN).
@@ -29,13 +28,13 @@ const maxCredential = 255
 
 // Args are o as the words of a request; they hold the credentials.
 func (o Options) Args() []string {
-	return []string{string(o.Type), strconv.Itoa(int(o.Auth.Method)), o.Auth.User, string(o.Auth.Password), strings.Join(o.Without, ",")}
+	return []string{string(o.Type), strconv.Itoa(int(o.Auth.Method)), o.Auth.User, string(o.Auth.Password)}
 }
 
 // ParseOptions reads what Args wrote. Its error shows none of it.
 func ParseOptions(args []string) (o Options, err error) {
-	if len(args) != 5 {
-		return o, fmt.Errorf("%d arguments, not 5", len(args))
+	if len(args) != 4 {
+		return o, fmt.Errorf("%d arguments, not 4", len(args))
 	}
 	o.Type = modem.PDPType(args[0])
 	if !slices.Contains([]modem.PDPType{modem.IPv4, modem.IPv6, modem.IPv4v6}, o.Type) {
@@ -52,19 +51,11 @@ func ParseOptions(args []string) (o Options, err error) {
 		return o, errors.New("credentials without authentication")
 	}
 	o.Auth.User, o.Auth.Password = args[2], modem.Secret(args[3])
-	if args[4] != "" {
-		o.Without = strings.Split(args[4], ",")
-	}
-	for i, name := range o.Without {
-		if !slices.Contains(dispensable, name) || slices.Contains(o.Without[:i], name) {
-			return o, errors.New("the last argument names an option that pppd has to have")
-		}
-	}
 	return o, nil
 }
 
 // text is pppd's options file, without those options that it does not know.
-func (o Options) text() string {
+func (o Options) text(without []string) string {
 	list := [][]string{
 		{"nodetach"}, {"nopersist"}, {"noauth"}, {"ipparam", "dynamod"},
 		// The modem says CONNECT and no more: few have a carrier line that means
@@ -96,7 +87,7 @@ func (o Options) text() string {
 	}
 	var b strings.Builder
 	for _, words := range list {
-		if slices.Contains(o.Without, words[0]) {
+		if slices.Contains(without, words[0]) {
 			continue
 		}
 		b.WriteString(words[0])

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -115,6 +116,17 @@ func (p *process) says() report {
 	r := p.report
 	r.DNS = append(r.DNS[:0:0], r.DNS...)
 	return r
+}
+
+// unneeded is the option for which alone it has ended, "" if it is none that it can do
+// without, or was given none such.
+func (p *process) unneeded(end *EndError, without []string) string {
+	option := p.says().unknown
+	if end.Code != codeOptions || !slices.Contains(dispensable, option) || slices.Contains(without, option) {
+		return ""
+	}
+	p.log.Debug("this pppd does not know an option", "option", option)
+	return option
 }
 
 // alive reports whether it runs.

@@ -56,7 +56,7 @@ func (r *report) line(s string) bool {
 	four, six := err == nil && addr.Is4() && !addr.IsUnspecified(), err == nil && addr.Is6() && addr.IsLinkLocalUnicast()
 	switch what := strings.Join(f[:len(f)-1], " "); {
 	case what == "Using interface" && len(value) < 16:
-		r.Interface = value
+		r.Interface, r.last = value, "" // what went before was about its options, maybe of another run
 	case what == "local IP address" && four:
 		r.Local = addr
 	case what == "local LL address" && six:

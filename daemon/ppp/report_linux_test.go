@@ -63,12 +63,12 @@ func FuzzQuote(f *testing.F) {
 		f.Add(s, "p")
 	}
 	f.Fuzz(func(t *testing.T, user, password string) {
-		text := Options{Auth: modem.Auth{Method: modem.PAP, User: user, Password: modem.Secret(password)}}.text()
+		text := Options{Auth: modem.Auth{Method: modem.PAP, User: user, Password: modem.Secret(password)}}.text(nil)
 		o, err := readOptions(text)
 		if err != nil || o["user"][0] != user || o["password"][0] != password {
 			t.Errorf("%q, %q: %v, %q", user, password, err, text)
 		}
-		if plain, _ := readOptions(Options{Auth: modem.Auth{Method: modem.PAP}}.text()); len(plain) != len(o) {
+		if plain, _ := readOptions(Options{Auth: modem.Auth{Method: modem.PAP}}.text(nil)); len(plain) != len(o) {
 			t.Errorf("%d options, want %d", len(o), len(plain))
 		}
 	})
