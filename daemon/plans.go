@@ -101,9 +101,10 @@ var plansOpenCommand = command{
 	args:    "ID",
 	summary: "begin a visit to an operator's portal",
 	about: `It prints the portal's address, and shows it as a QR on a terminal that has room, for a
-telephone. The portal's answer comes by the directory service; a code or an lpa: link that the portal shows instead
-goes into "dynamod activate". The command waits for the answer and follows it; when it is interrupted
-the daemon goes on. A visit from the router's own page is answered there.`,
+telephone. The portal's answer comes by the directory service; a code or an lpa: link that
+the portal shows instead goes into "dynamod activate". The command waits for the answer and
+follows it; when it is interrupted the daemon goes on. A visit from the router's own page is
+answered there.`,
 	example: "dynamod plans open contoso\ndynamod plans open contoso --no-wait --json",
 	setup: func(fs *flag.FlagSet) action {
 		var r reach

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net"
@@ -35,15 +34,7 @@ func TestCreditIsUsedUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		go func() { // takes all and says nothing
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				go func() { _, _ = io.Copy(io.Discard, c) }()
-			}
-		}()
+		go takeAll(ln)
 		record := fmt.Sprintf(`{"id": "lab-portal", "name": %q, "rank": 200, "targets": [{"mccmnc": [%q]}], "connections": [],
 			"portal": {"url": "https://%s/mp", "callbackHosts": [%[3]q], "iccidRanges": [{"lo": %[4]q, "hi": %[4]q}]}}`, Operator, PLMN, netlab.PortalName, w.old)
 		if err := os.WriteFile(filepath.Join(w.dir, "operators.d", "portal.json"), []byte(record), 0o644); err != nil {

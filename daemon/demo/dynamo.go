@@ -88,7 +88,7 @@ func RunDynamo(ctx context.Context, s DynamoSim) (err error) {
 	pool.AppendCertsFromPEM(ca)
 	token := rand.Text()
 
-	operator := dynamosim.New("Lab Mobile", time.Now)
+	operator := dynamosim.New(Operator, time.Now)
 	operator.ClientName = lineName
 	operator.NewProfile = func(string) (string, string, error) {
 		return "", "", errors.New("this operator has no SM-DP+: buy for a line that is there")
@@ -98,8 +98,8 @@ func RunDynamo(ctx context.Context, s DynamoSim) (err error) {
 		plan = dynamosim.Postpaid
 	}
 	record := &cosa.OperatorProfile{
-		ID: "lab", Name: "Lab Mobile", Source: cosa.SourceLocal, Rank: cosa.DefaultRank,
-		Portal: cosa.Portal{URL: "https://portal.lab.test/mp", CallbackHosts: []string{"portal.lab.test"}, MCCMNC: []string{"00101"}},
+		ID: "lab", Name: Operator, Source: cosa.SourceLocal, Rank: cosa.DefaultRank,
+		Portal: cosa.Portal{URL: PortalURL, CallbackHosts: []string{PortalHost}, MCCMNC: []string{PLMN}},
 	}
 	for _, iccid := range s.ICCIDs {
 		operator.AddLine(iccid, plan, s.MB, 30*24*time.Hour)

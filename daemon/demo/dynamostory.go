@@ -19,7 +19,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"dynamod/configs/cosa"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/dynamo"
 	"dynamod/daemon/dynamo/dynamosim"
@@ -98,14 +97,10 @@ func (d *dealer) serve() (end func(), err error) {
 		return end, err
 	}
 	token := rand.Text()
-	record := &cosa.OperatorProfile{
-		ID: "lab", Name: Operator, Country: "de", Source: cosa.SourceLocal, Rank: cosa.DefaultRank,
-		MOAPI: cosa.MOAPI{BaseURL: "https://" + PortalHost + "/v1"},
-		Portal: cosa.Portal{URL: PortalURL, CallbackHosts: []string{PortalHost}, MCCMNC: []string{PLMN},
-			ICCIDRanges: []cosa.Range{{Lo: "8900101000000000000", Hi: "8900101000009999999"}}},
-	}
+	record := labPortal()
+	record.MOAPI.BaseURL = "https://" + PortalHost + "/v1"
 	api := moapi.New(record.MOAPI, inProcess{d.operator.API()}, dynamo.NewTransactionID, time.Now)
-	for port, h := range map[uint16]http.Handler{443: d.operator.Portal(), directoryPort: directoryOf(record, api, token, d.log).Handler()} {
+	for port, h := range map[uint16]http.Handler{443: d.operator.Portal(), directoryPort: directoryOf(&record, api, token, d.log).Handler()} {
 		ln, err := d.n.ListenInternet("tcp", netip.AddrPortFrom(netlab.PortalAddr, port).String())
 		if err != nil {
 			return end, err
@@ -119,18 +114,7 @@ func (d *dealer) serve() (end func(), err error) {
 		return end, err
 	}
 	servers = append(servers, ln)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(io.Discard, c)
-			}()
-		}
-	}()
+	go takeAll(ln)
 	d.shopper.browser = &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // a certificate of the lab's own
@@ -148,6 +132,20 @@ func (d *dealer) serve() (end func(), err error) {
 	// The record is the router's own too: where it may go without credit is not for a
 	// service to say that it cannot reach then.
 	return end, errors.Join(os.WriteFile(c.TokenFile, []byte(token+"\n"), 0o600), os.WriteFile(c.CA, ca, 0o644), WritePortal(d.dir))
+}
+
+// takeAll takes what anybody sends, and says nothing, until ln is closed.
+func takeAll(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.Copy(io.Discard, c)
+		}()
+	}
 }
 
 func (d *dealer) tell(ctx context.Context, c *hook.Client) error {
@@ -268,7 +266,7 @@ func (d *dealer) use(ctx context.Context, bytes int) error {
 	return err
 }
 
-// reach waits until the link is in that state; the daemon is asked to look.
+// reach waits until the link is in that state.
 func (d *dealer) reach(ctx context.Context, c *hook.Client, want status.State) error {
 	for {
 		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &d.now); err != nil {

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"dynamod/configs/cosa"
 	"dynamod/daemon/demo/netlab"
 	"dynamod/daemon/dynamo/dynamosim"
 	"dynamod/euicc/smdpsim"
@@ -43,17 +45,22 @@ func (l *Lab) Seller(now func() time.Time) *dynamosim.Operator {
 	return o
 }
 
+// labPortal is the record of the lab's portal.
+func labPortal() cosa.OperatorProfile {
+	return cosa.OperatorProfile{
+		ID: "lab-portal", Name: Operator, Country: "de", Source: cosa.SourceLocal, Rank: cosa.DefaultRank,
+		Portal: cosa.Portal{URL: PortalURL, CallbackHosts: []string{PortalHost}, MCCMNC: []string{PLMN},
+			ICCIDRanges: []cosa.Range{{Lo: "8900101000000000000", Hi: "8900101000009999999"}}},
+	}
+}
+
 // WritePortal puts the record of the lab's portal into operators.d below dir.
 func WritePortal(dir string) error {
-	type object = map[string]any
-	b, err := json.MarshalIndent([]object{{
-		"id": "lab-portal", "name": Operator, "country": "de",
-		"portal": object{"url": PortalURL, "callbackHosts": []string{PortalHost}, "iccidRanges": []object{{"lo": "8900101000000000000", "hi": "8900101000009999999"}}, "mccmnc": []string{PLMN}},
-	}}, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	if err := cosa.WriteJSON(&b, []cosa.OperatorProfile{labPortal()}); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "operators.d", "portal.json"), append(b, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(dir, "operators.d", "portal.json"), b.Bytes(), 0o644)
 }
 
 // shopper is who opens a portal, and what runs in his browser, without one.
