@@ -265,19 +265,30 @@ func (b *Box) Drop(e Entry) error {
 	return nil
 }
 
+// unset is before every date of a clock that was set.
+var unset = time.Unix(1_600_000_000, 0) // in 2020
+
 // Alarm says in one line why somebody should look after the outbox, "" if nobody
 // needs to.
 func (b *Box) Alarm() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	waiting, oldest := 0, time.Duration(0)
-	for _, e := range b.entries {
+	now := b.now()
+	for i, e := range b.entries {
 		if e.Delivered {
 			continue
 		}
 		waiting++
-		// One that is decades old was copied, or is looked at, under a wrong clock.
-		if age := b.now().Sub(e.Added); age < 10*365*24*time.Hour {
+		if e.Added.Before(unset) && !now.Before(unset) {
+			// It was copied before the clock was set. How long ago nobody knows, so its
+			// wait is counted from here, and once more if it cannot be saved.
+			e.Added = now.UTC()
+			b.entries[i].Added = e.Added
+			_ = b.save(i)
+		}
+		// Under a clock that runs decades ahead all are old.
+		if age := now.Sub(e.Added); age < 10*365*24*time.Hour {
 			oldest = max(oldest, age)
 		}
 	}

@@ -285,6 +285,32 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestAlarmOfOneCopiedBeforeTheClockWasSet: its wait counts from the day on which
+// there is a date, over restarts of the daemon and boots without a date.
+func TestAlarmOfOneCopiedBeforeTheClockWasSet(t *testing.T) {
+	dir, c := t.TempDir(), &clock{time.Unix(90, 0)}
+	if err := newBox(t, dir, c).Put(entry(0, "a.example")); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Unix(2e9, 0)
+	for _, row := range []struct {
+		what string
+		now  time.Time
+		want string
+	}{
+		{"no date yet", time.Unix(1e5, 0), ""},
+		{"the clock is set", begin, ""},
+		{"the next boot, before the clock is set", time.Unix(90, 0), ""},
+		{"just below the age", begin.Add(AlarmAge - time.Second), ""},
+		{"old", begin.Add(AlarmAge), "3 days"},
+	} {
+		c.t = row.now
+		if got := newBox(t, dir, c).Alarm(); (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
+			t.Errorf("%s: %q, want %q", row.what, got, row.want)
+		}
+	}
+}
+
 func TestAlarm(t *testing.T) {
 	c := &clock{time.Unix(2e9, 0)}
 	b := newBox(t, t.TempDir(), c)
