@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"dynamod/atcmd/modem"
 	"dynamod/atcmd/uicc"
 	"dynamod/daemon/activation"
 	"dynamod/daemon/outbox"
@@ -359,12 +358,7 @@ func (r *runCard) Profiles(ctx context.Context) (profiles []euicc.Profile, err e
 	return profiles, err
 }
 
-// recoverWait is how long a modem has that restarts while a download's outcome
-// is open: a crashed one is back within a minute.
-const recoverWait = time.Minute
-
-// Recover makes the modem power its card off and on. Its first rung, waiting for
-// a REFRESH, is left out: nobody asked the card for one.
+// Recover is recoverSIM for a run.
 func (r *runCard) Recover(ctx context.Context, enabled string) error {
 	r.end()
 	release, err := r.g.acquireCard(ctx)
@@ -372,11 +366,7 @@ func (r *runCard) Recover(ctx context.Context, enabled string) error {
 		return err
 	}
 	defer release()
-	d, err := r.g.waitDevice(ctx, recoverWait)
-	if err != nil {
-		return err
-	}
-	return r.g.resetSIM(ctx, d, modem.ResetGoal{ICCID: enabled}, modem.Rung{Index: 1})
+	return r.g.recoverSIM(ctx, enabled)
 }
 
 // take hands the run's card and the card token over; the card is nil when it was

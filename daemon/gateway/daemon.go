@@ -277,24 +277,47 @@ func (g *Gateway) onlyWorking(p status.Profile) bool {
 }
 
 // settleDelete asks the card whether a profile is gone when the answer to its
-// deletion was lost. The card token is held.
+// deletion was lost, if need be after the card was powered off and on. The card
+// token is held.
 func (g *Gateway) settleDelete(ctx context.Context, id euicc.ICCID, lost error) error {
 	g.log.Warn("the answer to a profile's deletion was lost; the card is asked", "error", lost)
-	d, err := g.waitDevice(ctx, deviceWait)
+	ask, done := context.WithTimeout(ctx, recoverWait) // it may have been silent for minutes already
+	c, there, err := g.openAnew(ask, id)
+	done()
 	if err != nil {
-		return lost
-	}
-	d.card.Invalidate()
-	c, err := g.openCard(ctx, nil)
-	if err != nil {
-		return lost
+		g.log.Warn("the card does not tell what became of the deletion; it is reset", "error", err)
+		g.status.Log("the card does not answer; it is reset")
+		defer g.bearer.Hold()()
+		if rerr := g.recoverSIM(ctx, ""); rerr != nil {
+			return errors.Join(lost, rerr)
+		}
+		if c, there, err = g.openAnew(ctx, id); err != nil {
+			return lost
+		}
 	}
 	defer g.closeCard(c)
-	profiles, err := c.Profiles(ctx)
-	if err != nil || slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == id }) {
+	if there {
 		return lost
 	}
 	return g.deleted(ctx, c, id)
+}
+
+// openAnew opens the card with nothing kept of it and tells whether a profile is there.
+func (g *Gateway) openAnew(ctx context.Context, id euicc.ICCID) (c *lpa.Card, there bool, err error) {
+	d, err := g.waitDevice(ctx, deviceWait)
+	if err != nil {
+		return nil, false, err
+	}
+	d.card.Invalidate()
+	if c, err = g.openCard(ctx, nil); err != nil {
+		return nil, false, err
+	}
+	profiles, err := c.Profiles(ctx)
+	if err != nil {
+		g.closeCard(c)
+		return nil, false, err
+	}
+	return c, slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == id }), nil
 }
 
 // deleted forgets a profile that the card has not any more.

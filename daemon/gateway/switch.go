@@ -178,6 +178,20 @@ func (g *Gateway) resetSIM(ctx context.Context, d *device, goal modem.ResetGoal,
 	}
 }
 
+// recoverWait is how long a modem has that restarts while the outcome of a change
+// is open: a crashed one is back within a minute.
+const recoverWait = time.Minute
+
+// recoverSIM makes the modem power its card off and on. The first rung, waiting for
+// a REFRESH, is left out: nobody asked the card for one. The card token is held.
+func (g *Gateway) recoverSIM(ctx context.Context, enabled string) error {
+	d, err := g.waitDevice(ctx, recoverWait)
+	if err != nil {
+		return err
+	}
+	return g.resetSIM(ctx, d, modem.ResetGoal{ICCID: enabled}, modem.Rung{Index: 1})
+}
+
 // checkCarrier says when the modem keeps a carrier configuration that was chosen
 // by hand for one operator: the new profile's may not take the modem with it.
 func (g *Gateway) checkCarrier(ctx context.Context, d *device) {
