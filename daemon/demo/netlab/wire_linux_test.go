@@ -51,13 +51,16 @@ func TestReachOnTheWire(t *testing.T) {
 		silent       bool
 		targets      string
 		state        reach.State
+		behind       bool // a long page after a target that was not there
 	}{
-		{"all answer", "", false, threePages, reach.OK},
-		{"a portal sends on", "http://portal.lab.test/top-up?msisdn=1", false, threePages, reach.Limited},
-		{"a portal has a long page", "http://portal.lab.test/" + strings.Repeat("x", 20000), false, threePages, reach.Limited},
-		{"connections are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, netlab.ReachName+":81"), reach.None},
-		{"names are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, "no."+netlab.ReachName), reach.None},
-		{"nothing answers", "", true, threePages, reach.None},
+		{"all answer", "", false, threePages, reach.OK, false},
+		{"a portal sends on", "http://portal.lab.test/top-up?msisdn=1", false, threePages, reach.Limited, false},
+		{"a portal has a long page", "http://portal.lab.test/" + strings.Repeat("x", 20000), false, threePages, reach.Limited, false},
+		{"a portal has a long page, behind a name that is not there", "http://portal.lab.test/" + strings.Repeat("x", 20000), false,
+			strings.Replace(threePages, netlab.ReachName, "no."+netlab.ReachName, 1), reach.Limited, true},
+		{"connections are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, netlab.ReachName+":81"), reach.None, false},
+		{"names are not answered", "", false, strings.ReplaceAll(threePages, netlab.ReachName, "no."+netlab.ReachName), reach.None, false},
+		{"nothing answers", "", true, threePages, reach.None, false},
 	} {
 		n.Portal(tt.portal)
 		if err := n.Blackhole(tt.silent); err != nil {
@@ -80,7 +83,11 @@ func TestReachOnTheWire(t *testing.T) {
 			t.Fatalf("%q: %v", &out, err)
 		}
 		t.Logf("%s: %s, %d bytes, %d packets of ours", tt.name, state, tr.wire, tr.sent)
-		if state != tt.state.String() || tr.wire >= reach.MaxWire || tr.wire == 0 {
+		limit := reach.MaxWire
+		if tt.behind {
+			limit = 2500 // the kernel opens no smaller window than the page fills
+		}
+		if state != tt.state.String() || tr.wire >= limit || tr.wire == 0 {
 			t.Errorf("%s: %s, want %s; %d bytes", tt.name, state, tt.state, tr.wire)
 		}
 	}
