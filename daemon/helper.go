@@ -77,7 +77,7 @@ var helperUSBPowerCommand = command{
 	args:    "DEVICE on|off|cycle",
 	summary: "switch the power of the USB port that a modem is plugged into",
 	about: `DEVICE is as in /sys/bus/usb/devices. It needs Linux 6.0, and a hub that can: others have the device begin anew and keep
-its power. A port without a switch has its device deauthorized and authorized instead. What is no modem is refused.`,
+its power. A port without a switch has its device deauthorized and authorized instead. What is no modem is refused, and off over the socket.`,
 	example: "dynamod helper usb-power 1-2.3 cycle",
 	setup: func(fs *flag.FlagSet) action {
 		asJSON := fs.Bool("json", false, "print one JSON object")

@@ -55,6 +55,9 @@ func (r *Root) Serve(ctx context.Context, conn *net.UnixConn, uid int) error {
 		if tty != nil {
 			return reply("", refuse("%s comes with a tty", req.Verb))
 		}
+		if req.Verb == USBPower && req.Args[1] == "off" {
+			return reply("", refuse("off is for root's own hand: a port that stays off is lost to everybody"))
+		}
 		return reply(r.Do(ctx, req))
 	}
 	begun := false

@@ -155,6 +155,7 @@ func TestHelperProcess(t *testing.T) {
 	must(t, os.Chmod(sys, 0o755))
 	socket := inetd(t, Root{Sys: sys, Floor: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 	disable := filepath.Join(sys, "devices/usb1/1-0:1.0/usb1-port2/disable")
+	must(t, os.WriteFile(disable, []byte("1\n"), 0o644))
 	for _, tt := range []struct {
 		uid  uint32
 		args []string
@@ -162,10 +163,12 @@ func TestHelperProcess(t *testing.T) {
 		err  string
 		port string
 	}{
-		{ordinary, []string{USBPower, "1-2", "off"}, "the USB port of 1-2 is switched off", "", "1"},
-		{0, []string{USBPower, "1-2", "on"}, "the USB port of 1-2 is switched on", "", "0"},
-		{ordinary + 1, []string{USBPower, "1-2", "off"}, "", "user 54322 may not ask, only 54321 and root", "0"},
-		{ordinary, []string{USBPower, "1-1", "off"}, "", "1-1 is a hub", "0"},
+		{ordinary + 1, []string{USBPower, "1-2", "on"}, "", "user 54322 may not ask, only 54321 and root", "1"},
+		{ordinary, []string{USBPower, "1-2", "on"}, "the USB port of 1-2 is switched on", "", "0"},
+		{ordinary, []string{USBPower, "1-2", "off"}, "", "off is for root's own hand", "0"},
+		{0, []string{USBPower, "1-2", "off"}, "", "off is for root's own hand", "0"},
+		{ordinary + 1, []string{USBPower, "1-2", "cycle"}, "", "user 54322 may not ask, only 54321 and root", "0"},
+		{ordinary, []string{USBPower, "1-1", "cycle"}, "", "1-1 is a hub", "0"},
 		{ordinary, []string{Clock, "1795521600"}, "", "which may be right: it is left alone", "0"}, // this machine's own
 		{ordinary, []string{"sh", "-c", "id"}, "", "no such verb", "0"},
 	} {
@@ -285,7 +288,7 @@ func TestAttacks(t *testing.T) {
 		{name: "an argument more", line: "clock 1 2\n", want: "clock has 1 arguments, not 2"},
 		{name: "badly escaped", line: "clock %g\n", want: "badly escaped"},
 		{name: "escaped without need", line: "cloc%6B 1\n", want: "not written as this program does"},
-		{name: "a device with a path", line: "usb-power 1-2%2F..%2F1-1 off\n", want: "is not a USB device"},
+		{name: "a device with a path", line: "usb-power 1-2%2F..%2F1-1 cycle\n", want: "is not a USB device"},
 		{name: "no tty", line: good, want: "pppd comes without a tty"},
 		{name: "the clock with a tty", line: "clock 1\n", fds: []*os.File{tty}, want: "clock comes with a tty"},
 		{name: "two ttys", line: good, place: usb, fds: []*os.File{tty, tty}, want: "too many descriptors"},

@@ -108,8 +108,9 @@ func (r *Root) usbPower(ctx context.Context, device, what string) (string, error
 // miscellaneous, the maker's own.
 var modemClasses = []string{"02", "0a", "e0", "ef", "ff"}
 
-// checkModem refuses to cut what is not a modem: a hub, the disk that the system is on.
-// A device that is gone, or has no interface, may be a modem that has failed.
+// checkModem refuses to cut what is not a modem: a hub, the disk that the system is on,
+// a network adapter. A device that is gone, or has no interface, may be a modem that
+// has failed; so may one of a modem's classes on which no driver is.
 func (r *Root) checkModem(device string) error {
 	dir := filepath.Join(r.sys(), "bus/usb/devices", device)
 	class, err := os.ReadFile(filepath.Join(dir, "bDeviceClass"))
@@ -120,12 +121,20 @@ func (r *Root) checkModem(device string) error {
 	if err != nil || len(interfaces) == 0 {
 		return nil
 	}
+	failed := false
 	for _, file := range interfaces {
-		if class, err := os.ReadFile(file); err == nil && slices.Contains(modemClasses, strings.ToLower(strings.TrimSpace(string(class)))) {
-			return nil
+		for _, port := range []string{"ttyUSB*", "tty/*", "usbmisc/cdc-wdm*"} {
+			if found, err := filepath.Glob(filepath.Join(filepath.Dir(file), port)); err == nil && len(found) > 0 {
+				return nil
+			}
 		}
+		class, err := os.ReadFile(file)
+		failed = failed || err == nil && slices.Contains(modemClasses, strings.ToLower(strings.TrimSpace(string(class))))
 	}
-	return refuse("%s is no modem: none of its interfaces is one's", device)
+	if bound, err := filepath.Glob(dir + ":*/driver"); failed && err == nil && len(bound) == 0 {
+		return nil
+	}
+	return refuse("%s is no modem: it has neither a serial port nor a cdc-wdm", device)
 }
 
 // printable shows a caller's word without what might be more than a word.

@@ -19,7 +19,7 @@ func usbTree(t *testing.T) string {
 	for _, link := range []struct{ name, to string }{
 		{"usb1", "usb1"}, {"1-0:1.0", "usb1/1-0:1.0"}, {"1-1", "usb1/1-1"}, {"1-1:1.0", "usb1/1-1/1-1:1.0"}, {"1-2", "usb1/1-2"},
 		{"1-1.3", "usb1/1-1/1-1.3"}, {"1-1.3:1.0", "usb1/1-1/1-1.3/1-1.3:1.0"}, {"1-2:1.0", "usb1/1-2/1-2:1.0"}, {"1-2:1.4", "usb1/1-2/1-2:1.4"},
-		{"1-1.4", "usb1/1-1/1-1.4"}, {"1-1.4:1.0", "usb1/1-1/1-1.4/1-1.4:1.0"}, {"2-0:1.0", "usb2/2-0:1.0"},
+		{"1-1.4", "usb1/1-1/1-1.4"}, {"1-1.4:1.0", "usb1/1-1/1-1.4/1-1.4:1.0"}, {"1-1.5", "usb1/1-1/1-1.5"}, {"1-1.5:1.0", "usb1/1-1/1-1.5/1-1.5:1.0"}, {"1-1.6", "usb1/1-1/1-1.6"}, {"1-1.6:1.4", "usb1/1-1/1-1.6/1-1.6:1.4"}, {"2-0:1.0", "usb2/2-0:1.0"},
 	} {
 		dir := filepath.Join(sys, "devices", link.to)
 		must(t, os.MkdirAll(dir, 0o755))
@@ -29,12 +29,16 @@ func usbTree(t *testing.T) string {
 	for name, text := range map[string]string{
 		"usb1/bDeviceClass": "09\n", "usb1/1-1/bDeviceClass": "09\n", "usb1/1-2/bDeviceClass": "00\n", "usb1/1-2/1-2:1.0/bInterfaceClass": "08\n", "usb1/1-2/1-2:1.4/bInterfaceClass": "ff\n",
 		"usb1/1-1/1-1.3/bDeviceClass": "ef\n", "usb1/1-1/1-1.3/1-1.3:1.0/bInterfaceClass": "02\n", "usb1/1-1/1-1.4/1-1.4:1.0/bInterfaceClass": "08\n",
+		"usb1/1-1/1-1.5/1-1.5:1.0/bInterfaceClass": "ff\n", "usb1/1-1/1-1.6/1-1.6:1.4/bInterfaceClass": "ff\n", "usb1/1-1/1-1:1.0/1-1-port5/disable": "0\n", "usb1/1-1/1-1:1.0/1-1-port6/disable": "0\n",
 		"usb1/1-0:1.0/usb1-port1/disable": "0\n", "usb1/1-0:1.0/usb1-port2/disable": "0\n", "usb1/1-0:1.0/usb1-port4/disable": "0\n", "usb2/2-0:1.0/usb2-port2/disable": "0\n",
 		"usb1/1-1/1-1:1.0/1-1-port3/disable": "0\n", "usb1/1-1/1-1:1.0/1-1-port4/disable": "0\n", "usb1/1-2/authorized": "1\n", "usb1/1-1/1-1.3/authorized": "1\n",
 	} {
 		file := filepath.Join(sys, "devices", name)
 		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		must(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+	for _, name := range []string{"1-1.5/1-1.5:1.0/driver", "1-1.6/1-1.6:1.4/driver", "1-1.6/1-1.6:1.4/usbmisc/cdc-wdm0", "1-1.6/1-1.6:1.4/net/wwan0"} {
+		must(t, os.MkdirAll(filepath.Join(sys, "devices/usb1/1-1", name), 0o755))
 	}
 	must(t, os.Symlink(filepath.Join(sys, "devices/usb2/2-0:1.0/usb2-port2"), filepath.Join(sys, "devices/usb1/1-0:1.0/usb1-port2/peer")))
 	return sys
@@ -66,7 +70,9 @@ func TestUSBPower(t *testing.T) {
 		{name: "Linux 5.10, the modem is gone", device: "1-1.3", what: "cycle", without: []string{port13, "usb1/1-1/1-1.3"}, code: Missing, err: "the USB port of 1-1.3 has no switch: it needs Linux 6.0"},
 		{name: "no such port", device: "1-1.9", what: "cycle", code: Missing, err: "there is no USB port for 1-1.9"},
 		{name: "a hub", device: "1-1", what: "cycle", code: Refused, err: "1-1 is a hub"},
-		{name: "a disk", device: "1-1.4", what: "off", code: Refused, err: "1-1.4 is no modem: none of its interfaces is one's"},
+		{name: "a disk", device: "1-1.4", what: "off", code: Refused, err: "1-1.4 is no modem: it has neither a serial port nor a cdc-wdm"},
+		{name: "a WLAN adapter of its maker's class", device: "1-1.5", what: "cycle", code: Refused, err: "1-1.5 is no modem"},
+		{name: "a modem of its maker's class, by QMI alone", device: "1-1.6", what: "off", after: map[string]string{"usb1/1-1/1-1:1.0/1-1-port6/disable": "1"}, done: "the USB port of 1-1.6 is switched off"},
 		{name: "a root hub", device: "usb1", what: "off", code: Refused, err: `"usb1" is not a USB device`},
 		{name: "an interface", device: "1-2:1.0", what: "off", code: Refused, err: `"1-2:1.0" is not a USB device`},
 		{name: "up the tree", device: "1-2/../1-1", what: "off", code: Refused, err: "is not a USB device"},
