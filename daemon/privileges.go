@@ -16,6 +16,7 @@ import (
 	"dynamod/atcmd/port"
 	"dynamod/board"
 	"dynamod/daemon/config"
+	"dynamod/daemon/helper"
 )
 
 // identity is whom a daemon runs as.
@@ -219,7 +220,7 @@ func (id identity) lacks(cfg *config.Config, file string) (lacks []string) {
 	for _, needs := range []struct {
 		key string
 		set bool
-	}{{"[bearer] ppp", cfg.Bearer.PPP != config.PPPOff}, {"[time] set", cfg.Time.Set}} {
+	}{{"[bearer] ppp", cfg.Bearer.PPP != config.PPPOff}, {"[time] set", cfg.Time.Set}, {"[bearer] recovery = \"power\"", cutsUSB(cfg, modemPorts(cfg), "/")}} {
 		if !needs.set {
 			continue
 		}
@@ -245,6 +246,28 @@ func boardFiles(cfg *config.Config, root string) (paths []string) {
 		}
 	}
 	return paths
+}
+
+// cutsUSB reports whether the modem's power can be taken by a USB port's switch alone,
+// and may be. ports are the modem's, or may be its; root is where the box is looked at.
+func cutsUSB(cfg *config.Config, ports []string, root string) bool {
+	if b, _, _ := cfg.Board.Choose(board.Read(root)); b.Switch() != "" || cfg.Bearer.Recovery != "power" {
+		return false
+	}
+	tree := port.Tree{Sys: filepath.Join(root, "sys")}
+	var places []port.Place
+	if place, err := port.ParsePlace(cfg.Modem.Port); err == nil {
+		places = append(places, place) // of a modem that is gone, too
+	}
+	for _, path := range ports {
+		if place, ok := tree.Place(path); ok {
+			places = append(places, place)
+		}
+	}
+	return slices.ContainsFunc(places, func(p port.Place) bool {
+		_, err := helper.SwitchOf(tree.Sys, p.Device)
+		return err == nil
+	})
 }
 
 // joins is the command that lets id open a device.

@@ -281,3 +281,43 @@ func TestBoardFiles(t *testing.T) {
 		t.Errorf("a chip of root's: %v, %v", ok, err)
 	}
 }
+
+// TestCutsUSB: where the recovery's last rung needs a helper.
+func TestCutsUSB(t *testing.T) {
+	root := t.TempDir()
+	sys := filepath.Join(root, "sys")
+	tty := filepath.Join(sys, "devices/usb1/1-2/1-2:1.2/ttyUSB2/tty/ttyUSB2")
+	for _, dir := range []string{tty, filepath.Join(sys, "class/tty"), filepath.Join(sys, "bus/usb/devices/1-0:1.0/usb1-port2"), filepath.Join(sys, "bus/usb/devices/1-0:1.0/usb1-port3")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{
+		filepath.Join(sys, "devices/usb1/1-2/1-2:1.2/bInterfaceNumber"): "02\n", filepath.Join(sys, "bus/usb/devices/1-0:1.0/usb1-port2/disable"): "0\n",
+		filepath.Join(root, "ttyUSB2"): "", filepath.Join(root, "ttyS0"): "", filepath.Join(root, "acme.toml"): "about = \"x\"\n[supply]\nline = \"gpiochip0:3\"\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(tty, filepath.Join(sys, "class/tty/ttyUSB2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, port, recovery, board string
+		want                        bool
+	}{
+		{"a port", "/ttyUSB2", "power", "", true},
+		{"no port of USB's", "/ttyS0", "power", "", false},
+		{"a place", "usb:1-2:2", "power", "", true},
+		{"a place whose port has no switch", "usb:1-3:2", "power", "", false},
+		{"a milder recovery", "usb:1-2:2", "port", "", false},
+		{"a board with a line", "usb:1-2:2", "power", "acme", false},
+	} {
+		cfg := config.Default()
+		cfg.Modem.Port, cfg.Bearer.Recovery, cfg.Board.Dir, cfg.Board.Name = tt.port, tt.recovery, root, tt.board
+		if got := cutsUSB(cfg, []string{filepath.Join(root, tt.port)}, root); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
