@@ -103,6 +103,7 @@ func TestTypedCode(t *testing.T) {
 		{"lower case", "3", "lpa:1$rsp.q2ey.example$SECRET"},
 		{"without LPA:", "3", "1$rsp.q2ey.example$SECRET"},
 		{"in another view", "2", "1$rsp.q2ey.example$SECRET"},
+		{"behind lpa: in the console", "7lpa:", "1$rsp.q2ey.example$SECRET"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newScreen(t, full, 80, 24)

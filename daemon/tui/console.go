@@ -42,7 +42,7 @@ func (v *consoleView) keys() []key.Binding {
 
 func (v *consoleView) press(k string) tea.Cmd {
 	switch k {
-	case "enter", "a":
+	case "enter": // no letter: it may be one of a code that is typed
 		v.ask("")
 	case "up":
 		if n := len(v.past); n > 0 {
