@@ -74,6 +74,6 @@ func (r *run) worthIt(limited string) error {
 	}
 	return &Fault{
 		Code: "limited", Text: "the new profile gives a limited link, and the previous one has a better one: " + limited, Retry: euicc.RetryAsk,
-		Advice: "pay for its line or top it up, then switch again; with --accept-limited it stays enabled as it is, to do that through its own portal",
+		Advice: "pay for its line or top it up, then switch again; or do that through its own portal, with it enabled as it is: `dynamod profiles enable --accept-limited`",
 	}
 }

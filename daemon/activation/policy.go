@@ -32,7 +32,7 @@ func Bound(enabled euicc.ICCID) *Fault {
 func NoWayBack() *Fault {
 	return &Fault{
 		Code: "no-way-back", Text: "the new profile could never be disabled again (policy rule PPR1): there would be no way back to the one that is enabled",
-		Advice: "if that is wanted, ask again with --no-way-back", Retry: euicc.RetryNow,
+		Advice: "if that is wanted, ask again and say so: `dynamod profiles enable --no-way-back`", Retry: euicc.RetryNow,
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *run) spent() error {
 		}
 		return &Fault{
 			Code: rec.Error.Code, Text: fmt.Sprintf("the server has refused this order for good, in activation %s: %s", rec.ID, rec.Error.Text),
-			Advice: rec.Error.Advice + "; --again asks the server all the same", Retry: euicc.Retry(rec.Error.Retry),
+			Advice: rec.Error.Advice + "; `dynamod activate --again` asks the server all the same", Retry: euicc.Retry(rec.Error.Retry),
 		}
 	}
 	return nil

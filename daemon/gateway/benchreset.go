@@ -186,7 +186,7 @@ func awaitSIM(ctx context.Context, d *device, iccid string, limit time.Duration,
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return &euicc.Error{Stage: "reset", Code: "not-reset", Text: "the modem does not show its card again after " + out.Done, Advice: "reset the whole modem with --modem, or switch its power off and on", Retry: euicc.RetryAsk}
+			return &euicc.Error{Stage: "reset", Code: "not-reset", Text: "the modem does not show its card again after " + out.Done, Advice: "reset the whole modem, `dynamod modem reset --modem`, or switch its power off and on", Retry: euicc.RetryAsk}
 		}
 	}
 }

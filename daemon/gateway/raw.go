@@ -122,7 +122,7 @@ func (g *Gateway) AT(ctx context.Context, r hook.ATRequest) ([]hook.ATAnswer, er
 	}
 	for _, line := range lines {
 		if name, why := fight(line, d.modem.Dialect()); name != "" && !r.Force {
-			return nil, &activation.Fault{Code: "needs-force", Text: "AT" + name + " would fight the daemon: " + why, Advice: "--force sends it all the same", Retry: euicc.RetryNever}
+			return nil, &activation.Fault{Code: "needs-force", Text: "AT" + name + " would fight the daemon: " + why, Advice: "`dynamod modem at --force` sends it all the same", Retry: euicc.RetryNever}
 		}
 	}
 	turn, done := context.WithTimeout(ctx, benchWait)
@@ -159,7 +159,7 @@ func rawAT(ctx context.Context, s *atcmd.Section, cmd atcmd.Command) hook.ATAnsw
 	p := &status.Problem{Code: "modem-refused", Text: err.Error(), Retry: string(euicc.RetryNever)}
 	switch {
 	case errors.Is(err, atcmd.ErrTimeout):
-		p.Code, p.Advice, p.Retry = "modem-silent", "some commands take minutes: --timeout gives them", string(euicc.RetryLater)
+		p.Code, p.Advice, p.Retry = "modem-silent", "some commands take minutes: `dynamod modem at --timeout` gives them", string(euicc.RetryLater)
 	case errors.Is(err, atcmd.ErrGone), errors.Is(err, atcmd.ErrClosed), errors.Is(err, atcmd.ErrDesync):
 		p.Code, p.Advice, p.Retry = "modem-gone", "the daemon opens it again when it is back: see `dynamod modem status`", string(euicc.RetryLater)
 	case errors.Is(err, atcmd.ErrTooLong):

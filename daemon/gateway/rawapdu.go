@@ -57,11 +57,11 @@ func commandAPDU(s string, force bool) ([]byte, error) {
 	case cmd[0]&0x40 != 0, cmd[0]&0x03 != 0:
 		return nil, bad("the APDU names a logical channel in its CLA", "leave the channel's bits 0: they are put in on the way")
 	case cmd[1] == insManageChannel:
-		return nil, bad("MANAGE CHANNEL is not for this verb", "it opens and closes a channel by itself, see --aid")
+		return nil, bad("MANAGE CHANNEL is not for this verb", "a channel is opened and closed around the APDUs by itself")
 	}
 	if cmd[1] == insStoreData && len(cmd) > 7 && cmd[3] == 0 && !force {
 		if name := changes[fmt.Sprintf("%X", cmd[5:7])]; name != "" {
-			return nil, &activation.Fault{Code: "needs-force", Text: name + " would go past the daemon, which keeps the way back", Advice: "`dynamod profiles` and `dynamod card` do it; --force sends it all the same", Retry: euicc.RetryNever}
+			return nil, &activation.Fault{Code: "needs-force", Text: name + " would go past the daemon, which keeps the way back", Advice: "`dynamod profiles` and `dynamod card` do it; `dynamod modem apdu --force` sends it all the same", Retry: euicc.RetryNever}
 		}
 	}
 	return cmd, nil
@@ -173,7 +173,7 @@ func cardError(err error) error {
 	switch {
 	case t.NotEUICC():
 		e.Code, e.Text, e.Retry, e.Err = "no-application", "the card does not have that application", euicc.RetryNever, nil
-		e.Advice = cmp.Or(e.Advice, "check --aid; without it the ISD-R of an eUICC is opened")
+		e.Advice = cmp.Or(e.Advice, "check the AID; without one the ISD-R of an eUICC is opened")
 	case t.Verdict() != "":
 		e.Code, e.Text, e.Retry, e.Err = "esim-blocked", t.Error(), euicc.RetryNever, nil
 	case known:

@@ -273,7 +273,7 @@ func removeStale(path string) error {
 	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		c.Close()
-		return fmt.Errorf("another daemon answers on %s; name another path in [hook] socket, or use --instance", path)
+		return fmt.Errorf("another daemon answers on %s; name another path in [hook] socket, or run this one with `dynamod run --instance`", path)
 	}
 	return os.Remove(path)
 }

@@ -209,7 +209,7 @@ func (o *Order) checkServer(r *es9p.InitiateAuthenticationResponse, challenge []
 	o.OID = cert.oid
 	switch isDS := cert.has(roleDSAuth) && !cert.has(roleDPAuth); {
 	case isDS && !o.smds:
-		return fail(codeIsSMDS, "the server is a discovery server (SM-DS) and no SM-DP+", "use its address with --discover, or the activation code that came with the order", nil)
+		return fail(codeIsSMDS, "the server is a discovery server (SM-DS) and no SM-DP+", "use its address for discovery, or the activation code that came with the order", nil)
 	case o.smds && !isDS && len(cert.roles) > 0:
 		return fail(codeNoSMDS, "the server is no discovery server (SM-DS)", "an SM-DP+ is asked with an activation code, or by its address", nil)
 	}
