@@ -3,6 +3,7 @@ package hook
 import (
 	"net/http"
 
+	"dynamod/daemon/hook/access"
 	"dynamod/daemon/status"
 	"dynamod/euicc"
 )
@@ -151,5 +152,6 @@ func (s *Server) resetCard(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	access.Forced(r.Context(), "force", body.Force)
 	s.done(w, s.daemon.ResetCard(r.Context(), eid, body.What, body.Force))
 }

@@ -94,6 +94,8 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	access.Forced(r.Context(), "no_way_back", body.NoWayBack)
+	access.Forced(r.Context(), "accept_limited", body.AcceptLimited)
 	rec, err := s.daemon.Submit(activation.Request{
 		Key: r.Header.Get("Idempotency-Key"), Caller: access.Caller(r.Context()), Code: code, Discover: body.Discover, SMDS: body.SMDS, DefaultSMDP: body.DefaultSMDP, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode),
 		Consent: body.Consent, KeepTrying: body.KeepTrying, NoWayBack: body.NoWayBack, AcceptLimited: body.AcceptLimited, Again: body.Again, InstallOnly: body.Enable != nil && !*body.Enable, APN: body.APN, Deadline: time.Duration(body.DeadlineSeconds) * time.Second,
@@ -132,6 +134,7 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	var body AnswerRequest
 	if s.read(w, r, &body) {
+		access.Forced(r.Context(), "no_way_back", body.NoWayBack != nil && *body.NoWayBack)
 		s.done(w, s.daemon.Answer(r.PathValue("id"), activation.Answer{Consent: body.Consent, NoWayBack: body.NoWayBack, ConfirmationCode: euicc.ConfirmationCode(body.ConfirmationCode)}))
 	}
 }

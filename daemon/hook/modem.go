@@ -209,6 +209,7 @@ func (s *Server) modemPorts(w http.ResponseWriter, r *http.Request) {
 func (s *Server) at(w http.ResponseWriter, r *http.Request) {
 	var body ATRequest
 	if s.read(w, r, &body) {
+		access.Forced(r.Context(), "force", body.Force)
 		list(s, w, func() ([]ATAnswer, error) { return s.daemon.AT(r.Context(), body) })
 	}
 }
@@ -216,6 +217,7 @@ func (s *Server) at(w http.ResponseWriter, r *http.Request) {
 func (s *Server) apdu(w http.ResponseWriter, r *http.Request) {
 	var body APDURequest
 	if s.read(w, r, &body) {
+		access.Forced(r.Context(), "force", body.Force)
 		answer(s, w, func() (APDUAnswers, error) { return s.daemon.APDU(r.Context(), body) })
 	}
 }

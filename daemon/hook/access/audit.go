@@ -19,7 +19,7 @@ type Entry struct {
 	Caller string    `json:"caller,omitempty"` // of the keys file, or "uid 1000" on the unix socket
 	Way    string    `json:"way,omitempty"`    // token, signature, certificate, socket
 	From   string    `json:"from,omitempty"`   // address, or the user of a browser on the unix socket
-	What   string    `json:"what"`             // method and route, such as "POST /v1/activations", and force, no_way_back, accept_limited of the query
+	What   string    `json:"what"`             // method and route, such as "POST /v1/activations", and force, no_way_back, accept_limited where they are true
 	Object string    `json:"object,omitempty"` // run or ICCID of the path, or the run that began
 	Status int       `json:"status"`
 	Code   string    `json:"code,omitempty"`     // of a problem

@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-type peerKey struct{}
+type (
+	peerKey   struct{}
+	forcedKey struct{}
+)
 
 // WithPeer is for http.Server's ConnContext: it keeps who is at the other end of
 // a unix socket for Record, and a connection of Limit's and its like for Guard and Local.
@@ -39,6 +42,8 @@ func Record(next http.Handler, a *Audit, now func() time.Time, log *slog.Logger)
 // record lets next answer r and writes down what came of it.
 func (a *Audit) record(next http.Handler, w http.ResponseWriter, r *http.Request, e Entry) error {
 	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	var forced []string
+	r = r.WithContext(context.WithValue(r.Context(), forcedKey{}, &forced))
 	next.ServeHTTP(seen, r)
 	e.Status = seen.status
 	if e.What == "" {
@@ -57,8 +62,16 @@ func (a *Audit) record(next http.Handler, w http.ResponseWriter, r *http.Request
 	}
 	for _, name := range []string{"force", "no_way_back", "accept_limited"} {
 		if r.URL.Query().Get(name) == "true" {
-			e.What += " " + name
+			forced = append(forced, name)
 		}
 	}
+	e.What = strings.Join(append([]string{e.What}, forced...), " ")
 	return a.Write(e)
+}
+
+// Forced has the audit log name what a request's body insists on, such as force.
+func Forced(ctx context.Context, name string, is bool) {
+	if forced, ok := ctx.Value(forcedKey{}).(*[]string); ok && is {
+		*forced = append(*forced, name)
+	}
 }
