@@ -35,7 +35,7 @@ CROSS := arm-5 arm-6 arm-7 arm-7+notui arm64 mipsle-softfloat mips-softfloat ris
 # What tests use from Debian: tool:package. A missing one skips its test with
 # a reason, so an ordinary user without apt-get can run `make check` as well.
 DEBIAN := ip:iproute2 nsenter:util-linux openssl:openssl gdbus:libglib2.0-bin mandoc:mandoc zsh:zsh chromium:chromium tmux:tmux \
-  busybox:busybox shellcheck:shellcheck nft:nftables qemu-arm-static:qemu-user-static
+  busybox:busybox curl:curl shellcheck:shellcheck nft:nftables qemu-arm-static:qemu-user-static
 
 # The same for services. They are installed only where nothing starts them (no
 # systemd: a container), or with CI=true: ModemManager on somebody's machine
