@@ -142,9 +142,9 @@ func flagError(err error) error {
 		// What follows "=" is cut off by package flag already: it may be a secret.
 		return fmt.Errorf("unknown flag -%s", name)
 	}
-	// A value that is none may be a code, as behind --yes=.
+	// A value that is none may be a code, or a part of one as behind --yes=.
 	before, rest, ok := strings.Cut(err.Error(), ` value "`)
-	if end := strings.LastIndex(rest, `" for `); ok && end >= 0 && (end > 20 || strings.ContainsAny(rest[:end], "$%")) {
+	if end := strings.LastIndex(rest, `" for `); ok && end >= 0 && (before == "invalid boolean" || end > 20 || strings.ContainsAny(rest[:end], "$%")) {
 		return errors.New(before + " value" + rest[end+1:])
 	}
 	return err
