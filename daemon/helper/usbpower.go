@@ -12,9 +12,7 @@ import (
 	"dynamod/atcmd/port"
 )
 
-const (
-	powerOff = 3 * time.Second // for the capacitors of a modem's board
-)
+const powerOff = 3 * time.Second // for the capacitors of a modem's board
 
 // SwitchOf returns the switches of the port that a USB device is plugged into, or was:
 // the attribute disable of the port, and that of its peer where the socket is one of
@@ -25,9 +23,7 @@ func SwitchOf(sys, device string) (files []string, err error) {
 	if !port.IsUSBDevice(device) {
 		return nil, refuse("%q is not a USB device, such as 1-2.3", printable(device))
 	}
-	if sys == "" {
-		sys = "/sys"
-	}
+	sys = (&Root{Sys: sys}).sys()
 	// 1-2.3 is at port 3 of the hub 1-2, whose interface is 1-2:1.0; 1-2 at port 2 of
 	// the root hub usb1, whose is 1-0:1.0.
 	i := strings.LastIndexAny(device, "-.")
