@@ -47,7 +47,7 @@ FUZZTIME ?= 20s
 TABLES := $(CURDIR)/bin/tables
 
 .DEFAULT_GOAL := build
-.PHONY: build man demo check lint test deps fuzz bench soak pictures cross sizes cosa-db ci-roots clean
+.PHONY: build man demo check lint test deps emulated cross-test fuzz bench soak pictures cross sizes packages cosa-db ci-roots clean
 
 build:
 	$(BUILD) -o bin/dynamod ./daemon
