@@ -66,8 +66,11 @@ func (g *Gateway) keepPolls(ctx context.Context) error {
 }
 
 // poll asks for each visit that may be answered. It returns when to ask again, 0 for
-// never.
+// never, as without a service that could have an answer.
 func (g *Gateway) poll(ctx context.Context, read map[string]int) (next time.Duration) {
+	if g.config().Dynamo.Directory == "" {
+		return 0
+	}
 	for _, v := range g.visits.Visits() {
 		age := g.clock.now().Sub(v.Begun)
 		if read[v.ID] < 0 || age > pollTime || v.Kind != "" && !v.Held {
