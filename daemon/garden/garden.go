@@ -213,7 +213,7 @@ func (k *Keeper) follow(ctx context.Context, names []string) bool {
 	defer cancel()
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, atOnce)
-	any := false
+	found := false
 	for _, s := range names {
 		n := k.names[s]
 		if n == nil {
@@ -223,7 +223,7 @@ func (k *Keeper) follow(ctx context.Context, names []string) bool {
 		if time.Until(n.next) > 0 {
 			continue
 		}
-		any = true
+		found = true
 		turns <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turns }()
@@ -247,7 +247,7 @@ func (k *Keeper) follow(ctx context.Context, names []string) bool {
 		})
 	}
 	wg.Wait()
-	return any
+	return found
 }
 
 func (k *Keeper) show() {
