@@ -26,7 +26,6 @@ func (s *source) deb(t target) ([]byte, error) {
 		"usr/lib/systemd/system/dynamod-helper@.service": "rootfs/systemd/dynamod-helper@.service",
 		"usr/lib/udev/rules.d/60-dynamod.rules":          "rootfs/udev/60-dynamod.rules",
 		"usr/share/dynamod/dynamod.toml":                 "configs/minimal.toml",
-		"usr/share/doc/dynamod/copyright":                "LICENSE",
 		"usr/share/doc/dynamod/examples/reference.toml":  "configs/reference.toml",
 		"usr/share/doc/dynamod/examples/60-dynamod.conf": "rootfs/overlay/etc/sysctl.d/60-dynamod.conf",
 		"usr/share/doc/dynamod/examples/dynamod.nft":     "rootfs/overlay/etc/nftables.d/dynamod.nft",
@@ -42,6 +41,10 @@ func (s *source) deb(t target) ([]byte, error) {
 		if err := files.add(name, from); err != nil {
 			return nil, err
 		}
+	}
+	var err error
+	if files["usr/share/doc/dynamod/copyright"], err = s.copyright(); err != nil {
+		return nil, err
 	}
 	for _, name := range []string{"usr/share/man/man8/dynamod.8", "usr/share/man/man5/dynamod.toml.5", "usr/share/doc/dynamod/changelog"} {
 		data, err := zipped(files[name])

@@ -124,6 +124,11 @@ func TestDeb(t *testing.T) {
 				t.Errorf("%s: %s has mode %o", tt.arch, name, files[name].mode)
 			}
 		}
+		for _, of := range []string{"Apache License", "---- Go, LICENSE", "---- go.bug.st/serial, LICENSE", "---- charm.land/bubbletea/v2, LICENSE", "---- github.com/coreos/go-systemd/v22, NOTICE", "---- qr, LICENSE"} {
+			if !strings.Contains(files["./usr/share/doc/dynamod/copyright"].data, of) {
+				t.Errorf("%s: the copyright has no %q", tt.arch, of)
+			}
+		}
 		if got := files["./usr/bin/dynamod"].data; got != "\x7fELF dynamod-linux-"+tt.binary {
 			t.Errorf("%s: the program is %q", tt.arch, got)
 		}
