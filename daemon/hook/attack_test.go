@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,6 +90,87 @@ func TestSlowLoris(t *testing.T) {
 					t.Error("it still has its connection")
 				}
 				c.Close()
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowLorisTLS is TestSlowLoris before a TLS handshake and after it.
+func TestSlowLorisTLS(t *testing.T) {
+	cert, err := access.OwnCertificate(t.TempDir(), time.Now().Add(-time.Hour), nil, os.WriteFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, first string
+		shake       bool
+	}{
+		// A record of 16 KiB, of which a byte a second comes (RFC 8446, 5.1).
+		{"handshake", "\x16\x03\x01\x40\x00\x01\x00\x3f\xfc", false},
+		{"record's head", "\x16", false},
+		{"header", "GET /v1/status HTTP/1.1\r\nHost: dynamod\r\nX: ", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				_, l := InProcess()
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				s := New(&fakeDaemon{}, status.New("test", time.Now), slog.New(slog.DiscardHandler))
+				ended := make(chan error, 1)
+				go func() {
+					ended <- s.ServeTLS(ctx, l, access.TLS(cert, nil, func() time.Time { return time.Time{} }), access.Options{
+						Keys: access.OpenFile(filepath.Join(dir, "keys")), Audit: access.OpenAudit(dir), Log: slog.New(slog.DiscardHandler), Now: time.Now, Sane: func() bool { return true },
+					})
+				}()
+				dial := func() net.Conn {
+					c, err := l.(*pipeListener).dial(ctx, "", "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					return c
+				}
+				c := dial()
+				if row.shake {
+					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // how long it is kept is asked here, not whom it trusts
+				}
+				began := time.Now()
+				closed := make(chan time.Duration, 1)
+				go func() {
+					_, err := io.WriteString(c, row.first)
+					go func() {
+						io.Copy(io.Discard, c)
+						closed <- time.Since(began)
+					}()
+					for err == nil {
+						time.Sleep(time.Second)
+						_, err = io.WriteString(c, "0")
+					}
+				}()
+				time.Sleep(5 * time.Second)
+				other := tls.Client(dial(), &tls.Config{InsecureSkipVerify: true})
+				if _, err := io.WriteString(other, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"); err != nil {
+					t.Error(err)
+				}
+				if answer, err := io.ReadAll(other); err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK\r\n")) {
+					t.Errorf("another one meanwhile: %q, %v", answer, err)
+				}
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				select {
+				case took := <-closed:
+					if took > 21*time.Second { // ten for the handshake, ten for the header
+						t.Errorf("it was let go after %v", took)
+					}
+				default:
+					t.Error("it still has its connection")
+				}
+				c.Close()
+				other.Close()
 				stop()
 				if err := <-ended; err != nil {
 					t.Error(err)
