@@ -49,6 +49,31 @@ func limited(ctx context.Context, d time.Duration) (_ context.Context, t *time.T
 	}
 }
 
+// watched ends a request that may take its time with errSilent when the daemon does not
+// answer others either.
+func (c *Client) watched(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(answerTime):
+			}
+			if err := c.Do(ctx, http.MethodGet, "/healthz", nil, nil, nil); errors.Is(err, errSilent) {
+				cancel(errSilent)
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-ended
+	}
+}
+
 // fromMemory reports whether an answer waits for neither modem, card nor server.
 func fromMemory(method, path string) bool {
 	return method == http.MethodGet && (path == "/v1/status" || path == "/healthz" || strings.HasPrefix(path, "/v1/activations"))
@@ -118,11 +143,13 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "in-process"
 // Do sends in as JSON and decodes the answer into out; both may be nil. An
 // answer that is a problem is returned as an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
+	var stop func()
 	if fromMemory(method, path) {
-		var stop func()
 		ctx, _, stop = limited(ctx, answerTime)
-		defer stop()
+	} else {
+		ctx, stop = c.watched(ctx)
 	}
+	defer stop()
 	resp, err := c.send(ctx, method, path, header, in)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ func TestSilentDaemon(t *testing.T) {
 		{"status, in the middle", func(w io.Writer) { io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") }, func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, "GET", "/v1/status", nil, nil, new(status.Snapshot))
 		}, answerTime},
+		{"a request that may take its time", func(io.Writer) {}, func(ctx context.Context, c *Client) error {
+			return c.Do(ctx, "POST", "/v1/notifications/deliver", nil, nil, nil)
+		}, 2 * answerTime},
 		{"events", func(io.Writer) {}, func(ctx context.Context, c *Client) error {
 			return c.Events(ctx, func(string, []byte) bool { return true })
 		}, silence},
@@ -75,4 +78,28 @@ func TestSilentDaemon(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What takes its time is waited for while the daemon answers others.
+func TestSlowAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, l := InProcess()
+		asked := 0
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/healthz" {
+				asked++
+				return
+			}
+			time.Sleep(10*time.Minute - time.Second)
+			w.WriteHeader(http.StatusNoContent)
+		})}
+		go s.Serve(l)
+		defer s.Close()
+		if err := c.Do(t.Context(), "POST", "/v1/profiles/89/enable", nil, nil, nil); err != nil {
+			t.Error(err)
+		}
+		if asked != 19 {
+			t.Errorf("the daemon was asked %d times whether it is there", asked)
+		}
+	})
 }
