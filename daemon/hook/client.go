@@ -26,7 +26,7 @@ import (
 var ErrNoDaemon = errors.New("no daemon answers")
 
 // silence is the longest time in which a stream tells nothing: more than two of the
-// comments that keep it alive. What the daemon answers from memory comes sooner.
+// comments that keep it alive. What waits for nothing is answered sooner.
 const (
 	silence    = 70 * time.Second
 	answerTime = 30 * time.Second
@@ -39,20 +39,11 @@ var errSilent = &activation.Fault{
 	Advice: "see whether its process hangs or is stopped, and start it again: the link stays up meanwhile",
 }
 
-// limited ends a request with errSilent when the timer fires.
-func limited(ctx context.Context, d time.Duration) (_ context.Context, t *time.Timer, stop func()) {
+// limited ends a request with errSilent when the timer fires and alive, if there is one,
+// has no answer either.
+func limited(ctx context.Context, d time.Duration, alive func(context.Context) error) (_ context.Context, t *time.Timer, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	t = time.AfterFunc(d, func() { cancel(errSilent) })
-	return ctx, t, func() {
-		t.Stop()
-		cancel(nil)
-	}
-}
-
-// watched ends a request that may take its time with errSilent when the daemon does not
-// answer others either.
-func (c *Client) watched(ctx context.Context) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	t = time.NewTimer(d)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -60,23 +51,20 @@ func (c *Client) watched(ctx context.Context) (_ context.Context, stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(answerTime):
+			case <-t.C:
 			}
-			if err := c.Do(ctx, http.MethodGet, "/healthz", nil, nil, nil); errors.Is(err, errSilent) {
+			if alive == nil || alive(ctx) != nil {
 				cancel(errSilent)
 				return
 			}
+			t.Reset(d)
 		}
 	}()
-	return ctx, func() {
+	return ctx, t, func() {
+		t.Stop()
 		cancel(nil)
 		<-ended
 	}
-}
-
-// fromMemory reports whether an answer waits for neither modem, card nor server.
-func fromMemory(method, path string) bool {
-	return method == http.MethodGet && (path == "/v1/status" || path == "/healthz" || strings.HasPrefix(path, "/v1/activations"))
 }
 
 // Client is a client of the API.
@@ -143,12 +131,11 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "in-process"
 // Do sends in as JSON and decodes the answer into out; both may be nil. An
 // answer that is a problem is returned as an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
-	var stop func()
-	if fromMemory(method, path) {
-		ctx, _, stop = limited(ctx, answerTime)
-	} else {
-		ctx, stop = c.watched(ctx)
+	var alive func(context.Context) error
+	if path != "/healthz" { // which waits for nothing
+		alive = func(ctx context.Context) error { return c.Do(ctx, http.MethodGet, "/healthz", nil, nil, nil) }
 	}
+	ctx, _, stop := limited(ctx, answerTime, alive)
 	defer stop()
 	resp, err := c.send(ctx, method, path, header, in)
 	if err != nil {
@@ -253,7 +240,7 @@ func (c *Client) stream(ctx context.Context, path string, after uint64, f func(i
 	if after > 0 {
 		header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
 	}
-	ctx, timer, stop := limited(ctx, silence)
+	ctx, timer, stop := limited(ctx, silence, nil)
 	defer stop()
 	resp, err := c.send(ctx, http.MethodGet, path, header, nil)
 	if err != nil {

@@ -26,10 +26,10 @@ func TestSilentDaemon(t *testing.T) {
 	}{
 		{"status", func(io.Writer) {}, func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, "GET", "/v1/status", nil, nil, new(status.Snapshot))
-		}, answerTime},
+		}, 2 * answerTime},
 		{"status, in the middle", func(w io.Writer) { io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{") }, func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, "GET", "/v1/status", nil, nil, new(status.Snapshot))
-		}, answerTime},
+		}, 2 * answerTime},
 		{"a request that may take its time", func(io.Writer) {}, func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, "POST", "/v1/notifications/deliver", nil, nil, nil)
 		}, 2 * answerTime},
