@@ -15,7 +15,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TAGS := nodemo,nethttpomithttp2
 COLD := crypto/tls crypto/x509/... crypto/ecdsa crypto/rsa crypto/ecdh crypto/elliptic crypto/hpke \
   crypto/internal/fips140/ecdsa crypto/internal/fips140/rsa encoding/asn1 encoding/json encoding/pem encoding/xml \
-  crypto/mlkem crypto/internal/fips140/mlkem crypto/ed25519 crypto/internal/fips140/ed25519 crypto/internal/fips140/drbg \
+  crypto/internal/fips140/nistec crypto/mlkem crypto/internal/fips140/mlkem crypto/ed25519 crypto/internal/fips140/ed25519 crypto/internal/fips140/drbg \
   crypto/internal/fips140/hkdf crypto/internal/fips140/tls12 crypto/internal/fips140/tls13 crypto/des crypto/rc4 crypto/dsa crypto/rand \
   internal/poll internal/godebug internal/syscall/unix internal/fmtsort internal/strconv
 DEFER := -d=noopendefer=1
