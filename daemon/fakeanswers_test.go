@@ -163,12 +163,19 @@ func (f *fakeDaemon) BeginVisit(_ context.Context, r hook.VisitRequest) (hook.Po
 		return hook.PortalVisit{}, &activation.Fault{Code: "no-such-operator", Text: "no operator with a portal has this ID", Advice: "`dynamod operators list` has them", Retry: euicc.RetryNever}
 	}
 	f.model.Update(func(s *status.Snapshot) {
-		s.Visit = &status.Visit{Transaction: "dynamod-1", Operator: "contoso", Brand: "Contoso", Plan: "10 GB\x1b[2J", State: status.VisitDone}
-		if f.story == "empty" {
+		s.Visit = fakeVisit()
+		switch f.story {
+		case "restart": // it is carried out by the next one
+			s.Visit.State = status.VisitBusy
+		case "empty":
 			s.Visit.State, s.Visit.Error = status.VisitFailed, &status.Problem{Code: "es9p-8.2.6-3.8", Text: "the server refuses the matching ID", Advice: "ask for a new code"}
 		}
 	})
 	return hook.PortalVisit{Transaction: "dynamod-1", Brand: "Contoso", URL: "https://contoso.example/mp?transactionId=dynamod-1", CallbackHosts: []string{"contoso.example"}}, nil
+}
+
+func fakeVisit() *status.Visit {
+	return &status.Visit{Transaction: "dynamod-1", Operator: "contoso", Brand: "Contoso", Plan: "10 GB\x1b[2J", State: status.VisitDone}
 }
 
 func (f *fakeDaemon) TakeCallback(context.Context, hook.CallbackRequest) (hook.CallbackAnswer, error) {

@@ -174,6 +174,10 @@ func (f *fakeDaemon) play(ctx context.Context) {
 		case <-f.ended:
 		case <-ctx.Done():
 		}
+		if f.story == "restart" {
+			f.restart(ctx)
+			return
+		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.stopHTTP()
@@ -273,6 +277,7 @@ func (f *fakeDaemon) restart(ctx context.Context) bool {
 	f.set(func(r *activation.Record) { r.Resumes++ })
 	select {
 	case <-watched:
+		f.model.Update(func(s *status.Snapshot) { s.Visit = fakeVisit() })
 		return true
 	case <-ctx.Done():
 		return false

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -262,35 +263,42 @@ func (f *follower) watch(ctx context.Context, updates chan<- update) error {
 			return false
 		}
 	}
-	var (
-		gone    time.Time // since when nobody answers
-		refused error     // the daemon does not know the run
-	)
+	var refused error // the daemon does not know the run
+	note := func(text string) { send(update{note: text}) }
+	err := attached(ctx, f.client, f.direct, note, func(kind string, data []byte) bool {
+		run, ok := decodeRun(kind, data)
+		if !ok {
+			return true
+		}
+		if run == nil || run.ID != f.id { // a younger one has taken its place
+			if run, refused = f.look(ctx); run == nil {
+				return refused == nil
+			}
+		}
+		return send(update{run: run}) && run.Ended == nil
+	})
+	return cmp.Or(err, refused)
+}
+
+// attached calls f for each event until it returns false, and stays with a daemon that
+// goes away and comes back, of which note tells. A daemon of this process does not come
+// back.
+func attached(ctx context.Context, c *hook.Client, direct bool, note func(string), f func(kind string, data []byte) bool) error {
+	var gone time.Time // since when nobody answers
 	for {
-		err := f.client.Events(ctx, func(kind string, data []byte) bool {
+		err := c.Events(ctx, func(kind string, data []byte) bool {
 			if !gone.IsZero() {
 				gone = time.Time{}
-				if !send(update{note: "the daemon is back"}) {
-					return false
-				}
+				note("the daemon is back")
 			}
-			run, ok := decodeRun(kind, data)
-			if !ok {
-				return true
-			}
-			if run == nil || run.ID != f.id { // a younger one has taken its place
-				if run, refused = f.look(ctx); run == nil {
-					return refused == nil
-				}
-			}
-			return send(update{run: run}) && run.Ended == nil
+			return f(kind, data)
 		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			return refused
-		case f.direct:
+			return nil
+		case direct:
 			return fmt.Errorf("the gateway in this process has ended: %w", err)
 		}
 		if e, ok := errors.AsType[*hook.Error](err); ok && e.Status < http.StatusInternalServerError {
@@ -298,11 +306,9 @@ func (f *follower) watch(ctx context.Context, updates chan<- update) error {
 		}
 		if gone.IsZero() {
 			gone = time.Now()
-			if !send(update{note: "the daemon went away; waiting for it to come back"}) {
-				return ctx.Err()
-			}
+			note("the daemon went away; waiting for it to come back")
 		} else if time.Since(gone) > reattachTime {
-			return fault{exitWaiting, "the daemon went away and did not come back", "the activation is taken up again when it does; `dynamod log` shows how far it came"}
+			return fault{exitWaiting, "the daemon went away and did not come back", "what it was at is taken up again when it does; `dynamod log` shows how far an activation came"}
 		}
 		select {
 		case <-time.After(reattachPause):

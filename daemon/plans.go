@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -119,7 +121,7 @@ answered there.`,
 				if err != nil || *noWait {
 					return err
 				}
-				return followVisit(ctx, s, c, v.Transaction, r.json)
+				return followVisit(ctx, s, &r, c, v.Transaction)
 			})
 		}
 	},
@@ -141,43 +143,51 @@ func writeVisit(w io.Writer, v hook.PortalVisit) {
 }
 
 // followVisit tells how a visit goes until it has come to its end.
-func followVisit(ctx context.Context, s std, c *hook.Client, id string, asJSON bool) error {
-	last := ""
-	for {
+func followVisit(ctx context.Context, s std, r *reach, c *hook.Client, id string) error {
+	var (
+		last string
+		end  error
+	)
+	note := func(text string) { fmt.Fprintf(s.err, "%s\n", text) }
+	err := attached(ctx, c, r.direct, note, func(kind string, data []byte) bool {
 		var snap status.Snapshot
-		if err := c.Do(ctx, http.MethodGet, "/v1/status", nil, nil, &snap); err != nil {
-			return err
+		if kind != "status" || json.Unmarshal(data, &snap) != nil || snap.Visit == nil {
+			return true
 		}
 		v := snap.Visit
-		if v == nil || v.Transaction != id {
-			return fault{exitFailed, "another visit has begun since", "`dynamod status` shows the last one"}
+		if v.Transaction != id {
+			end = fault{exitFailed, "another visit has begun since", "`dynamod status` shows the last one"}
+			return false
 		}
-		if text := wording.Visit(v); text != last && !asJSON {
+		if text := wording.Visit(v); text != last && !r.json {
 			last = text
 			fmt.Fprintf(s.out, "%s\n", clean(text, ""))
 		}
-		switch v.State {
-		case status.VisitDone, status.VisitNoChange, status.VisitTopUp:
-			if asJSON {
-				return printJSON(s.out, v)
+		var ended bool
+		if ended, end = visitEnded(v); ended && r.json {
+			if end != nil {
+				end = fault{code: exitFailed}
 			}
-			return nil
-		case status.VisitFailed:
-			if asJSON {
-				return errors.Join(printJSON(s.out, v), fault{code: exitFailed})
-			}
-			f := fault{exitFailed, "it could not be carried out", "the portal is told of it at the next visit"}
-			if v.Error != nil {
-				f.text, f.hint = v.Error.Text, strings.Join(fields(v.Error.Advice, f.hint), "; ")
-			}
-			return f
+			end = errors.Join(printJSON(s.out, v), end)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
+		return !ended
+	})
+	return cmp.Or(err, end)
+}
+
+// visitEnded reports whether nothing more comes of a visit, and with what error.
+func visitEnded(v *status.Visit) (bool, error) {
+	switch v.State {
+	case status.VisitDone, status.VisitNoChange, status.VisitTopUp:
+		return true, nil
+	case status.VisitFailed:
+		f := fault{exitFailed, "it could not be carried out", "the portal is told of it at the next visit"}
+		if v.Error != nil {
+			f.text, f.hint = v.Error.Text, strings.Join(fields(v.Error.Advice, f.hint), "; ")
 		}
+		return true, f
 	}
+	return false, nil
 }
 
 var plansCancelCommand = command{
