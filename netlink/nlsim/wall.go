@@ -1,6 +1,7 @@
 package nlsim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -18,10 +19,7 @@ type wall struct {
 
 // Raise puts a wall up, as nft.Kernel's does.
 func (k *Kernel) Raise(_ context.Context, w nft.Wall, hosts []nft.Host) error {
-	if err := k.wallFault(); err != nil {
-		return err
-	}
-	if err := w.Check(hosts); err != nil {
+	if err := cmp.Or(k.wallFault(), w.Check(hosts)); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -35,10 +33,7 @@ func (k *Kernel) Raise(_ context.Context, w nft.Wall, hosts []nft.Host) error {
 
 // Fill replaces the hosts of a wall.
 func (k *Kernel) Fill(_ context.Context, w nft.Wall, hosts []nft.Host) error {
-	if err := k.wallFault(); err != nil {
-		return err
-	}
-	if err := w.Check(hosts); err != nil {
+	if err := cmp.Or(k.wallFault(), w.Check(hosts)); err != nil {
 		return err
 	}
 	k.mu.Lock()
